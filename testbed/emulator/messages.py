@@ -1,0 +1,442 @@
+"""What the controller and the agent say to each other: msgspec structs, msgpack over ZeroMQ (DEALER to ROUTER).
+
+One request gets any number of `Event`s, then one `Done` (with the request's typed result) or one `Failed`.
+Frames: `[request id (8 bytes), body]`. Everything here is SI: seconds, bit/s, fractions, Unix seconds.
+The agent imports this module inside a guest where imports are slow: nothing but msgspec here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+
+class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of all messages: frozen, tagged with its class name."""
+
+
+# --- what a lab is made of -------------------------------------------------------------------------------------------
+
+
+class GilbertElliott(Message):
+    """See `testbed.model.impairment.GilbertElliott`."""
+
+    p: float
+    r: float
+    bad_loss: float = 1.0
+    good_loss: float = 0.0
+
+
+class LinkPatch(Message):
+    """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away."""
+
+    delay: float | UnsetType = UNSET
+    jitter: float | UnsetType = UNSET
+    distribution: str | UnsetType = UNSET
+    jitter_correlation: float | UnsetType = UNSET
+    loss: float | UnsetType = UNSET
+    loss_correlation: float | UnsetType = UNSET
+    burst: GilbertElliott | None | UnsetType = UNSET
+    duplicate: float | UnsetType = UNSET
+    reorder: float | UnsetType = UNSET
+    corrupt: float | UnsetType = UNSET
+    rate: float | None | UnsetType = UNSET
+    limit: int | None | UnsetType = UNSET
+
+
+class LinkChange(Message):
+    """One direction of one link, changed. `end` is the endpoint the packets leave from: 0 forward, 1 backward.
+
+    `up` cuts (False) or mends (True) the whole wire: both ends lose or regain carrier.
+    """
+
+    link: str
+    end: Literal[0, 1] = 0
+    patch: LinkPatch | None = None
+    up: bool | None = None
+
+
+class WireEnd(Message):
+    """One end of a link: addresses as `10.0.0.1/30`."""
+
+    node: str
+    interface: str
+    addresses: tuple[str, ...] = ()
+
+
+class WireLink(Message):
+    """A link to build."""
+
+    name: str
+    ends: tuple[WireEnd, WireEnd]
+    forward: LinkPatch = LinkPatch()
+    backward: LinkPatch = LinkPatch()
+    mtu: int = 1500
+    up: bool = True
+
+
+class WireNode(Message):
+    """A node to build.
+
+    Attributes:
+        daemons: FRR daemons to start, in order. config: integrated FRR configuration (frr.conf), byte for byte.
+        addresses: on `lo`. gateway: default route of a host.
+        sshd: `SshServer` when the node is managed hardware (a rack): its own sshd, host key and account.
+    """
+
+    name: str
+    kind: Literal["host", "router", "bridge"]
+    daemons: tuple[str, ...] = ()
+    config: str = ""
+    addresses: tuple[str, ...] = ()
+    gateway: str | None = None
+    sshd: SshServer | None = None
+
+
+class SshServer(Message):
+    """A device's own management plane: an interface `mgmt` with `address` on the management bridge, sshd on port 22.
+
+    Attributes:
+        host_key: OpenSSH private key (PEM text), made for this lab. user: account. authorized_key: one public key line.
+        forced_command: what every session runs instead of a shell (the bench's patch panel), or empty.
+    """
+
+    address: str
+    host_key: str
+    user: str
+    authorized_key: str
+    forced_command: str = ""
+
+
+# --- requests and their results --------------------------------------------------------------------------------------
+
+
+class Hello(Message):
+    """Are you there? Answered by the agent's main loop at once, whatever else is under way. -> Welcome"""
+
+
+class Welcome(Message):
+    version: str
+    pid: int
+    kernel: str
+    substrate: str
+    time: float
+
+
+class Build(Message):
+    """Build nodes and links, then start daemons. Events tell the progress. -> Built"""
+
+    nodes: tuple[WireNode, ...]
+    links: tuple[WireLink, ...]
+
+
+class Built(Message):
+    nodes: int
+    links: int
+    seconds: float
+
+
+class WaitReady(Message):
+    """Wait until daemons answer and routing adjacencies on links that are up are full. -> Readiness"""
+
+    deadline: float = 60.0
+
+
+class Readiness(Message):
+    """What is still missing, one line each (`core1: OSPF neighbour 10.0.0.2 on eth1 is Init`); empty when ready."""
+
+    missing: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class SetLinks(Message):
+    """Change many links in one batch; all are checked before any is changed. -> LinksSet"""
+
+    changes: tuple[LinkChange, ...]
+
+
+class LinksSet(Message):
+    applied: int
+    time: float
+
+
+class GetLinks(Message):
+    """The links' settings as the kernel has them now. -> LinkStates"""
+
+    names: tuple[str, ...] = ()
+
+
+class LinkState(Message):
+    """`forward` and `backward` are full (nothing UNSET), read back from the kernel."""
+
+    name: str
+    up: bool
+    forward: LinkPatch
+    backward: LinkPatch
+
+
+class LinkStates(Message):
+    links: tuple[LinkState, ...]
+
+
+class ListNodes(Message):
+    """-> Nodes"""
+
+
+class NodeState(Message):
+    name: str
+    kind: str
+    daemons: dict[str, bool] = {}
+    """FRR daemon name to whether it is alive."""
+
+
+class Nodes(Message):
+    nodes: tuple[NodeState, ...]
+
+
+class Exec(Message):
+    """Run a command in a node's namespaces. Output comes as `Output` events as it is written. -> Exited
+
+    The command gets `stdin`, then end of file. It is killed with its children at `timeout` seconds, and when the
+    client goes away. A node's PATH is the system's.
+    """
+
+    node: str
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+    timeout: float = 3600.0
+
+
+class Exited(Message):
+    """`code` as a shell gives it: 128+N for signal N, 124 at timeout, 127 no such command."""
+
+    code: int
+
+
+class WriteFile(Message):
+    """Write a file in a node's file system (its own view of /etc/frr, /run, /var/lib). -> Ok"""
+
+    node: str
+    path: str
+    data: bytes
+    mode: int = 0o644
+
+
+class Vty(Message):
+    """Send commands to one FRR daemon's vty socket, in order: milliseconds, no fork. -> VtyOutput"""
+
+    node: str
+    daemon: str
+    commands: tuple[str, ...]
+
+
+class VtyOutput(Message):
+    """`codes` are FRR's: 0 is CMD_SUCCESS, 1 CMD_WARNING."""
+
+    outputs: tuple[str, ...]
+    codes: tuple[int, ...]
+
+
+class Power(Message):
+    """Take a node's power away or give it back: its daemons are killed and start again from startup configuration. -> Ok"""
+
+    node: str
+    on: bool
+
+
+class Ok(Message):
+    pass
+
+
+# --- probes ----------------------------------------------------------------------------------------------------------
+
+
+class Stamp(Message):
+    """Run one STAMP session (RFC 8762), unauthenticated mode, from `source` to an address that belongs to `reflector`. -> StampResult"""
+
+    source: str
+    destination: str
+    reflector: str
+    count: int = 100
+    interval: float = 0.01
+    size: int = 100
+    dscp: int = 0
+    timeout: float = 2.0
+
+
+class StampResult(Message):
+    """Per-packet values in the order sent. A lost packet has NaN in all three. Kernel timestamps.
+
+    Attributes:
+        reordered: packets whose sequence number arrived after a higher one (RFC 4737).
+        lost_forward, lost_backward: split by the reflector's own sequence numbers (stateful reflector, RFC 8762 4.3.1).
+    """
+
+    rtt: tuple[float, ...]
+    forward: tuple[float, ...]
+    backward: tuple[float, ...]
+    sent: int
+    received: int
+    lost_forward: int = 0
+    lost_backward: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    kernel_timestamps: bool = True
+
+
+class Reach(Message):
+    """ICMP echo from a node. -> Reached"""
+
+    source: str
+    destination: str
+    count: int = 3
+    interval: float = 0.05
+    timeout: float = 1.0
+
+
+class Reached(Message):
+    sent: int
+    received: int
+    rtt: tuple[float, ...] = ()
+    detail: tuple[str, ...] = ()
+    """One line a packet that did not come back, with the ICMP error if one came."""
+
+
+class Trace(Message):
+    """UDP traceroute from a node, hop by hop. -> Hops"""
+
+    source: str
+    destination: str
+    max_hops: int = 16
+    timeout: float = 1.0
+
+
+class Hop(Message):
+    ttl: int
+    address: str | None
+    node: str | None = None
+    rtt: float | None = None
+
+
+class Hops(Message):
+    """`reached` only when the destination itself answered. `nodes` may be None for unknown addresses."""
+
+    hops: tuple[Hop, ...]
+    reached: bool
+
+
+class Throughput(Message):
+    """TCP throughput by iperf3 from `source` to an address of `sink`. -> ThroughputResult"""
+
+    source: str
+    destination: str
+    sink: str
+    seconds: float = 3.0
+    limit_rate: float | None = None
+
+
+class ThroughputResult(Message):
+    received_rate: float
+    intervals: tuple[float, ...] = ()
+    retransmits: int = 0
+
+
+class StreamStart(Message):
+    """Start a paced packet stream, for what happens to user packets across an event. -> StreamStarted"""
+
+    source: str
+    destination: str
+    sink: str
+    interval: float = 0.005
+    size: int = 200
+    dscp: int = 0
+
+
+class StreamStarted(Message):
+    stream: int
+
+
+class StreamStop(Message):
+    """-> StreamResult"""
+
+    stream: int
+
+
+class StreamResult(Message):
+    """`longest_gap`: longest time without an arriving packet, minus one interval (0 when nothing was missed)."""
+
+    sent: int
+    received: int
+    longest_gap: float
+    gap_started: float
+    reordered: int = 0
+    duplicated: int = 0
+
+
+class LoadFlow(Message):
+    """Background UDP, `rate` bit/s of IP packets of `size` bytes."""
+
+    source: str
+    destination: str
+    sink: str
+    rate: float
+    size: int = 1000
+    dscp: int = 0
+
+
+class SetLoad(Message):
+    """Replace all background load by these flows; none stops it. -> Ok"""
+
+    flows: tuple[LoadFlow, ...] = ()
+
+
+class Shutdown(Message):
+    """Stop everything and end the agent. -> Ok"""
+
+
+Request = (
+    Hello | Build | WaitReady | SetLinks | GetLinks | ListNodes | Exec | WriteFile | Vty | Power
+    | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Shutdown
+)  # fmt: skip
+Result = (
+    Welcome | Built | Readiness | LinksSet | LinkStates | Nodes | Exited | VtyOutput | Ok
+    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult
+)  # fmt: skip
+
+
+# --- replies ---------------------------------------------------------------------------------------------------------
+
+
+class Progress(Message):
+    """An event: `done` of `total`, in words."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+class Output(Message):
+    """An event of `Exec`."""
+
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+class Done(Message):
+    result: Result
+
+
+class Failed(Message):
+    """The agent could not do it. `kind` is a class of testbed.errors; the message is complete."""
+
+    kind: str
+    message: str
+
+
+Reply = Progress | Output | Done | Failed
+
+encode = msgspec.msgpack.Encoder().encode
+decode_request = msgspec.msgpack.Decoder(Request).decode
+decode_reply = msgspec.msgpack.Decoder(Reply).decode

@@ -1,0 +1,54 @@
+"""What one direction of a link does to packets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from testbed.model.base import Model, Rate, Seconds, Share
+
+Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
+
+
+class GilbertElliott(Model):
+    """Two-state loss (Gilbert 1960, Elliott 1963), in the terms of tc-netem(8) `loss gemodel`.
+
+    Attributes:
+        p: probability of going from the good to the bad state, per packet.
+        r: probability of going from the bad to the good state, per packet.
+        bad_loss: share lost in the bad state (netem's 1-h).
+        good_loss: share lost in the good state (netem's 1-k).
+    """
+
+    p: Share
+    r: Share
+    bad_loss: Share = 1.0
+    good_loss: Share = 0.0
+
+
+class Impairment(Model):
+    """One direction of a link: seconds, fractions, bit/s. The default does nothing to packets.
+
+    Attributes:
+        delay: added to every packet.
+        jitter: spread around `delay`, shaped by `distribution`, each value `jitter_correlation` like the one before.
+        loss: share dropped at random; or `burst`, never both.
+        duplicate: share sent twice. corrupt: share with one bit flipped.
+        reorder: share sent at once while the others wait for `delay` (needs a delay).
+        rate: bit/s, or None for as fast as the kernel goes. limit: queue, packets; None lets the emulator
+            choose one that holds a bandwidth-delay product.
+    """
+
+    delay: Seconds = 0.0
+    jitter: Seconds = 0.0
+    distribution: Distribution = "uniform"
+    jitter_correlation: Share = 0.0
+    loss: Share = 0.0
+    loss_correlation: Share = 0.0
+    burst: GilbertElliott | None = None
+    duplicate: Share = 0.0
+    reorder: Share = 0.0
+    corrupt: Share = 0.0
+    rate: Rate | None = None
+    limit: int | None = Field(default=None, gt=0)

@@ -1,0 +1,65 @@
+"""The contract of every substrate: start an agent in a kernel, know whether it lives, take everything away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from testbed.model.topology import GuestOptions
+from testbed.substrate.folder import LabFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """Whether a lab's kernel and agent run; when not, why, with the last lines of the console."""
+
+    alive: bool
+    reason: str = ""
+    console: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A TCP port of the management network that the controller can reach: loopback address and port here, address there."""
+
+    listen: str
+    listen_port: int
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How to start.
+
+    Attributes:
+        guest: memory and count of guests.
+        forwards: management addresses made reachable (racks).
+        offline_build: path below the lab folder of a msgpack `Build`; the agent builds it at boot and has **no** control
+            channel (a rack: the controller's only way in is SSH). None for a lab with an agent channel.
+    """
+
+    guest: GuestOptions
+    forwards: tuple[Forward, ...] = ()
+    offline_build: str | None = None
+
+
+class Substrate(Protocol):
+    """Where a lab runs. Every method may be called again after a crash anywhere."""
+
+    name: str
+
+    def start(self, folder: LabFolder, options: StartOptions) -> None:
+        """Boot; return when the agent answers (or, offline, when it has built), with its endpoint in the folder.
+
+        Raises:
+            Unable: this machine lacks something; the message has the command that mends it.
+            GuestFailed: the kernel or the agent died while starting; the console's last lines are in the message.
+        """
+        ...
+
+    def liveness(self, folder: LabFolder) -> Liveness: ...
+
+    def stop(self, folder: LabFolder) -> None:
+        """Remove every process, namespace, device and temporary file of the lab, even one half started."""
+        ...
