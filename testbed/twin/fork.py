@@ -1,0 +1,42 @@
+"""A lab of its own, built from a mirrored state: the live twin stays untouched."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from testbed.emulator.messages import LoadFlow, SetLoad
+from testbed.lab import Lab
+from testbed.twin.state import MirroredFlow, MirroredState
+
+
+def fork(state: MirroredState, name: str | None = None, progress: Callable[..., None] | None = None) -> Lab:
+    """Bring up a new lab in the mirrored state, under the mirrored load.
+
+    Args:
+        state: from `testbed.twin.state.current_state`.
+        name: of the new lab; made up when None.
+        progress: called with each event of the bring-up.
+
+    Returns:
+        The lab, ready: daemons answer, adjacencies full. Use it as a context manager, or call its `down()`.
+
+    Raises:
+        Unable, GuestFailed, NotReady: it could not be brought up; nothing of it is left.
+    """
+    lab = Lab.up(state.topology, name=name or f"fork-{secrets.token_hex(3)}", kind="lab", progress=progress)
+    try:
+        if state.load:
+            with lab.agent() as agent:
+                agent.call(SetLoad(flows=tuple(map(load_flow, state.load))))
+    except BaseException:
+        lab.down()
+        raise
+    return lab
+
+
+def load_flow(flow: MirroredFlow) -> LoadFlow:
+    """The agent's form of a mirrored flow."""
+    return LoadFlow(
+        source=flow.source, destination=flow.destination, sink=flow.sink, rate=flow.rate, size=flow.size
+    )
