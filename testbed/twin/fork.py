@@ -37,6 +37,4 @@ def fork(state: MirroredState, name: str | None = None, progress: Callable[..., 
 
 def load_flow(flow: MirroredFlow) -> LoadFlow:
     """The agent's form of a mirrored flow."""
-    return LoadFlow(
-        source=flow.source, destination=flow.destination, sink=flow.sink, rate=flow.rate, size=flow.size
-    )
+    return LoadFlow(source=flow.source, destination=flow.destination, sink=flow.sink, rate=flow.rate, size=flow.size)
