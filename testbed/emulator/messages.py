@@ -14,13 +14,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of all messages: frozen, tagged with its class name."""
+    """Base of all messages, tagged with its class name. `frozen` stands on each again because type checkers do not inherit it."""
 
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
 
 
-class GilbertElliott(Message):
+class GilbertElliott(Message, frozen=True):
     """See `testbed.model.impairment.GilbertElliott`."""
 
     p: float
@@ -29,7 +29,7 @@ class GilbertElliott(Message):
     good_loss: float = 0.0
 
 
-class LinkPatch(Message):
+class LinkPatch(Message, frozen=True):
     """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away."""
 
     delay: float | UnsetType = UNSET
@@ -46,7 +46,7 @@ class LinkPatch(Message):
     limit: int | None | UnsetType = UNSET
 
 
-class LinkChange(Message):
+class LinkChange(Message, frozen=True):
     """One direction of one link, changed. `end` is the endpoint the packets leave from: 0 forward, 1 backward.
 
     `up` cuts (False) or mends (True) the whole wire: both ends lose or regain carrier.
@@ -58,7 +58,7 @@ class LinkChange(Message):
     up: bool | None = None
 
 
-class WireEnd(Message):
+class WireEnd(Message, frozen=True):
     """One end of a link: addresses as `10.0.0.1/30`."""
 
     node: str
@@ -66,7 +66,7 @@ class WireEnd(Message):
     addresses: tuple[str, ...] = ()
 
 
-class WireLink(Message):
+class WireLink(Message, frozen=True):
     """A link to build."""
 
     name: str
@@ -77,7 +77,7 @@ class WireLink(Message):
     up: bool = True
 
 
-class WireNode(Message):
+class WireNode(Message, frozen=True):
     """A node to build.
 
     Attributes:
@@ -95,7 +95,7 @@ class WireNode(Message):
     sshd: SshServer | None = None
 
 
-class SshServer(Message):
+class SshServer(Message, frozen=True):
     """A device's own management plane: an interface `mgmt` with `address` on the management bridge, sshd on port 22.
 
     Attributes:
@@ -113,11 +113,11 @@ class SshServer(Message):
 # --- requests and their results --------------------------------------------------------------------------------------
 
 
-class Hello(Message):
+class Hello(Message, frozen=True):
     """Are you there? Answered by the agent's main loop at once, whatever else is under way. -> Welcome"""
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True):
     version: str
     pid: int
     kernel: str
@@ -125,50 +125,50 @@ class Welcome(Message):
     time: float
 
 
-class Build(Message):
+class Build(Message, frozen=True):
     """Build nodes and links, then start daemons. Events tell the progress. -> Built"""
 
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
 
 
-class Built(Message):
+class Built(Message, frozen=True):
     nodes: int
     links: int
     seconds: float
 
 
-class WaitReady(Message):
+class WaitReady(Message, frozen=True):
     """Wait until daemons answer and routing adjacencies on links that are up are full. -> Readiness"""
 
     deadline: float = 60.0
 
 
-class Readiness(Message):
+class Readiness(Message, frozen=True):
     """What is still missing, one line each (`core1: OSPF neighbour 10.0.0.2 on eth1 is Init`); empty when ready."""
 
     missing: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
-class SetLinks(Message):
+class SetLinks(Message, frozen=True):
     """Change many links in one batch; all are checked before any is changed. -> LinksSet"""
 
     changes: tuple[LinkChange, ...]
 
 
-class LinksSet(Message):
+class LinksSet(Message, frozen=True):
     applied: int
     time: float
 
 
-class GetLinks(Message):
+class GetLinks(Message, frozen=True):
     """The links' settings as the kernel has them now. -> LinkStates"""
 
     names: tuple[str, ...] = ()
 
 
-class LinkState(Message):
+class LinkState(Message, frozen=True):
     """`forward` and `backward` are full (nothing UNSET), read back from the kernel."""
 
     name: str
@@ -177,26 +177,26 @@ class LinkState(Message):
     backward: LinkPatch
 
 
-class LinkStates(Message):
+class LinkStates(Message, frozen=True):
     links: tuple[LinkState, ...]
 
 
-class ListNodes(Message):
+class ListNodes(Message, frozen=True):
     """-> Nodes"""
 
 
-class NodeState(Message):
+class NodeState(Message, frozen=True):
     name: str
     kind: str
     daemons: dict[str, bool] = {}
     """FRR daemon name to whether it is alive."""
 
 
-class Nodes(Message):
+class Nodes(Message, frozen=True):
     nodes: tuple[NodeState, ...]
 
 
-class Exec(Message):
+class Exec(Message, frozen=True):
     """Run a command in a node's namespaces. Output comes as `Output` events as it is written. -> Exited
 
     The command gets `stdin`, then end of file. It is killed with its children at `timeout` seconds, and when the
@@ -209,13 +209,13 @@ class Exec(Message):
     timeout: float = 3600.0
 
 
-class Exited(Message):
+class Exited(Message, frozen=True):
     """`code` as a shell gives it: 128+N for signal N, 124 at timeout, 127 no such command."""
 
     code: int
 
 
-class WriteFile(Message):
+class WriteFile(Message, frozen=True):
     """Write a file in a node's file system (its own view of /etc/frr, /run, /var/lib). -> Ok"""
 
     node: str
@@ -224,7 +224,7 @@ class WriteFile(Message):
     mode: int = 0o644
 
 
-class Vty(Message):
+class Vty(Message, frozen=True):
     """Send commands to one FRR daemon's vty socket, in order: milliseconds, no fork. -> VtyOutput"""
 
     node: str
@@ -232,28 +232,28 @@ class Vty(Message):
     commands: tuple[str, ...]
 
 
-class VtyOutput(Message):
+class VtyOutput(Message, frozen=True):
     """`codes` are FRR's: 0 is CMD_SUCCESS, 1 CMD_WARNING."""
 
     outputs: tuple[str, ...]
     codes: tuple[int, ...]
 
 
-class Power(Message):
+class Power(Message, frozen=True):
     """Take a node's power away or give it back: its daemons are killed and start again from startup configuration. -> Ok"""
 
     node: str
     on: bool
 
 
-class Ok(Message):
+class Ok(Message, frozen=True):
     pass
 
 
 # --- probes ----------------------------------------------------------------------------------------------------------
 
 
-class Stamp(Message):
+class Stamp(Message, frozen=True):
     """Run one STAMP session (RFC 8762), unauthenticated mode, from `source` to an address that belongs to `reflector`. -> StampResult"""
 
     source: str
@@ -266,7 +266,7 @@ class Stamp(Message):
     timeout: float = 2.0
 
 
-class StampResult(Message):
+class StampResult(Message, frozen=True):
     """Per-packet values in the order sent. A lost packet has NaN in all three. Kernel timestamps.
 
     Attributes:
@@ -286,7 +286,7 @@ class StampResult(Message):
     kernel_timestamps: bool = True
 
 
-class Reach(Message):
+class Reach(Message, frozen=True):
     """ICMP echo from a node. -> Reached"""
 
     source: str
@@ -296,7 +296,7 @@ class Reach(Message):
     timeout: float = 1.0
 
 
-class Reached(Message):
+class Reached(Message, frozen=True):
     sent: int
     received: int
     rtt: tuple[float, ...] = ()
@@ -304,7 +304,7 @@ class Reached(Message):
     """One line a packet that did not come back, with the ICMP error if one came."""
 
 
-class Trace(Message):
+class Trace(Message, frozen=True):
     """UDP traceroute from a node, hop by hop. -> Hops"""
 
     source: str
@@ -313,21 +313,21 @@ class Trace(Message):
     timeout: float = 1.0
 
 
-class Hop(Message):
+class Hop(Message, frozen=True):
     ttl: int
     address: str | None
     node: str | None = None
     rtt: float | None = None
 
 
-class Hops(Message):
+class Hops(Message, frozen=True):
     """`reached` only when the destination itself answered. `nodes` may be None for unknown addresses."""
 
     hops: tuple[Hop, ...]
     reached: bool
 
 
-class Throughput(Message):
+class Throughput(Message, frozen=True):
     """TCP throughput by iperf3 from `source` to an address of `sink`. -> ThroughputResult"""
 
     source: str
@@ -337,13 +337,13 @@ class Throughput(Message):
     limit_rate: float | None = None
 
 
-class ThroughputResult(Message):
+class ThroughputResult(Message, frozen=True):
     received_rate: float
     intervals: tuple[float, ...] = ()
     retransmits: int = 0
 
 
-class StreamStart(Message):
+class StreamStart(Message, frozen=True):
     """Start a paced packet stream, for what happens to user packets across an event. -> StreamStarted"""
 
     source: str
@@ -354,17 +354,17 @@ class StreamStart(Message):
     dscp: int = 0
 
 
-class StreamStarted(Message):
+class StreamStarted(Message, frozen=True):
     stream: int
 
 
-class StreamStop(Message):
+class StreamStop(Message, frozen=True):
     """-> StreamResult"""
 
     stream: int
 
 
-class StreamResult(Message):
+class StreamResult(Message, frozen=True):
     """`longest_gap`: longest time without an arriving packet, minus one interval (0 when nothing was missed)."""
 
     sent: int
@@ -375,7 +375,7 @@ class StreamResult(Message):
     duplicated: int = 0
 
 
-class LoadFlow(Message):
+class LoadFlow(Message, frozen=True):
     """Background UDP, `rate` bit/s of IP packets of `size` bytes."""
 
     source: str
@@ -386,13 +386,13 @@ class LoadFlow(Message):
     dscp: int = 0
 
 
-class SetLoad(Message):
+class SetLoad(Message, frozen=True):
     """Replace all background load by these flows; none stops it. -> Ok"""
 
     flows: tuple[LoadFlow, ...] = ()
 
 
-class Shutdown(Message):
+class Shutdown(Message, frozen=True):
     """Stop everything and end the agent. -> Ok"""
 
 
@@ -409,7 +409,7 @@ Result = (
 # --- replies ---------------------------------------------------------------------------------------------------------
 
 
-class Progress(Message):
+class Progress(Message, frozen=True):
     """An event: `done` of `total`, in words."""
 
     text: str
@@ -417,18 +417,18 @@ class Progress(Message):
     total: int = 0
 
 
-class Output(Message):
+class Output(Message, frozen=True):
     """An event of `Exec`."""
 
     stream: Literal["stdout", "stderr"]
     data: bytes
 
 
-class Done(Message):
+class Done(Message, frozen=True):
     result: Result
 
 
-class Failed(Message):
+class Failed(Message, frozen=True):
     """The agent could not do it. `kind` is a class of testbed.errors; the message is complete."""
 
     kind: str
