@@ -1,0 +1,62 @@
+"""The command line: one module per command group, no logic; errors become exit codes here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+
+import click
+import typer
+
+from testbed import __version__
+from testbed.cli import audit, changes, demo, doctor, labs, rack, schema, twin
+from testbed.errors import ExitCode, TestbedError
+
+app = typer.Typer(
+    name="testbed",
+    help="A hardware-in-the-loop network digital twin: emulate, drill, and validate a change before it is deployed.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (doctor, labs, rack, twin, changes, audit, schema, demo):
+    group.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def version_option(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """A hardware-in-the-loop network digital twin."""
+    if version:
+        typer.echo(f"testbed {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command and end with its exit code (`testbed.errors.ExitCode`)."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as wrong_usage:
+        wrong_usage.show()
+        code = ExitCode.BAD_INPUT
+    except TestbedError as error:
+        print(f"testbed: {error}", file=sys.stderr)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("testbed: interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; so do we, quietly
+        code = 141
+    except Exception:
+        code = _our_bug()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _our_bug() -> ExitCode:
+    with tempfile.NamedTemporaryFile("w", prefix="testbed-bug-", suffix=".txt", delete=False) as report:
+        report.write(f"testbed {__version__}\n{' '.join(sys.argv)}\n{traceback.format_exc()}")
+    last = traceback.format_exception_only(*sys.exc_info()[:2])[-1].strip()
+    print(f"testbed: this is a bug in testbed, not yours: {last}\ntestbed: details in {report.name}", file=sys.stderr)
+    return ExitCode.BUG

@@ -1,0 +1,271 @@
+"""`testbed up | down | status | exec | link | graph`: labs and what runs in them."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed import units
+from testbed.cli.complete import labs, links, nodes
+from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
+from testbed.errors import BadInput, ExitCode
+
+LabOption = Annotated[
+    str | None,
+    typer.Option("--lab", "-l", help="Lab, when more than one is up.", autocompletion=labs),
+]
+SubstrateOption = Annotated[str, typer.Option("--substrate", help="auto, native or uml.")]
+
+
+class Format(StrEnum):
+    """Ways to draw a topology."""
+
+    svg = "svg"
+    mermaid = "mermaid"
+    graphviz = "graphviz"
+    json = "json"
+
+
+def up(
+    file: Annotated[Path, typer.Argument(help="Topology (YAML).")],
+    substrate: SubstrateOption = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the lab; the topology's when not given.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Guest memory, such as 1GiB; overrides the topology.")] = None,
+    guests: Annotated[int | None, typer.Option(help="Count of guests; overrides the topology.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring up a topology; return when the network is ready or say what is not."""
+    from testbed.lab import Lab
+    from testbed.model.load import load_topology
+    from testbed.substrate.registry import pick
+
+    topology = _with_guest(load_topology(file), memory, guests)
+    if dry_run:
+        chosen, why = pick(substrate)
+        _print_plan(topology, chosen.name, why, as_json)
+        return
+    with Reporter() as report:
+        lab = Lab.up(topology, substrate=substrate, name=name, progress=report, ready_timeout=timeout)
+    state = {"lab": lab.name, "nodes": len(topology.nodes), "links": len(topology.links)}
+    if as_json:
+        print_json(state)
+    else:
+        stdout.print(f"lab {lab.name} is up: {len(topology.nodes)} nodes, {len(topology.links)} links")
+
+
+def _with_guest(topology, memory: str | None, guests: int | None):
+    changes = {key: value for key, value in (("memory", memory), ("guests", guests)) if value is not None}
+    if not changes:
+        return topology
+    from pydantic import ValidationError
+
+    from testbed.model.topology import GuestOptions
+
+    try:
+        guest = GuestOptions.model_validate(topology.guest.model_dump() | changes)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise BadInput(f"--{wrong['loc'][0]} {wrong['input']!r}: {wrong['msg']}") from None
+    return topology.model_copy(update={"guest": guest})
+
+
+def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
+    from testbed.emulator.lower import lower
+
+    build = lower(topology)
+    if as_json:
+        print_json({"substrate": substrate, "why": why, "build": build})
+        return
+    stdout.print(f"substrate {substrate}: {why}")
+    print_table(
+        ["node", "kind", "daemons", "addresses on lo"],
+        [[n.name, n.kind, " ".join(n.daemons), " ".join(n.addresses)] for n in build.nodes],
+    )
+    print_table(
+        ["link", "from", "to"],
+        [[link.name, *(f"{end.node}:{end.interface} {' '.join(end.addresses)}" for end in link.ends)] for link in build.links],
+    )
+    stdout.print("nothing was changed (--dry-run)")
+
+
+def down(
+    names: Annotated[list[str] | None, typer.Argument(help="Labs.", autocompletion=labs)] = None,
+    all_labs: Annotated[bool, typer.Option("--all", help="All labs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken down.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take labs down wholly: no process, namespace or file is left."""
+    from testbed.lab import Lab
+
+    if bool(names) == all_labs:
+        raise BadInput("say which labs (testbed down LAB...) or all of them (testbed down --all)")
+    chosen = [lab for lab in Lab.all() if lab.kind != "rack"] if all_labs else [Lab.open(name) for name in names or ()]
+    for lab in chosen:
+        if not dry_run:
+            lab.down()
+        if not as_json:
+            stdout.print(f"lab {lab.name} {'would be taken' if dry_run else 'is'} down")
+    if as_json:
+        print_json({"down": [lab.name for lab in chosen], "dry_run": dry_run})
+
+
+def status(lab: Annotated[str | None, typer.Argument(autocompletion=labs)] = None, as_json: AsJson = False) -> None:
+    """Show labs, and whether they live; one lab's nodes and links in full. Exits 1 when a lab is dead."""
+    from testbed.lab import Lab
+
+    chosen = [Lab.open(lab)] if lab else Lab.all()
+    rows = [{"lab": each.name, "kind": each.kind, "substrate": each.substrate, "liveness": each.liveness()} for each in chosen]
+    detail = _detail(chosen[0]) if lab and rows[0]["liveness"].alive and chosen[0].kind != "rack" else {}
+    if as_json:
+        print_json({"labs": rows, **detail})
+    else:
+        _print_status(rows, detail)
+    if not all(row["liveness"].alive for row in rows):
+        raise typer.Exit(ExitCode.NO)
+
+
+def _detail(lab) -> dict:
+    from testbed.emulator.messages import GetLinks, ListNodes
+
+    with lab.agent() as agent:
+        return {"nodes": agent.call(ListNodes()).nodes, "links": agent.call(GetLinks()).links}
+
+
+def _print_status(rows: list[dict], detail: dict) -> None:
+    if not rows:
+        stdout.print("no labs")
+        return
+    print_table(
+        ["lab", "kind", "substrate", "state"],
+        [
+            [r["lab"], r["kind"], r["substrate"], "up" if r["liveness"].alive else f"dead: {r['liveness'].reason}"]
+            for r in rows
+        ],
+    )
+    for row in rows:
+        for line in row["liveness"].console if not row["liveness"].alive else ():
+            stdout.print(f"  {row['lab']} console: {line}", markup=False)
+    if detail:
+        daemons = [[n.name, n.kind, " ".join(f"{d}{'' if ok else '(dead)'}" for d, ok in n.daemons.items())] for n in detail["nodes"]]
+        print_table(["node", "kind", "daemons"], daemons)
+        print_table(["link", "state", "forward", "backward"], [_link_row(link) for link in detail["links"]])
+
+
+def exec_(
+    node: Annotated[str, typer.Argument(help="Node.", autocompletion=nodes)],
+    command: Annotated[list[str], typer.Argument(help="Command, after `--`.")],
+    lab: LabOption = None,
+    timeout: Annotated[float, typer.Option(help="Seconds until it is killed (exit code 124).")] = 3600.0,
+) -> None:
+    """Run a command in a node; its exit code is the command's."""
+    from testbed.emulator.messages import Exec, Output
+
+    def write(event: object) -> None:
+        if isinstance(event, Output):
+            stream = sys.stdout if event.stream == "stdout" else sys.stderr
+            stream.buffer.write(event.data)
+            stream.flush()
+
+    given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
+    with _only_lab(lab).agent() as agent:
+        request = Exec(node=node, argv=tuple(command), stdin=given, timeout=timeout)
+        raise typer.Exit(agent.call(request, on_event=write).code)
+
+
+def _only_lab(name: str | None):
+    from testbed.lab import Lab
+
+    if name:
+        return Lab.open(name)
+    running = [lab for lab in Lab.all() if lab.kind != "rack"]
+    if len(running) != 1:
+        which = ", ".join(lab.name for lab in running) or "none is up"
+        raise BadInput(f"which lab? --lab LAB ({which})")
+    return running[0]
+
+
+def link(
+    name: Annotated[str, typer.Argument(help="Link.", autocompletion=links)],
+    settings: Annotated[list[str] | None, typer.Argument(help="Such as delay=20ms loss=1% rate=none; none shows it.")] = None,
+    lab: LabOption = None,
+    forward: Annotated[bool, typer.Option("--forward", help="Only from the first end to the second.")] = False,
+    backward: Annotated[bool, typer.Option("--backward", help="Only from the second end to the first.")] = False,
+    cut: Annotated[bool, typer.Option("--cut", help="Cut the wire: both ends lose carrier.")] = False,
+    mend: Annotated[bool, typer.Option("--mend", help="Mend the wire.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show or change a link while it runs. What is not named stays as it is; `undo` is printed with what was."""
+    from testbed.emulator.messages import GetLinks, LinkChange
+    from testbed.emulator.settings import read_patch, write_patch
+
+    if cut and mend:
+        raise BadInput("--cut and --mend exclude each other")
+    patch = read_patch(settings or [])
+    ends = [end for end, asked in ((0, forward), (1, backward)) if asked or forward == backward]
+    with _only_lab(lab).agent() as agent:
+        before = agent.call(GetLinks(names=(name,))).links[0]
+        changes = [LinkChange(link=name, end=end, patch=patch) for end in ends] if settings else []
+        if cut or mend:
+            changes.append(LinkChange(link=name, up=mend))
+        if changes:
+            agent.set_links(changes)
+        after = agent.call(GetLinks(names=(name,))).links[0]
+    if as_json:
+        print_json({"before": before, "after": after})
+        return
+    print_table(["link", "state", "forward", "backward"], [_link_row(after)])
+    if settings:
+        for end in ends:
+            old = write_patch((before.forward, before.backward)[end], only=patch)
+            stdout.print(f"undo: testbed link {name} {' '.join(old)} --{('forward', 'backward')[end]}", markup=False)
+
+
+def _link_row(state) -> list[str]:
+    from testbed.emulator.settings import write_patch
+
+    sides = [" ".join(write_patch(side)) or "-" for side in (state.forward, state.backward)]
+    return [state.name, "up" if state.up else "cut", *sides]
+
+
+def graph(
+    source: Annotated[str, typer.Argument(help="Topology file, or a lab's name.")],
+    format: Annotated[Format, typer.Option("--format", "-f", help="How to draw.")] = Format.svg,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; standard output when not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> None:
+    """Draw a topology as SVG, Mermaid, Graphviz or JSON."""
+    from testbed.lab import Lab
+    from testbed.model.load import load_topology
+    from testbed.report import graph as draw
+
+    named = {lab.name: lab for lab in Lab.all()}
+    topology = named[source].topology if source in named else load_topology(Path(source))
+    chosen = Format.json if as_json else format
+    drawing = {
+        Format.svg: draw.to_svg,
+        Format.mermaid: draw.to_mermaid,
+        Format.graphviz: draw.to_graphviz,
+        Format.json: draw.to_json,
+    }[chosen](topology)
+    if output:
+        output.write_text(drawing, encoding="utf-8")
+    else:
+        print(drawing)
+
+
+def show_rate(value: float) -> str:
+    """Write bit/s for people."""
+    return units.show(value, units.RATE)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    for command in (up, down, status, link, graph):
+        app.command()(command)
+    app.command("exec")(exec_)

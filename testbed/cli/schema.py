@@ -1,0 +1,21 @@
+"""`testbed schema`: what the files may say."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from testbed.cli.output import print_json
+
+
+def schema(name: Annotated[str, typer.Argument(help="topology, impairment, change, plan, verdict or rack.")]) -> None:
+    """Print the JSON schema of a kind of file."""
+    from testbed.model.schema import schema as schema_of
+
+    print_json(schema_of(name))
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(schema)

@@ -1,0 +1,106 @@
+"""A link's settings as a person types them: `delay=20ms loss=1% rate=none`, partial both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from testbed import units
+from testbed.emulator.messages import GilbertElliott, LinkPatch
+from testbed.errors import BadInput, nearest
+
+_TABLES = {
+    "delay": units.TIME,
+    "jitter": units.TIME,
+    "rate": units.RATE,
+    **dict.fromkeys(("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), units.SHARE),
+}
+_EXAMPLES = {id(units.TIME): "20ms", id(units.RATE): "100Mbit", id(units.SHARE): "1%"}
+_DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")
+_FIELDS = structs.fields(LinkPatch)
+
+
+def read_patch(words: Iterable[str]) -> LinkPatch:
+    """Read `key=value` words.
+
+    `rate=none`, `limit=none` and `burst=none` take them away; `burst=p/r[/bad_loss[/good_loss]]` in percent.
+
+    Raises:
+        BadInput: unknown key (with the nearest), a value out of its range or without its unit.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        key, separator, text = word.partition("=")
+        key = key.replace("-", "_")
+        known = [field.name for field in _FIELDS]
+        if not separator or key not in known:
+            raise BadInput(f"{word!r}: expected KEY=VALUE{nearest(key, known)} (known: {', '.join(known)})")
+        if key in values:
+            raise BadInput(f"{word!r}: {key} is given twice")
+        values[key] = _read(key, text)
+    return LinkPatch(**values)
+
+
+def _read(key: str, text: str) -> Any:
+    try:
+        return _value(key, text)
+    except ValueError as error:
+        raise BadInput(f"{key}={text}: {error}") from None
+
+
+def _value(key: str, text: str) -> Any:
+    if key in ("rate", "limit", "burst") and text == "none":
+        return None
+    if key == "burst":
+        shares = [_quantity(units.SHARE, part) for part in text.split("/")]
+        if not 2 <= len(shares) <= 4:
+            raise ValueError("expected p/r, p/r/bad_loss or p/r/bad_loss/good_loss, such as 1%/10%, or none")
+        return GilbertElliott(**dict(zip(("p", "r", "bad_loss", "good_loss"), shares, strict=False)))
+    if key == "distribution":
+        if text not in _DISTRIBUTIONS:
+            raise ValueError(f"expected one of {', '.join(_DISTRIBUTIONS)}{nearest(text, _DISTRIBUTIONS)}")
+        return text
+    if key == "limit":
+        if not text.isascii() or not text.isdigit() or int(text) == 0:
+            raise ValueError("expected a whole number of packets above 0, or none")
+        return int(text)
+    value = _quantity(_TABLES[key], text)
+    if key == "rate" and value == 0:
+        raise ValueError("expected a rate above 0; rate=none takes the limit away")
+    return value
+
+
+def _quantity(table: Any, text: str) -> float:
+    if text == "0" and table is not units.RATE:
+        return 0.0
+    value = units.parse(text, table, _EXAMPLES[id(table)])
+    if value < 0 or (table is units.SHARE and value > 1):
+        raise ValueError("expected 0% to 100%" if table is units.SHARE else "expected no negative value")
+    return value
+
+
+def write_patch(patch: LinkPatch, only: LinkPatch | None = None) -> list[str]:
+    """Write settings as words that `read_patch` reads back.
+
+    Args:
+        patch: the settings.
+        only: where given, exactly the keys set in it are written, also those at rest; otherwise what is at rest
+            (zero, none, uniform) is left out.
+    """
+    words = []
+    for field in _FIELDS:
+        value = getattr(patch, field.name)
+        named = only is not None and getattr(only, field.name) is not UNSET
+        if named or (only is None and value not in (UNSET, None, 0, "uniform")):
+            words.append(f"{field.name}={_show(field.name, value)}")
+    return words
+
+
+def _show(key: str, value: Any) -> str:
+    if value is None or value is UNSET:
+        return "none" if key in ("rate", "limit", "burst") else "0"
+    if isinstance(value, GilbertElliott):
+        return "/".join(units.show(share, units.SHARE) for share in (value.p, value.r, value.bad_loss, value.good_loss))
+    return units.show(value, _TABLES[key]) if key in _TABLES else str(value)
