@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Strict, Tag, model_validator
 
-from testbed.model.base import Interface, Model, Name, Rate, Seconds, Share
+from testbed.model.base import (
+    Flag,
+    Interface,
+    Metric,
+    Model,
+    Name,
+    Number,
+    Prefix,
+    Problem,
+    Rate,
+    Seconds,
+    Share,
+    Target,
+    Text,
+    refuse,
+)
 
 
 class ConfigurationStep(Model):
     """Lines in the device's own language, sent byte for byte."""
 
     device: Name
-    configuration: str
+    configuration: Text
 
 
 class InterfaceStep(Model):
@@ -21,13 +36,28 @@ class InterfaceStep(Model):
 
     device: Name
     interface: Interface
-    cost: int | None = Field(default=None, ge=1, le=65535)
-    enabled: bool | None = None
+    cost: Metric | None = None
+    enabled: Flag | None = None
     description: str | None = None
-    mtu: int | None = Field(default=None, ge=68, le=9216)
+    mtu: Annotated[int, Strict(), Field(ge=68, le=9216)] | None = None
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if self.cost is None and self.enabled is None and self.description is None and self.mtu is None:
+            refuse([Problem((), None, "expected at least one setting: cost, enabled, description, mtu")])
+        return self
 
 
-Step = ConfigurationStep | InterfaceStep
+def _kind_of_step(value: Any) -> str:
+    """A step with an `interface` and no `configuration` is typed settings."""
+    keys = value if isinstance(value, dict) else getattr(value, "model_fields_set", ())
+    return "interface" if "interface" in keys and "configuration" not in keys else "configuration"
+
+
+Step = Annotated[
+    Annotated[ConfigurationStep, Tag("configuration")] | Annotated[InterfaceStep, Tag("interface")],
+    Discriminator(_kind_of_step),
+]
 
 
 class Reachable(Model):
@@ -35,8 +65,8 @@ class Reachable(Model):
 
     kind: Literal["reachable"]
     source: Name
-    destination: str
-    reachable: bool = True
+    destination: Target
+    reachable: Flag = True
 
 
 class PathIs(Model):
@@ -44,10 +74,16 @@ class PathIs(Model):
 
     kind: Literal["path"]
     source: Name
-    destination: str
+    destination: Target
     via: tuple[Name, ...] = ()
     avoid: tuple[Name, ...] = ()
     avoid_links: tuple[Name, ...] = ()
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not (self.via or self.avoid or self.avoid_links):
+            refuse([Problem((), None, "expected at least one of via, avoid, avoid_links: else no path could fail it")])
+        return self
 
 
 class RoundTrip(Model):
@@ -55,8 +91,8 @@ class RoundTrip(Model):
 
     kind: Literal["rtt"]
     source: Name
-    destination: str
-    percentile: float = Field(default=95.0, gt=0, lt=100)
+    destination: Target
+    percentile: Number = Field(default=95.0, gt=0, lt=100)
     below: Seconds
 
 
@@ -65,7 +101,7 @@ class Loss(Model):
 
     kind: Literal["loss"]
     source: Name
-    destination: str
+    destination: Target
     below: Share
 
 
@@ -74,7 +110,7 @@ class Throughput(Model):
 
     kind: Literal["throughput"]
     source: Name
-    destination: str
+    destination: Target
     above: Rate
 
 
@@ -92,7 +128,7 @@ class ConvergenceGap(Model):
 
     kind: Literal["convergence"]
     source: Name
-    destination: str
+    destination: Target
     below: Seconds
 
 
@@ -100,7 +136,7 @@ class NothingElse(Model):
     """Apart from the prefixes listed, no device's route to any prefix changes its next hops."""
 
     kind: Literal["nothing-else-changed"]
-    except_prefixes: tuple[str, ...] = ()
+    except_prefixes: tuple[Prefix, ...] = ()
 
 
 Expectation = Annotated[

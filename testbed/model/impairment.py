@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, Strict, model_validator
 
-from testbed.model.base import Model, Rate, Seconds, Share
+from testbed import units
+from testbed.model.base import Model, Problem, Rate, Seconds, Share, refuse
 
 Distribution = Literal["uniform", "normal", "pareto", "paretonormal"]
 
@@ -51,4 +52,29 @@ class Impairment(Model):
     reorder: Share = 0.0
     corrupt: Share = 0.0
     rate: Rate | None = None
-    limit: int | None = Field(default=None, gt=0)
+    limit: Annotated[int, Strict(), Field(ge=1, le=10_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """What netem would take without doing it: jitter cut off at zero, reordering of packets that do not wait."""
+        refuse(_contradictions(self))
+        return self
+
+
+def _contradictions(it: Impairment) -> list[Problem]:
+    problems = []
+    if it.jitter > it.delay:
+        problems.append(_jitter_problem(it))
+    if it.reorder > 0 and it.delay == 0:
+        problems.append(Problem(("reorder",), it.reorder, "expected a delay too: packets are reordered by not waiting"))
+    if it.burst is not None and it.loss > 0:
+        problems.append(Problem(("burst",), None, "expected either loss (random) or burst (Gilbert-Elliott), not both"))
+    if it.burst is not None and it.loss_correlation > 0:
+        expected = "expected no loss_correlation beside burst, which has its own"
+        problems.append(Problem(("loss_correlation",), it.loss_correlation, expected))
+    return problems
+
+
+def _jitter_problem(it: Impairment) -> Problem:
+    most = units.show(it.delay, units.TIME)
+    return Problem(("jitter",), it.jitter, f"expected at most the delay ({most}): no packet arrives before it was sent")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from testbed.model.base import Model
 from testbed.model.change import Change
 from testbed.model.verdict import DeviceChange, Outcome
@@ -30,7 +32,7 @@ class Plan(Model):
     change: Change
     outcome: Outcome
     devices: tuple[DeviceChange, ...]
-    forecast: dict[str, float] = {}
+    forecast: dict[str, float] = Field(default_factory=dict)
     verdict_hash: str
     proposed_by: str
     created: float

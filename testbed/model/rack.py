@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from testbed.model.base import Model, Name, Seconds
+from testbed.model.base import Model, Name, Port, Problem, Seconds, Text, refuse
 
 
 class SecretReference(Model):
     """Where a secret is, never the secret: an environment variable or a file (mode 0600), exactly one."""
 
-    env: str | None = None
-    file: str | None = None
+    env: Text | None = None
+    file: Text | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            refuse([Problem((), None, "expected exactly one of env (environment variable) and file (path)")])
+        return self
 
 
 class Device(Model):
@@ -24,10 +30,10 @@ class Device(Model):
         user: account. key: private key (OpenSSH). password: instead of a key.
     """
 
-    adapter: str
-    address: str
-    port: int = Field(default=22, ge=1, le=65535)
-    user: str
+    adapter: Text
+    address: Text
+    port: Port = 22
+    user: Text
     key: SecretReference | None = None
     password: SecretReference | None = None
     role: Literal["core", "aggregation", "cell-site", "other"] = "other"
@@ -38,6 +44,6 @@ class Inventory(Model):
 
     name: Name
     devices: dict[Name, Device] = Field(min_length=1)
-    known_hosts: str
+    known_hosts: Text
     timeout: Seconds = 10.0
     poll_period: Seconds = 1.0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, IPv6Interface
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, Strict, model_validator
 
-from testbed.model.base import Bytes, Interface, Model, Name
+from testbed.model import checks
+from testbed.model.base import Address, Bytes, Flag, HostAddress, Interface, Metric, Model, Name, refuse
 from testbed.model.impairment import Impairment
 
-Address = IPv4Interface | IPv6Interface
 Protocol = Literal["static", "ospf", "isis", "bgp"]
 Daemon = Literal["zebra", "staticd", "ospfd", "bgpd", "isisd"]
 
@@ -19,7 +18,7 @@ class Host(Model):
     """An end system: addresses on its links, one default route."""
 
     kind: Literal["host"]
-    gateway: str | None = None
+    gateway: HostAddress | None = None
     loopbacks: tuple[Address, ...] = ()
 
 
@@ -28,7 +27,7 @@ class Router(Model):
 
     Attributes:
         protocols: what runs when the configuration is rendered from the topology.
-        config: FRR configuration text; replaces rendering. In a file, `config_file` names it instead, beside the topology.
+        config: FRR configuration text; replaces rendering. In a file, `config_file` names it instead.
         loopbacks: addresses on `lo`, announced by the rendered protocols.
         asn: autonomous system, needed by `bgp`.
     """
@@ -36,9 +35,13 @@ class Router(Model):
     kind: Literal["router"]
     protocols: tuple[Protocol, ...] = ("ospf",)
     config: str | None = None
-    config_file: str | None = None
     loopbacks: tuple[Address, ...] = ()
-    asn: int | None = Field(default=None, ge=1, le=4294967295)
+    asn: Annotated[int, Strict(), Field(ge=1, le=4294967295)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse(checks.router(self))
+        return self
 
 
 class Bridge(Model):
@@ -55,13 +58,12 @@ class Endpoint(Model):
 
     Attributes:
         cost: OSPF or IS-IS metric of this interface where the configuration is rendered.
-        mac: set when the end must look like the hardware's.
     """
 
     node: Name
     interface: Interface
     addresses: tuple[Address, ...] = ()
-    cost: int | None = Field(default=None, ge=1, le=65535)
+    cost: Metric | None = None
 
 
 class Link(Model):
@@ -77,9 +79,14 @@ class Link(Model):
     endpoints: tuple[Endpoint, Endpoint]
     forward: Impairment = Impairment()
     backward: Impairment = Impairment()
-    mtu: int = Field(default=1500, ge=68, le=65521)
-    up: bool = True
+    mtu: Annotated[int, Strict(), Field(ge=68, le=65521)] = 1500
+    up: Flag = True
     medium: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse(checks.link(self))
+        return self
 
 
 class GuestOptions(Model):
@@ -90,7 +97,7 @@ class GuestOptions(Model):
     """
 
     memory: Bytes = 768 * 2**20
-    guests: int = Field(default=1, ge=1, le=64)
+    guests: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
 
 
 class Topology(Model):
@@ -98,6 +105,11 @@ class Topology(Model):
 
     name: Name
     description: str = ""
-    nodes: dict[Name, Node]
-    links: dict[Name, Link] = {}
+    nodes: dict[Name, Node] = Field(min_length=1)
+    links: dict[Name, Link] = Field(default_factory=dict)
     guest: GuestOptions = GuestOptions()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse(checks.topology(self))
+        return self

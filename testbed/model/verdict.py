@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field
+
 from testbed.model.base import Model, Name
 from testbed.model.change import Change, Expectation
 
@@ -83,8 +85,8 @@ class Verdict(Model):
     static: tuple[StaticFinding, ...] = ()
     findings: tuple[Finding, ...] = ()
     devices: tuple[DeviceChange, ...] = ()
-    forecast: dict[str, float] = {}
+    forecast: dict[str, float] = Field(default_factory=dict)
     state_hash: str = ""
     started: float = 0.0
     finished: float = 0.0
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = Field(default_factory=dict)

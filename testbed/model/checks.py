@@ -1,0 +1,133 @@
+"""What must hold between the parts of a topology; every problem is told at its own place."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv6Interface, ip_address
+from typing import TYPE_CHECKING
+
+from testbed.errors import nearest
+from testbed.model.base import Problem
+
+if TYPE_CHECKING:
+    from testbed.model.topology import Endpoint, Link, Router, Topology
+
+Place = tuple[str | int, ...]
+
+
+def router(it: Router) -> list[Problem]:
+    """BGP has its number, no protocol is named twice."""
+    problems = []
+    if "bgp" in it.protocols and it.asn is None and it.config is None:
+        problems.append(Problem(("protocols", it.protocols.index("bgp")), "bgp", "expected `asn` beside protocol bgp"))
+    for index, protocol in enumerate(it.protocols):
+        if protocol in it.protocols[:index]:
+            problems.append(Problem(("protocols", index), protocol, "expected each protocol once"))
+    return problems
+
+
+def link(it: Link) -> list[Problem]:
+    """Two different nodes, whose addresses can talk to each other."""
+    first, second = it.endpoints
+    if first.node == second.node:
+        place = ("endpoints", 1, "node")
+        return [Problem(place, second.node, "expected another node than the first endpoint's: a link joins two nodes")]
+    return [problem for version in (4, 6) for problem in _subnets(first, second, version)]
+
+
+def topology(it: Topology) -> list[Problem]:
+    """Endpoints exist, no interface or address is used twice, gateways are on a link of their host."""
+    missing = list(_missing_nodes(it))
+    return [*missing, *_interfaces(it), *_addresses(it), *_bridge_ports(it), *_gateways(it)]
+
+
+def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
+    for name, one in it.links.items():
+        for index, end in enumerate(one.endpoints):
+            yield ("links", name, "endpoints", index), name, end
+
+
+def _missing_nodes(it: Topology) -> Iterator[Problem]:
+    for place, _, end in _endpoints(it):
+        if end.node not in it.nodes:
+            expected = f"expected a node of this topology{nearest(end.node, it.nodes)}"
+            yield Problem((*place, "node"), end.node, expected)
+
+
+def _interfaces(it: Topology) -> Iterator[Problem]:
+    seen: dict[tuple[str, str], str] = {}
+    for place, link_name, end in _endpoints(it):
+        first = seen.setdefault((end.node, end.interface), link_name)
+        if first != link_name:
+            expected = f"expected an interface of {end.node} that no other link uses; link {first} uses it"
+            yield Problem((*place, "interface"), end.interface, expected)
+
+
+def _addresses(it: Topology) -> Iterator[Problem]:
+    seen: dict[object, str] = {}
+    for place, owner, address in _all_addresses(it):
+        if address.ip in seen:
+            expected = f"expected an address that nothing else has; {seen[address.ip]} has it"
+            yield Problem(place, str(address), expected)
+        seen.setdefault(address.ip, owner)
+
+
+def _all_addresses(it: Topology) -> Iterator[tuple[Place, str, IPv4Interface | IPv6Interface]]:
+    for name, node in it.nodes.items():
+        for index, address in enumerate(getattr(node, "loopbacks", ())):
+            yield ("nodes", name, "loopbacks", index), f"{name}'s loopback", address
+    for place, _, end in _endpoints(it):
+        for index, address in enumerate(end.addresses):
+            yield (*place, "addresses", index), f"{end.node}:{end.interface}", address
+
+
+def _bridge_ports(it: Topology) -> Iterator[Problem]:
+    for place, _, end in _endpoints(it):
+        node = it.nodes.get(end.node)
+        if node is not None and node.kind == "bridge":
+            if end.addresses:
+                expected = f"expected no address on a port of bridge {end.node}"
+                yield Problem((*place, "addresses"), str(end.addresses[0]), expected)
+            if end.cost is not None:
+                yield Problem((*place, "cost"), end.cost, f"expected no cost on a port of bridge {end.node}")
+
+
+def _gateways(it: Topology) -> Iterator[Problem]:
+    own: dict[str, list[IPv4Interface | IPv6Interface]] = defaultdict(list)
+    for _, _, end in _endpoints(it):
+        own[end.node].extend(end.addresses)
+    for name, node in it.nodes.items():
+        if node.kind == "host" and node.gateway is not None:
+            yield from _gateway(name, node.gateway, own[name])
+
+
+def _gateway(name: str, gateway: str, own: list[IPv4Interface | IPv6Interface]) -> Iterator[Problem]:
+    place, wanted = ("nodes", name, "gateway"), ip_address(gateway)
+    if any(wanted == address.ip for address in own):
+        yield Problem(place, gateway, f"expected another router's address; this is {name}'s own")
+    elif not any(wanted in address.network for address in own):
+        nets = ", ".join(str(address.network) for address in own) or f"{name} has no address"
+        yield Problem(place, gateway, f"expected an address in a subnet of {name} ({nets})")
+
+
+def _subnets(first: Endpoint, second: Endpoint, version: int) -> Iterator[Problem]:
+    """The ends of a link share a subnet, and mean the same one; /32 and /128 are unnumbered ends and may differ."""
+    here, there = _numbered(first, version), _numbered(second, version)
+    if not here or not there:
+        return
+    networks = {address.network for _, address in here}
+    shared = any(address.network in networks for _, address in there)
+    for index, address in there:
+        clash = next((net for net in networks if net != address.network and net.overlaps(address.network)), None)
+        if clash is not None or not shared:
+            expected = f"expected an address in {clash or here[0][1].network}, the subnet of {first.node}'s end"
+            yield Problem(("endpoints", 1, "addresses", index), str(address), expected)
+
+
+def _numbered(end: Endpoint, version: int) -> list[tuple[int, IPv4Interface | IPv6Interface]]:
+    return [
+        (index, address)
+        for index, address in enumerate(end.addresses)
+        if address.version == version and address.network.prefixlen < address.max_prefixlen
+    ]

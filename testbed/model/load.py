@@ -1,0 +1,129 @@
+"""Files a person wrote, into models; everything wrong with a file is told at once, each with its line and column."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from testbed.errors import BadInput, nearest
+from testbed.model import explain, short
+from testbed.model.base import WRITTEN, Model
+from testbed.model.change import Change
+from testbed.model.impairment import Impairment
+from testbed.model.rack import Inventory
+from testbed.model.source import Tree, parse_yaml, read_text, shown
+from testbed.model.topology import Topology
+
+M = TypeVar("M", bound=Model)
+StrPath = str | os.PathLike[str]
+Expand = Callable[[Tree, Path], list[str]]
+
+_SHORT_FORMS: dict[type[Model], Expand] = {Topology: short.topology}
+
+
+def load_topology(path: StrPath) -> Topology:
+    """Read a topology file; short forms, profiles and configuration files are resolved.
+
+    Args:
+        path: the YAML file; what it names is looked for beside it.
+
+    Raises:
+        BadInput: one line for each problem: `file:line:column: where: value 'x': expected ...`.
+    """
+    return load(path, Topology)
+
+
+def load_change(path: StrPath) -> Change:
+    """Read a change file.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    return load(path, Change)
+
+
+def load_inventory(path: StrPath) -> Inventory:
+    """Read a rack's inventory; paths in it are left as they were written.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    return load(path, Inventory)
+
+
+def load_profile(name: str, beside: Path | None = None) -> Impairment:
+    """Return the impairment that a link profile describes.
+
+    Args:
+        name: such as `fibre-15km`. beside: a folder whose `netem_profiles` comes before the product's own.
+
+    Raises:
+        BadInput: no such profile (the message names the nearest), or it is wrong.
+    """
+    path = short.find_profile(name, beside)
+    if path is None:
+        known = short.profile_names(beside)
+        raise BadInput(f"no link profile called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
+    return load(path, Impairment)
+
+
+def load(path: StrPath, model: type[M]) -> M:
+    """Read a YAML file into a model; quantities need their unit.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    file = Path(path)
+    return loads(read_text(file, f"{model.__name__.lower()} file"), model, file)
+
+
+def loads(text: str, model: type[M], file: StrPath = "<text>") -> M:
+    """Read YAML text into a model, as if it were in `file`.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    tree = parse_yaml(text, str(file))
+    expand = _SHORT_FORMS.get(model)
+    problems = expand(tree, Path(file).parent) if expand else []
+    try:
+        result = model.model_validate(tree.plain(), context=WRITTEN)
+    except ValidationError as error:
+        problems += [_line(tree, model, one) for one in error.errors(include_url=False)]
+    else:
+        if not problems:
+            return result
+    raise BadInput("\n".join(sorted(dict.fromkeys(problems), key=_order)))
+
+
+def _order(line: str) -> list[int]:
+    """As the file goes; a problem that has no line comes first."""
+    found = re.match(r".*?:(\d+):(\d+): ", line)
+    return [int(number) for number in found.groups()] if found else []
+
+
+def _line(tree: Tree, model: type[Model], error: ErrorDetails) -> str:
+    """One problem: the place of the value, or of the key where that is what is wrong or where a value is missing."""
+    found = explain.explain(model, error)
+    node, left = _descend(tree, found.path)
+    about_key = left or found.about_key
+    place = (node.key or node.place) if about_key else node.place
+    value = "" if about_key else shown(node)
+    where = ".".join([node.where, *map(str, left)] if node.where else map(str, left))
+    return f"{place}: {f'{where}: ' if where else ''}{value}{found.expected}"
+
+
+def _descend(tree: Tree, path: tuple[str | int, ...]) -> tuple[Tree, tuple[Any, ...]]:
+    """Follow a path as far as the file goes; the rest is what the file lacks."""
+    for index, key in enumerate(path):
+        child = tree.child(key)
+        if child is None:
+            return tree, path[index:]
+        tree = child
+    return tree, ()
