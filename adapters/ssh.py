@@ -1,0 +1,277 @@
+"""A device's shell over SSH: one connection, one `/bin/sh` and one `vtysh` kept open on it.
+
+Starting a program on a device is dear (0.7 s for a vtysh in a User-Mode Linux guest), asking one that runs is cheap
+(5 ms), so both channels live as long as the connection. A connection that fails is dropped and the call raises; the
+next call connects anew. Nothing here retries: what a lost answer means is the caller's to decide.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import secrets as random
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import paramiko
+
+from adapters.base import Completed
+from testbed.errors import BadInput, DeviceError
+
+_T = TypeVar("_T")
+
+KEEPALIVE = 5
+"""Seconds between keep-alive messages on an idle connection."""
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class SshTarget:
+    """Where a device is and what proves who is who. `key` and `password` never show in a `repr`.
+
+    `timeout`: seconds for connecting, and again for authenticating. `known_hosts`: OpenSSH's format.
+    """
+
+    address: str
+    port: int
+    user: str
+    known_hosts: Path
+    key: paramiko.PKey | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 10.0
+
+    def host(self) -> str:
+        """The name this host has in a known_hosts file."""
+        return self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+
+
+class SshTransport:
+    """The `Transport` of real devices. Safe to call from several threads; calls take turns."""
+
+    def __init__(self, name: str, target: SshTarget) -> None:
+        self.name = name
+        self._target = target
+        self._lock = threading.RLock()
+        self._client: paramiko.SSHClient | None = None
+        self._shell: _Lines | None = None
+        self._vtysh: _Lines | None = None
+
+    def run(self, command: str, timeout: float = 10.0) -> Completed:
+        """Run a POSIX shell command line in a subshell, without input.
+
+        Args:
+            command: one or more lines of sh; a leading `exec` saves a fork.
+            timeout: seconds; when they pass the connection is dropped, and with it the command.
+
+        Raises:
+            DeviceError: no connection, it broke, or the time passed.
+        """
+        return self._guard("running a command", lambda: self._run(command, timeout))
+
+    def write(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file on the device, synced, replaced atomically; its folder must exist."""
+        new, old = shlex.quote(path + ".new"), shlex.quote(path)
+        text = base64.encodebytes(data).decode()
+        done = self.run(
+            f"umask 077; base64 -d >{new} <<'END-OF-FILE' && chmod {mode:o} {new} && sync {new} && mv -f {new} {old}\n"
+            f"{text}END-OF-FILE\n",
+            timeout=30.0,
+        )
+        if done.code:
+            raise DeviceError(f"{self.name}: cannot write {path}: {done.out.strip()}")
+
+    def vtysh(self, commands: Sequence[str], timeout: float = 10.0) -> list[str]:
+        """Ask the vtysh kept open; all commands travel together.
+
+        Returns:
+            One output a command.
+
+        Raises:
+            DeviceError: a command was rejected (`% Unknown command` and its like), or the connection failed.
+        """
+        outputs = self._guard("asking vtysh", lambda: self._ask(commands, timeout))
+        for command, output in zip(commands, outputs, strict=True):
+            check_accepted(self.name, command, output)
+        return outputs
+
+    def close(self) -> None:
+        """Drop the connection; a later call would connect anew."""
+        with self._lock:
+            client, self._client, self._shell, self._vtysh = self._client, None, None, None
+        if client is not None:
+            client.close()
+
+    def _guard(self, doing: str, act: Callable[[], _T]) -> _T:
+        with self._lock:
+            try:
+                return act()
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                self.close()
+                why = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
+                where = f"{self.name} ({self._target.host()})"
+                raise DeviceError(f"{where}: {doing} failed: {why}; the connection is dropped") from None
+
+    def _run(self, command: str, timeout: float) -> Completed:
+        if self._shell is None:
+            self._shell = _Lines(self._connected(), "exec /bin/sh", self._target.timeout)
+        marker = random.token_hex(12)
+        self._shell.send(
+            f"( eval {shlex.quote(command)} ) </dev/null 2>&1; printf '\\n%s %d\\n' {marker} $?\n", timeout
+        )
+        out, code = self._shell.until(f"\n{marker} ", timeout)
+        return Completed(int(code), out)
+
+    def _ask(self, commands: Sequence[str], timeout: float) -> list[str]:
+        if self._vtysh is None:
+            self._vtysh = _Lines(self._connected(), "VTYSH_PAGER=cat exec vtysh", self._target.timeout)
+            self._exchange(("terminal length 0",), timeout)
+        return self._exchange(commands, timeout)
+
+    def _exchange(self, commands: Sequence[str], timeout: float) -> list[str]:
+        """A comment with a marker follows each command: its echo, after a prompt, says that the answer is over."""
+        assert self._vtysh is not None
+        markers = [random.token_hex(6) for _ in commands]
+        pairs = zip(commands, markers, strict=True)
+        self._vtysh.send("".join(f"{command}\n! {marker}\n" for command, marker in pairs), timeout)
+        return [_answer(self._vtysh.until(f"! {marker}", timeout)[0], self.name) for marker in markers]
+
+    def _connected(self) -> paramiko.SSHClient:
+        transport = self._client.get_transport() if self._client else None
+        if self._client is None or transport is None or not transport.is_active():
+            self.close()
+            self._client = _connect(self.name, self._target)
+        return self._client
+
+
+def check_accepted(device: str, command: str, output: str) -> None:
+    """Raise DeviceError when vtysh's output says that it did not take the command."""
+    for line in output.splitlines():
+        if line.startswith("% "):
+            raise DeviceError(f"{device}: vtysh rejected {command!r}: {line[2:].strip()}")
+
+
+def _answer(text: str, device: str) -> str:
+    """What stands between the echo of a command and the next prompt."""
+    echo, newline, rest = text.partition("\n")
+    if not newline:
+        raise DeviceError(f"{device}: vtysh did not echo its command but said {echo[-200:]!r}")
+    return rest.rpartition("\n")[0]
+
+
+class _Lines:
+    """A program on a channel without a terminal, spoken to in lines."""
+
+    def __init__(self, client: paramiko.SSHClient, command: str, timeout: float) -> None:
+        transport = client.get_transport()
+        if transport is None:
+            raise EOFError("connection lost")
+        self._channel = transport.open_session(timeout=timeout)
+        self._channel.settimeout(timeout)
+        self._channel.set_combine_stderr(True)
+        self._channel.exec_command(command)
+        self._pending = bytearray()
+
+    def send(self, text: str, timeout: float) -> None:
+        self._channel.settimeout(timeout)
+        self._channel.sendall(text.encode("utf-8", "surrogateescape"))
+
+    def until(self, marker: str, timeout: float) -> tuple[str, str]:
+        """Return what came before the marker, and the rest of the marker's line. Keeps what follows for later."""
+        deadline, searched, mark = time.monotonic() + timeout, 0, marker.encode()
+        while True:
+            at = self._pending.find(mark, searched)
+            end = self._pending.find(b"\n", at + len(mark)) if at >= 0 else -1
+            if end >= 0:
+                break
+            searched = max(0, len(self._pending) - len(mark)) if at < 0 else at
+            self._receive(deadline)
+        before, rest = bytes(self._pending[:at]), bytes(self._pending[at + len(mark) : end])
+        del self._pending[: end + 1]
+        return before.decode("utf-8", "surrogateescape"), rest.decode("utf-8", "surrogateescape")
+
+    def _receive(self, deadline: float) -> None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._channel.settimeout(left)
+        data = self._channel.recv(65536)
+        if not data:
+            raise EOFError("the device closed the connection")
+        self._pending += data
+
+
+class _Enrol(paramiko.MissingHostKeyPolicy):
+    """Refuses a host whose key nobody enrolled, and says how to."""
+
+    def __init__(self, name: str, target: SshTarget) -> None:
+        self._name, self._target = name, target
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        target = self._target
+        raise DeviceError(
+            f"{self._name}: the host key of {target.host()} is not known; it offered {_describe(key)}. "
+            f"Compare that with what the device's own console prints (`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub`); "
+            f"only if they are equal, enrol it: `ssh-keyscan -p {target.port} {target.address} >> {target.known_hosts}`"
+        )
+
+
+def _describe(key: paramiko.PKey) -> str:
+    return f"{key.get_name()} SHA256:{fingerprint(key.asbytes())}"
+
+
+def fingerprint(blob: bytes) -> str:
+    """OpenSSH's SHA-256 fingerprint of a public key blob (RFC 4253 6.6), without the `SHA256:` prefix."""
+    return base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def _connect(name: str, target: SshTarget) -> paramiko.SSHClient:
+    client = paramiko.SSHClient()
+    _load_host_keys(client, name, target)
+    client.set_missing_host_key_policy(_Enrol(name, target))
+    try:
+        client.connect(
+            target.address, target.port, target.user, pkey=target.key, password=target.password, allow_agent=False,
+            look_for_keys=False, timeout=target.timeout, banner_timeout=target.timeout, auth_timeout=target.timeout,
+            channel_timeout=target.timeout,
+        )  # fmt: skip
+        transport = client.get_transport()
+        if transport is None:
+            raise EOFError("closed while connecting")
+        transport.set_keepalive(KEEPALIVE)
+    except BaseException as error:
+        client.close()
+        raise _explained(error, name, target) from None
+    return client
+
+
+def _load_host_keys(client: paramiko.SSHClient, name: str, target: SshTarget) -> None:
+    try:
+        client.load_host_keys(str(target.known_hosts))
+    except OSError as error:
+        raise BadInput(f"{name}: cannot read the known_hosts file {target.known_hosts}: {error.strerror}") from None
+
+
+def _explained(error: BaseException, name: str, target: SshTarget) -> BaseException:
+    where = f"{name} ({target.host()})"
+    match error:
+        case paramiko.BadHostKeyException():
+            return DeviceError(
+                f"{where}: THE HOST KEY HAS CHANGED. Enrolled is {_describe(error.expected_key)}, offered was "
+                f"{_describe(error.key)}. Either the device was replaced or somebody stands in between; nothing was "
+                f"sent. Compare with the device's console, then `ssh-keygen -f {target.known_hosts} -R "
+                f"'{target.host()}'` and enrol the new key"
+            )
+        case paramiko.AuthenticationException():
+            return DeviceError(f"{where}: it refused user {target.user!r} with the credential of the inventory")
+        case TimeoutError() | socket.gaierror() | OSError() | paramiko.SSHException() | EOFError():
+            return DeviceError(f"{where}: cannot connect: {str(error) or 'no answer in time'}")
+        case _:
+            return error
