@@ -88,7 +88,7 @@ def _quantity(
         return value
 
     number = {"type": "integer" if whole else "number", "description": "SI, in JSON the product wrote itself"}
-    text = {"type": "string", "pattern": units.pattern(table), "examples": [example], "description": f"from {span}"}
+    text = {"type": "string", "pattern": units.pattern(table), "examples": [example], "description": span}
     return BeforeValidator(read), AfterValidator(within), WithJsonSchema({"anyOf": [text, number]})
 
 

@@ -1,0 +1,316 @@
+"""A topology as a drawing: SVG, Mermaid, Graphviz, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+from itertools import count
+
+from testbed import units
+from testbed.model.impairment import Impairment
+from testbed.model.topology import Link, Node, Topology
+from testbed.report.layout import Points, layout
+
+_HOP = 190.0
+"""Pixels between neighbours."""
+_MARGIN = 46.0
+_NODE_HEIGHT = 32.0
+_MOST_LABELS = 80
+"""Links; above, labels would hide the drawing and only the tooltips tell."""
+
+_STYLE = """
+.tb-graph{--paper:#ffffff;--ink:#1f2933;--soft:#5b6875;--wire:#8a97a5;--down:#c81e1e;
+--router:#dbe9ff;--router-edge:#2563eb;--host:#dcf5e3;--host-edge:#15803d;--bridge:#fdeccb;--bridge-edge:#b45309;
+font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
+@media(prefers-color-scheme:dark){.tb-graph{--paper:#12181f;--ink:#e6edf3;--soft:#a4b1bf;--wire:#6b7a89;--down:#ff7b72;
+--router:#172c4f;--router-edge:#6ea8fe;--host:#14351f;--host-edge:#56d364;--bridge:#40300f;--bridge-edge:#e3b341}}
+.tb-graph .paper{fill:var(--paper)}
+.tb-graph .wire{fill:none;stroke:var(--wire);stroke-width:2.5;stroke-linecap:round}
+.tb-graph .marked{stroke-width:6}
+.tb-graph .down{stroke:var(--down);stroke-dasharray:3 8}
+.tb-graph .cut{stroke:var(--down);stroke-width:3.5;stroke-linecap:round}
+.tb-graph text{fill:var(--ink);text-anchor:middle;dominant-baseline:central}
+.tb-graph .name{font-size:14px;font-weight:600}
+.tb-graph .label{font-size:11px}
+.tb-graph .back{fill:var(--paper);opacity:.9}
+.tb-graph .medium{fill:var(--soft)}
+.tb-graph .router{fill:var(--router);stroke:var(--router-edge)}
+.tb-graph .host{fill:var(--host);stroke:var(--host-edge)}
+.tb-graph .bridge{fill:var(--bridge);stroke:var(--bridge-edge)}
+.tb-graph .node{stroke-width:2}
+.tb-graph .key{font-size:11px;text-anchor:start;fill:var(--soft)}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A rectangle around its middle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlap(self, other: _Box) -> float:
+        """Return the area both cover."""
+        wide = min(self.x + self.width / 2, other.x + other.width / 2) - max(
+            self.x - self.width / 2, other.x - other.width / 2
+        )
+        high = min(self.y + self.height / 2, other.y + other.height / 2) - max(
+            self.y - self.height / 2, other.y - other.height / 2
+        )
+        return wide * high if wide > 0 and high > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """A link on paper: from, bent over (a quadratic Bezier's control point), to."""
+
+    start: tuple[float, float]
+    bend: tuple[float, float]
+    end: tuple[float, float]
+
+    def at(self, t: float) -> tuple[float, float]:
+        """Return the point at share `t` of the way."""
+        a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t
+        return (
+            a * self.start[0] + b * self.bend[0] + c * self.end[0],
+            a * self.start[1] + b * self.bend[1] + c * self.end[1],
+        )
+
+
+def to_svg(
+    topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
+) -> str:
+    """Draw a topology as self-contained SVG, for light and dark pages; the same topology gives the same bytes.
+
+    Args:
+        topology: what to draw.
+        highlight: link name to CSS colour; such links are drawn thick.
+        states: link name to whether it is up, where that differs from the topology's own `up`.
+    """
+    places = _pixels(topology)
+    boxes = {name: _Box(*places[name], _node_width(name), _NODE_HEIGHT) for name in topology.nodes}
+    wires = dict(_wires(topology, places))
+    alive = {name: (states or {}).get(name, link.up) for name, link in topology.links.items()}
+    width = max(box.x + box.width / 2 for box in boxes.values()) + _MARGIN
+    height = max(box.y for box in boxes.values()) + _NODE_HEIGHT / 2 + _MARGIN + 14
+    shown = sorted(topology.links, key=lambda name: name in (highlight or {}))  # the marked ones on top
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="tb-graph" viewBox="0 0 {width:.0f} {height:.0f}"'
+        f' width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_xml("topology " + topology.name)}">',
+        f"<title>{_xml(topology.name)}</title><style>{_STYLE}</style>",
+        f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" rx="10"/>',
+        *(_svg_wire(topology.links[n], n, wires[n], alive[n], (highlight or {}).get(n)) for n in shown),
+        *_svg_labels(topology, wires, boxes, alive),
+        *(_svg_node(name, node, boxes[name]) for name, node in topology.nodes.items()),
+        *_svg_key(topology, height),
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_mermaid(
+    topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
+) -> str:
+    """Write a topology as a Mermaid flow chart; the arguments are those of `to_svg`."""
+    ids = {name: f"n{index}" for index, name in enumerate(topology.nodes)}
+    shape = {"router": ("([", "])"), "host": ("[", "]"), "bridge": ("{{", "}}")}
+    lines = ["graph LR"]
+    for name, node in topology.nodes.items():
+        left, right = shape[node.kind]
+        lines.append(f"  {ids[name]}{left}{_mermaid(name)}{right}:::{node.kind}")
+    for name, link in topology.links.items():
+        arrow = "---" if (states or {}).get(name, link.up) else "-.-"
+        text = "<br>".join(_label(link)) or name
+        first, second = (ids[end.node] for end in link.endpoints)
+        lines.append(f"  {first} {arrow}|{_mermaid(text)}| {second}")
+    for index, name in enumerate(topology.links):
+        if colour := (highlight or {}).get(name):
+            lines.append(f"  linkStyle {index} stroke:{_colour(colour)},stroke-width:4px")
+    lines += [
+        "  classDef router fill:#dbe9ff,stroke:#2563eb,color:#1f2933",
+        "  classDef host fill:#dcf5e3,stroke:#15803d,color:#1f2933",
+        "  classDef bridge fill:#fdeccb,stroke:#b45309,color:#1f2933",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_graphviz(
+    topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
+) -> str:
+    """Write a topology in Graphviz' DOT language; the arguments are those of `to_svg`."""
+    look = {"router": ("ellipse", "#dbe9ff"), "host": ("box", "#dcf5e3"), "bridge": ("hexagon", "#fdeccb")}
+    lines = [f"graph {_dot(topology.name)} {{", '  layout=neato; overlap=false; node [style=filled, fontname="sans"];']
+    for name, node in topology.nodes.items():
+        shape, colour = look[node.kind]
+        lines.append(f'  {_dot(name)} [shape={shape}, fillcolor="{colour}"];')
+    for name, link in topology.links.items():
+        first, second = link.endpoints
+        text = "\n".join(_label(link))
+        extra = "" if (states or {}).get(name, link.up) else ', style=dashed, color="#c81e1e"'
+        if marked := (highlight or {}).get(name):
+            extra += f", color={_dot(_colour(marked))}, penwidth=4"
+        ends = f"taillabel={_dot(first.interface)}, headlabel={_dot(second.interface)}"
+        lines.append(f"  {_dot(first.node)} -- {_dot(second.node)} [label={_dot(text)}, {ends}{extra}];")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def to_json(
+    topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
+) -> str:
+    """Write a topology as JSON for drawing programs: nodes with places (in hops), links with SI settings."""
+    places = layout(topology)
+    nodes = [
+        {"name": name, "kind": node.kind, "x": round(places[name][0], 3), "y": round(places[name][1], 3)}
+        for name, node in topology.nodes.items()
+    ]
+    links = [
+        {
+            "name": name,
+            "source": link.endpoints[0].node,
+            "target": link.endpoints[1].node,
+            "up": (states or {}).get(name, link.up),
+            "highlight": (highlight or {}).get(name),
+            **link.model_dump(mode="json", exclude={"up"}),
+        }
+        for name, link in topology.links.items()
+    ]
+    return json.dumps({"name": topology.name, "nodes": nodes, "links": links}, indent=2) + "\n"
+
+
+def _pixels(topology: Topology) -> Points:
+    places = layout(topology)
+    left = min(x for x, _ in places.values())
+    top = min(y for _, y in places.values())
+    side = max(_node_width(name) for name in places) / 2 + _MARGIN
+    up = _NODE_HEIGHT / 2 + _MARGIN
+    return {name: ((x - left) * _HOP + side, (y - top) * _HOP + up) for name, (x, y) in places.items()}
+
+
+def _node_width(name: str) -> float:
+    return max(64.0, len(name) * 8.6 + 26)
+
+
+def _wires(topology: Topology, places: Points) -> Iterator[tuple[str, _Wire]]:
+    """Links between the same two nodes are bent apart."""
+    pairs = {name: tuple(sorted(end.node for end in link.endpoints)) for name, link in topology.links.items()}
+    total, seen = Counter(pairs.values()), {pair: count() for pair in pairs.values()}
+    for name, link in topology.links.items():
+        pair = pairs[name]
+        (x1, y1), (x2, y2) = places[pair[0]], places[pair[1]]
+        off = (next(seen[pair]) - (total[pair] - 1) / 2) * 56
+        length = max(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5, 1e-6)
+        bend = ((x1 + x2) / 2 - (y2 - y1) / length * off, (y1 + y2) / 2 + (x2 - x1) / length * off)
+        first, second = (places[end.node] for end in link.endpoints)
+        yield name, _Wire(first, bend, second)
+
+
+def _svg_wire(link: Link, name: str, wire: _Wire, up: bool, colour: str | None) -> str:
+    (x1, y1), (bx, by), (x2, y2) = wire.start, wire.bend, wire.end
+    kind = "wire" + (" marked" if colour else "") + ("" if up else " down")
+    style = f' style="stroke:{_xml(_colour(colour))}"' if colour else ""
+    path = f'<path class="{kind}"{style} d="M{x1:.1f} {y1:.1f}Q{bx:.1f} {by:.1f} {x2:.1f} {y2:.1f}">'
+    mark = ""
+    if not up:
+        x, y = wire.at(0.28)
+        mark = f'<path class="cut" d="M{x - 6:.1f} {y - 6:.1f}l12 12m0 -12l-12 12"/>'
+    return f"{path}<title>{_xml(_tooltip(name, link, up))}</title></path>{mark}"
+
+
+def _svg_labels(
+    topology: Topology, wires: Mapping[str, _Wire], boxes: Mapping[str, _Box], alive: Mapping[str, bool]
+) -> Iterator[str]:
+    """Each label goes to the place on its wire where it hides the least."""
+    taken = list(boxes.values())
+    if len(topology.links) > _MOST_LABELS:
+        return
+    for name, link in topology.links.items():
+        lines = _label(link, alive[name])
+        if not lines:
+            continue
+        width, height = max(map(len, lines)) * 6.2 + 6, len(lines) * 14.0
+        spots = [_Box(*wires[name].at(t), width, height) for t in (0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72)]
+        best = min(spots, key=lambda spot: sum(spot.overlap(other) for other in taken))
+        taken.append(best)
+        yield _rectangle(best, "back", 4)
+        for index, line in enumerate(lines):
+            y = best.y + (index - (len(lines) - 1) / 2) * 14
+            medium = " medium" if line == link.medium else ""
+            yield f'<text class="label{medium}" x="{best.x:.1f}" y="{y:.1f}">{_xml(line)}</text>'
+
+
+def _svg_node(name: str, node: Node, box: _Box) -> str:
+    title = f"<title>{_xml(f'{node.kind} {name}')}</title>"
+    text = f'<text class="name" x="{box.x:.1f}" y="{box.y:.1f}">{_xml(name)}</text>'
+    return f"<g>{title}{_shape(node.kind, box)}{text}</g>"
+
+
+def _shape(kind: str, box: _Box) -> str:
+    """Routers are pills, hosts rectangles, bridges hexagons."""
+    if kind == "bridge":
+        left, half = box.x - box.width / 2, box.height / 2
+        path = f"M{left:.1f} {box.y:.1f}l{half / 2} {-half}h{box.width - half:.1f}l{half / 2} {half}l{-half / 2} {half}"
+        return f'<path class="node bridge" d="{path}h{half - box.width:.1f}z"/>'
+    return _rectangle(box, f"node {kind}", box.height / 2 if kind == "router" else 4)
+
+
+def _rectangle(box: _Box, style: str, radius: float) -> str:
+    left, top = box.x - box.width / 2, box.y - box.height / 2
+    size = f'width="{box.width:.1f}" height="{box.height:.1f}" rx="{radius}"'
+    return f'<rect class="{style}" x="{left:.1f}" y="{top:.1f}" {size}/>'
+
+
+def _svg_key(topology: Topology, height: float) -> Iterator[str]:
+    """What the shapes mean, for the kinds that are there."""
+    kinds = [kind for kind in ("router", "host", "bridge") if any(n.kind == kind for n in topology.nodes.values())]
+    for index, kind in enumerate(kinds):
+        box = _Box(26 + index * 74, height - 16, 20, 11)
+        yield f'{_shape(kind, box)}<text class="key" x="{box.x + 15:.0f}" y="{box.y:.0f}">{kind}</text>'
+
+
+def _label(link: Link, up: bool = True) -> list[str]:
+    """What stands on a link: its medium, then what it does to packets, then `down`."""
+    medium = [link.medium] if link.medium else []
+    there, back = _settings(link.forward), _settings(link.backward)
+    first, second = (end.node for end in link.endpoints)
+    both = [there] if there == back else [f"{first} → {there or '0s'}", f"{second} → {back or '0s'}"]
+    return [*medium, *(line for line in both if line), *([] if up else ["down"])]
+
+
+def _settings(one: Impairment) -> str:
+    delay = units.show(one.delay, units.TIME) if one.delay else ""
+    jitter = f"±{units.show(one.jitter, units.TIME)}" if one.jitter else ""
+    loss = f"{units.show(one.loss, units.SHARE)} loss" if one.loss else ("burst loss" if one.burst else "")
+    rate = f"{units.show(one.rate, units.RATE)}/s" if one.rate else ""
+    return " · ".join(part for part in (f"{delay} {jitter}".strip(), loss, rate) if part)
+
+
+def _tooltip(name: str, link: Link, up: bool) -> str:
+    ends = " to ".join(f"{end.node}:{end.interface}" for end in link.endpoints)
+    return "\n".join([f"{name}: {ends}", *_label(link, up)])
+
+
+def _colour(colour: str) -> str:
+    """A CSS colour and nothing that could end the attribute or statement it stands in."""
+    if not re.fullmatch(r"[#\w(),.% -]{1,64}", colour, re.ASCII):
+        raise ValueError(f"expected a CSS colour such as #c81e1e, not {colour!r}")
+    return colour
+
+
+def _xml(text: str) -> str:
+    """Escape text for XML 1.0, which has no way to write control characters at all."""
+    return escape(re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+
+
+def _dot(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _mermaid(text: str) -> str:
+    plain = " ".join(text.split()).replace("#", "#35;").replace('"', "#quot;").replace("<br>", "\0")
+    return '"' + plain.replace("<", "#lt;").replace(">", "#gt;").replace("\0", "<br>") + '"'
