@@ -62,6 +62,16 @@ def _raise(problems: list[Problem]) -> NoReturn:
     raise ValidationError.from_exception_data("refused", lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Marks a field's annotation: its values are written in these units."""
+
+    table: Mapping[str, float]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.table))
+
+
 def _quantity(
     table: Mapping[str, float], example: str, accept: Callable[[float], bool], span: str, whole: bool = False
 ) -> tuple[Any, ...]:
@@ -89,7 +99,7 @@ def _quantity(
 
     number = {"type": "integer" if whole else "number", "description": "SI, in JSON the product wrote itself"}
     text = {"type": "string", "pattern": units.pattern(table), "examples": [example], "description": span}
-    return BeforeValidator(read), AfterValidator(within), WithJsonSchema({"anyOf": [text, number]})
+    return BeforeValidator(read), AfterValidator(within), WithJsonSchema({"anyOf": [text, number]}), Unit(table)
 
 
 _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
