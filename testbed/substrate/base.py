@@ -20,7 +20,7 @@ class Liveness:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A TCP port of the management network that the controller can reach: loopback address and port here, address there."""
+    """A TCP port of the management network that the controller can reach: loopback here, address there."""
 
     listen: str
     listen_port: int
@@ -35,8 +35,8 @@ class StartOptions:
     Attributes:
         guest: memory and count of guests.
         forwards: management addresses made reachable (racks).
-        offline_build: path below the lab folder of a msgpack `Build`; the agent builds it at boot and has **no** control
-            channel (a rack: the controller's only way in is SSH). None for a lab with an agent channel.
+        offline_build: path below the lab folder of a msgpack `Build`; the agent builds it at boot and has **no**
+            control channel (a rack: the controller's only way in is SSH). None for a lab with an agent channel.
     """
 
     guest: GuestOptions

@@ -1,0 +1,82 @@
+"""Is somebody there? Asks a lab's agent, or a guest's kernel itself, and waits for the answer on descriptors."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+import time
+from pathlib import Path
+
+import zmq
+
+from testbed.emulator.messages import Done, Hello, Welcome, decode_reply, encode
+from testbed.substrate.folder import LabFolder
+
+_REQUEST = b"contact1"
+_MCONSOLE = struct.Struct("=IiI")  # magic, version, length (arch/um/drivers/mconsole.h)
+_MCONSOLE_MAGIC = 0xCAFEBABE
+
+
+def hello(folder: LabFolder, timeout: float, interrupt: int | None = None) -> Welcome | None:
+    """Say Hello to a lab's agent.
+
+    Args:
+        timeout: seconds.
+        interrupt: a descriptor; when it becomes readable, the waiting ends.
+
+    Returns:
+        The agent's Welcome, or None when none came.
+    """
+    endpoint, keys = folder.endpoint, folder.read_keys()
+    if endpoint is None:
+        return None
+    with zmq.Context() as context, context.socket(zmq.DEALER) as agent:
+        agent.linger = 0
+        agent.curve_serverkey = keys["server_public"].encode()
+        agent.curve_publickey = keys["client_public"].encode()
+        agent.curve_secretkey = keys["client_secret"].encode()
+        agent.set(zmq.RECONNECT_IVL, 25)
+        agent.set(zmq.HANDSHAKE_IVL, 2000)
+        agent.connect(endpoint)
+        agent.send_multipart([_REQUEST, encode(Hello())])
+        return _welcome(agent, time.monotonic() + timeout, interrupt)
+
+
+def _welcome(agent: zmq.Socket[bytes], end: float, interrupt: int | None) -> Welcome | None:
+    poller = zmq.Poller()
+    poller.register(agent, zmq.POLLIN)
+    if interrupt is not None:
+        poller.register(interrupt, zmq.POLLIN)
+    while (left := end - time.monotonic()) > 0:
+        ready = dict(poller.poll(left * 1000))
+        if agent in ready:
+            reply = decode_reply(agent.recv_multipart()[-1])
+            if isinstance(reply, Done) and isinstance(reply.result, Welcome):
+                return reply.result
+        elif ready:
+            return None
+    return None
+
+
+def kernel_version(folder: LabFolder, timeout: float) -> str:
+    """Ask a User-Mode Linux guest's kernel for its version over its management console; empty when it does not answer.
+
+    The kernel answers from an interrupt, so silence means that the whole guest has stopped.
+    """
+    marker = folder.record().id
+    command = b"version"
+    reply_path = folder.run / f"contact-{os.getpid()}-{time.monotonic_ns()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as console:
+        try:
+            console.bind(str(reply_path))
+            console.connect(str(folder.run / marker / "mconsole"))
+            console.send(_MCONSOLE.pack(_MCONSOLE_MAGIC, 2, len(command)) + command.ljust(512, b"\0"))
+            if not select.select([console], [], [], timeout)[0]:
+                return ""
+            return console.recv(1024)[_MCONSOLE.size :].rstrip(b"\0").decode(errors="replace")
+        except (FileNotFoundError, ConnectionError):
+            return ""
+        finally:
+            Path(reply_path).unlink(missing_ok=True)

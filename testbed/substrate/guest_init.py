@@ -1,0 +1,97 @@
+"""What a guest runs first: a script that mounts, loads modules, sets up the management network, starts the agent."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+GUEST_FOLDER = "/run/testbed"
+AGENT_PORT = 7000
+
+# Where daemons write: memory is laid over these of the host's folders that exist.
+WRITABLE = ("/run", "/tmp", "/var/tmp", "/var/log", "/var/lib/frr", "/var/lib/openvswitch", "/var/spool", "/var/cache")
+
+# Needed by every lab. All others are loaded by the kernel itself when they are first used.
+MODULES = (
+    "ipv6", "veth", "bridge", "sch_netem", "sch_ingress", "sch_htb", "sch_tbf", "sch_fq_codel", "cls_u32", "cls_bpf",
+    "act_mirred",
+)  # fmt: skip
+MODULES_ON_DEMAND = (
+    "sctp", "openvswitch", "vrf", "dummy", "tun", "ifb", "mpls_router", "mpls_iptunnel", "vxlan", "8021q", "overlay",
+    "gtp", "macvlan", "bonding", "nf_tables", "sch_fq", "sch_cake",
+)  # fmt: skip
+
+
+def python_environment() -> dict[str, str]:
+    """Return the environment of the agent: this project, nothing written beside its sources."""
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/",
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(PROJECT),
+    }
+
+
+def writable_folders() -> tuple[str, ...]:
+    """Return the folders that memory is laid over on this machine."""
+    return tuple(path for path in WRITABLE if os.path.isdir(path) and not os.path.islink(path))
+
+
+def hidden_paths(covered: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the agent needs (this project, its interpreter) that memory would hide, so that it is shown again."""
+    needed = dict.fromkeys(str(Path(path).absolute()) for path in (PROJECT, sys.prefix, sys.base_prefix))
+    return tuple(path for path in needed if any(path.startswith(f"{cover}/") for cover in covered))
+
+
+def init_script(folder: Path, modules: Path, agent: list[str], missing: tuple[str, ...]) -> str:
+    """Write the guest's init.
+
+    An ordinary user's guest sees files of the host's root as nobody's: a set-user-ID program would take root's rights
+    away from it. So the root is mounted `nosuid`, by a copy of mount without that bit.
+
+    Args:
+        folder: the host folder that the guest may write; mounted on GUEST_FOLDER.
+        modules: the guest kernel's modules (`.../RELEASE`), wherever they are; /lib/modules need not exist.
+        agent: the agent's command line, which becomes process 1.
+        missing: of MODULES, what this machine lacks.
+    """
+    quote = shlex.quote
+    covered = writable_folders()
+    shown = hidden_paths(covered)
+    mounts = [f"mount -t tmpfs -o mode={755 if path == '/run' else 1777} tmpfs {path}" for path in covered]
+    mounts += [f"mkdir -p {quote(path)}; mount -t hostfs -o {quote(path)},ro none {quote(path)}" for path in shown]
+    exports = " ".join(f"{name}={quote(value)}" for name, value in python_environment().items())
+    wanted = " ".join(name for name in MODULES if name not in missing)
+    return f"""#!/bin/sh
+export {exports}
+{quote(str(folder / "mount"))} -o remount,ro,nosuid none /
+mount -t proc proc /proc
+mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
+{chr(10).join(mounts)}
+mkdir -p {GUEST_FOLDER} /run/lock /run/sshd /run/modules/lib/modules /dev/pts /dev/shm
+mount -t hostfs -o {quote(str(folder))} none {GUEST_FOLDER}
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+ln -s {quote(str(modules))} /run/modules/lib/modules/
+printf '#!/bin/sh\\nexec modprobe -d /run/modules "$@"\\n' > /run/modules/modprobe
+chmod 755 /run/modules/modprobe
+echo /run/modules/modprobe > /proc/sys/kernel/modprobe
+echo testbed > /proc/sys/kernel/hostname
+echo 1 > /proc/sys/kernel/panic_on_oops
+modprobe -d /run/modules -a {wanted}
+ip -batch - <<'NETWORK'
+link set lo up
+link add mgmt type bridge
+link set vec0 mtu 9000 master mgmt up
+link set mgmt mtu 9000 up
+addr add 10.0.2.15/24 dev mgmt
+NETWORK
+cd {quote(str(PROJECT))} || exit 1
+: > {GUEST_FOLDER}/booted
+exec {shlex.join(agent)}
+"""

@@ -1,0 +1,107 @@
+"""The management network of a guest: libslirp, a TCP/IP stack in user space, through libvdeslirp with ctypes.
+
+It gives an Ethernet port as a file descriptor. Nothing is routed out of it (`restricted`); only named TCP ports of
+addresses in 10.0.2.0/24 can be reached from loopback addresses here. No rights are needed, nothing on the host changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+
+from testbed.errors import Unable
+
+LIBRARY = "libvdeslirp.so.0"
+MTU = 9000
+GUEST = "10.0.2.15"
+
+
+class _Config(ctypes.Structure):
+    """SlirpConfig of libslirp's libslirp.h, up to its version 4, with room for what later libraries append."""
+
+    _fields_ = (
+        ("version", ctypes.c_uint32), ("restricted", ctypes.c_int), ("in_enabled", ctypes.c_bool),
+        ("vnetwork", ctypes.c_uint32), ("vnetmask", ctypes.c_uint32), ("vhost", ctypes.c_uint32),
+        ("in6_enabled", ctypes.c_bool), ("vprefix_addr6", ctypes.c_uint8 * 16), ("vprefix_len", ctypes.c_uint8),
+        ("vhost6", ctypes.c_uint8 * 16), ("vhostname", ctypes.c_char_p), ("tftp_server_name", ctypes.c_char_p),
+        ("tftp_path", ctypes.c_char_p), ("bootfile", ctypes.c_char_p), ("vdhcp_start", ctypes.c_uint32),
+        ("vnameserver", ctypes.c_uint32), ("vnameserver6", ctypes.c_uint8 * 16), ("vdnssearch", ctypes.c_void_p),
+        ("vdomainname", ctypes.c_char_p), ("if_mtu", ctypes.c_size_t), ("if_mru", ctypes.c_size_t),
+        ("disable_host_loopback", ctypes.c_bool), ("enable_emu", ctypes.c_bool), ("outbound_addr", ctypes.c_void_p),
+        ("outbound_addr6", ctypes.c_void_p), ("disable_dns", ctypes.c_bool), ("disable_dhcp", ctypes.c_bool),
+        ("later", ctypes.c_char * 64),
+    )  # fmt: skip
+
+
+def load() -> ctypes.CDLL:
+    """Load the library.
+
+    Raises:
+        Unable: it is not installed.
+    """
+    try:
+        library = ctypes.CDLL(LIBRARY, use_errno=True)
+    except OSError as problem:
+        raise Unable(f"the management network needs {LIBRARY} ({problem}): apt-get install libvdeslirp0") from None
+    library.vdeslirp_open.restype = ctypes.c_void_p
+    for function in (library.vdeslirp_fd, library.vdeslirp_close):
+        function.argtypes = [ctypes.c_void_p]
+    library.vdeslirp_add_fwd.argtypes = [ctypes.c_void_p, ctypes.c_int] + [ctypes.c_uint32, ctypes.c_int] * 2
+    return library
+
+
+class Network:
+    """One management network; its thread runs inside the library until this process ends."""
+
+    def __init__(self) -> None:
+        self._library = load()
+        config = _Config()
+        self._library.vdeslirp_init(ctypes.byref(config), 1)
+        config.version = 4
+        config.restricted = 1
+        config.in6_enabled = False
+        config.disable_dns = config.disable_dhcp = True
+        config.if_mtu = config.if_mru = MTU
+        self._handle = self._library.vdeslirp_open(ctypes.byref(config))
+        if not self._handle:
+            raise Unable(f"{LIBRARY} did not start a network; is this Debian's libvdeslirp0 (0.1.1 or later)?")
+        self.descriptor: int = self._library.vdeslirp_fd(self._handle)
+
+    def forward(self, listen: str, listen_port: int, address: str, port: int) -> None:
+        """Let TCP connections to a loopback address here reach a management address there.
+
+        Raises:
+            Unable: the port is taken.
+        """
+        if not listen.startswith("127."):
+            raise Unable(f"a forward may only listen on loopback, not on {listen}")
+        result = self._library.vdeslirp_add_fwd(self._handle, 0, _packed(listen), listen_port, _packed(address), port)
+        if result != 0:
+            raise Unable(
+                f"{listen}:{listen_port} cannot be listened on (forward to {address}:{port}); "
+                f"`ss -ltnp src {listen}` shows who has it"
+            )
+
+    def forward_any(self, address: str, port: int, attempts: int = 20) -> int:
+        """Like `forward`, from a free port of 127.0.0.1, which is returned."""
+        for attempt in range(attempts):
+            listen_port = _free_port()
+            try:
+                self.forward("127.0.0.1", listen_port, address, port)
+            except Unable:
+                if attempt == attempts - 1:
+                    raise
+                continue
+            return listen_port
+        raise AssertionError
+
+
+def _packed(address: str) -> int:
+    return struct.unpack("=I", socket.inet_aton(address))[0]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

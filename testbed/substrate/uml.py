@@ -1,0 +1,120 @@
+"""Substrate `uml`: a guest kernel of our own, User-Mode Linux, running as an ordinary process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.errors import BadInput, Unable
+from testbed.substrate import spawn
+from testbed.substrate.base import Liveness, StartOptions
+from testbed.substrate.contact import kernel_version
+from testbed.substrate.folder import LabFolder
+from testbed.substrate.guest_init import GUEST_FOLDER, MODULES, MODULES_ON_DEMAND, init_script, python_environment
+from testbed.substrate.keeper import ForwardOrder, Orders
+from testbed.substrate.slirp import GUEST, MTU, load
+
+BINARY = "linux.uml"
+MODULES_ROOT = Path("/usr/lib/uml/modules")
+INSTALL = "apt-get install user-mode-linux libvdeslirp0"
+LEAST_MEMORY = 128 * 2**20
+MOUNT = "/usr/bin/mount"
+AGENT = "testbed.emulator.agent"
+
+
+def modules_folder() -> Path:
+    """Return the newest guest kernel's modules.
+
+    Raises:
+        Unable: there are none.
+    """
+    folders = sorted(path for path in MODULES_ROOT.glob("*") if (path / "modules.dep").exists())
+    if not folders:
+        raise Unable(f"no kernel modules for guests in {MODULES_ROOT}: {INSTALL}")
+    return folders[-1]
+
+
+def missing_modules(folder: Path, names: tuple[str, ...] = MODULES + MODULES_ON_DEMAND) -> tuple[str, ...]:
+    """Return which of these modules this machine's guest kernel has neither as files nor built in."""
+    text = "".join((folder / name).read_text() for name in ("modules.dep", "modules.builtin"))
+    present = {Path(line.partition(":")[0]).name.partition(".ko")[0].replace("-", "_") for line in text.splitlines()}
+    return tuple(name for name in names if name.replace("-", "_") not in present)
+
+
+@dataclass(frozen=True, slots=True)
+class Uml:
+    """See `testbed.substrate.base.Substrate`."""
+
+    name: str = "uml"
+
+    def start(self, folder: LabFolder, options: StartOptions) -> None:
+        orders = prepare(folder, options)
+        spawn.bring_up(folder, orders, offline=options.offline_build is not None)
+
+    def liveness(self, folder: LabFolder) -> Liveness:
+        return spawn.liveness(folder, lambda lab, timeout: bool(kernel_version(lab, timeout)))
+
+    def stop(self, folder: LabFolder) -> None:
+        spawn.take_down(folder)
+
+
+def prepare(folder: LabFolder, options: StartOptions) -> Orders:
+    """Check this machine, write the guest's init, and say what the keeper is to start.
+
+    Raises:
+        Unable: the kernel, its modules or the network library are missing.
+        BadInput: memory or count of guests cannot be had.
+    """
+    check_options(options)
+    if shutil.which(BINARY) is None:
+        raise Unable(f"{BINARY} is not installed: {INSTALL}")
+    load()
+    modules = modules_folder()
+    missing = missing_modules(modules)
+    record = folder.update(missing_modules=missing)
+    offline = options.offline_build
+    if offline is not None:
+        shutil.copyfile(folder.path / offline, folder.guest / "build.msgpack")
+    shutil.copyfile(MOUNT, folder.guest / "mount")  # without its set-user-ID bit
+    (folder.guest / "mount").chmod(0o755)
+    init = folder.guest / "init"
+    init.write_text(init_script(folder.guest, modules, agent_command(offline is not None), missing))
+    init.chmod(0o755)
+    run = str(folder.run)
+    kernel_arguments = (
+        f"mem={options.guest.memory // 2**20}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}",
+        "con=null", "con0=fd:0,fd:1", f"umid={record.id}", f"uml_dir={run}/", "quiet", "noreboot",
+        f"vec0:transport=fd,fd={{network}},mtu={MTU}",
+    )  # fmt: skip
+    return Orders(
+        argv=(BINARY, *kernel_arguments),
+        environment=python_environment() | {"TMPDIR": run},
+        network=True,
+        channel=offline is None,
+        forwards=tuple(ForwardOrder(f.listen, f.listen_port, f.address, f.port) for f in options.forwards),
+        drop=os.geteuid() == 0,
+        reap=True,
+        writable=(str(folder.guest), run),
+    )
+
+
+def check_options(options: StartOptions) -> None:
+    """Refuse what cannot be had, rather than give less.
+
+    Raises:
+        BadInput: the message says what was asked and what can be had.
+    """
+    if options.guest.guests != 1:
+        raise BadInput(f"guest.guests is {options.guest.guests}: one guest per lab for now; write 1 or leave it out")
+    if options.guest.memory < LEAST_MEMORY:
+        asked = options.guest.memory // 2**20
+        raise BadInput(f"guest.memory is {asked} MiB; a guest kernel with its agent needs at least 128MiB")
+
+
+def agent_command(offline: bool) -> list[str]:
+    """Return the agent's command line inside a guest."""
+    command = [sys.executable, "-m", AGENT, "--folder", GUEST_FOLDER, "--endpoint", f"tcp://{GUEST}:7000"]
+    return [*command, "--offline-build", f"{GUEST_FOLDER}/build.msgpack"] if offline else command
