@@ -134,8 +134,11 @@ def read_ping(device: str, done: Completed, count: int) -> PingResult:
 
 
 def traceroute(transport: Transport, destination: str, source: str | None) -> TracerouteResult:
-    """UDP traceroute by the device's own, one query a hop, all hops at once."""
-    words = ["traceroute", "-n", "-q", "1", "-w", "1", "-m", "16", "-N", "16"]
+    """Traceroute by the device's own, one query a hop, all hops at once.
+
+    ICMP echo, because Linux limits the rate of the port-unreachables that UDP probes would need (icmp(7)).
+    """
+    words = ["traceroute", "-I", "-n", "-q", "1", "-w", "1", "-m", "16", "-N", "16"]
     words += ["-s", _address(source)] if source else []
     done = transport.run("exec " + shlex.join([*words, _address(destination)]), timeout=25)
     if done.code:

@@ -180,7 +180,7 @@ def interface_lines(step: InterfaceStep) -> str:
     """Render a typed step as FRR's lines.
 
     Raises:
-        BadInput: it sets what FRR's configuration does not hold (an MTU), or nothing at all.
+        BadInput: it sets what FRR's configuration does not hold (an MTU).
     """
     if step.mtu is not None:
         raise BadInput(
@@ -192,8 +192,6 @@ def interface_lines(step: InterfaceStep) -> str:
         (step.enabled, lambda: "no shutdown" if step.enabled else "shutdown"),
     )
     settings = [render() for value, render in renderers if value is not None]
-    if not settings:
-        raise BadInput(f"{step.device}: {step.interface}: the step sets nothing; name cost, enabled or description")
     return "".join(f"{line}\n" for line in (f"interface {step.interface}", *(f" {text}" for text in settings), "exit"))
 
 

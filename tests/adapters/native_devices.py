@@ -6,13 +6,14 @@ here listens on loopback and hands every accepted connection to a fresh `sshd -i
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +65,7 @@ class NativeDevice:
     connections: list[subprocess.Popen[bytes]] = field(default_factory=list)
     listener: socket.socket | None = None
     port: int = 0
+    host_public: str = ""
 
     def start(self) -> None:
         self.folder.mkdir(parents=True)
@@ -76,7 +78,7 @@ class NativeDevice:
             ["unshare", "-n", "-m", "-u", "-p", "--fork", "--kill-child", "--mount-proc", "sh", "-c", boot],
             start_new_session=True,
         )
-        wait_for(lambda: (self.folder / "ready").exists(), f"{self.name} boots")
+        wait_for((self.folder / "ready").exists, f"{self.name} boots")
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._serve, args=(self.listener,), daemon=True).start()
@@ -133,7 +135,9 @@ class NativeDevice:
                 return
             with connection:
                 command = self._enter("/usr/sbin/sshd", "-i", "-f", "/dev/null", *options, *more)
-                process = subprocess.Popen(command, stdin=connection, stdout=connection, stderr=subprocess.DEVNULL)
+                process = subprocess.Popen(
+                    command, stdin=connection.fileno(), stdout=connection.fileno(), stderr=subprocess.DEVNULL
+                )
                 self.connections.append(process)
 
 
@@ -152,7 +156,7 @@ def _private(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def wait_for(holds, what: str, seconds: float = 15.0) -> None:
+def wait_for(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
     """Poll until `holds()`; fail with `what` was awaited."""
     poll = threading.Event()
     for _ in range(int(seconds / 0.05)):
@@ -185,6 +189,8 @@ exit
 router ospf
  ospf router-id 10.255.0.{number}
  timers throttle spf 10 100 1000
+ timers throttle lsa all 100
+ timers lsa min-arrival 50
 exit
 !
 """
@@ -216,7 +222,5 @@ def known_hosts_line(device: NativeDevice) -> str:
     return f"[127.0.0.1]:{device.port} {device.host_public}\n"
 
 
-def key_of(device: NativeDevice) -> paramiko.PKey:
-    import io
-
+def private_key_of(device: NativeDevice) -> paramiko.PKey:
     return paramiko.Ed25519Key.from_private_key(io.StringIO(device.key))

@@ -1,0 +1,55 @@
+"""From an inventory to sessions with its devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from adapters import registry, secrets
+from adapters.base import Adapter, Capability
+from adapters.ssh import SshTarget, SshTransport
+from testbed.errors import BadInput, nearest
+from testbed.model.rack import Inventory
+
+
+def connect(inventory: Inventory, device: str, base: Path | None = None) -> Adapter:
+    """Prepare a session with one device; the connection itself is made by the first call.
+
+    Args:
+        base: folder that relative file names are taken from: the inventory file's own.
+
+    Raises:
+        BadInput: no such device or adapter, or its credential cannot be read.
+    """
+    if device not in inventory.devices:
+        known = ", ".join(sorted(inventory.devices))
+        raise BadInput(f"rack {inventory.name} has no device {device!r}{nearest(device, inventory.devices)} ({known})")
+    return registry.find(inventory.devices[device].adapter)(SshTransport(device, target(inventory, device, base)))
+
+
+def connect_all(inventory: Inventory, base: Path | None = None) -> dict[str, Adapter]:
+    """Prepare a session with every device, by name."""
+    return {device: connect(inventory, device, base) for device in inventory.devices}
+
+
+def target(inventory: Inventory, device: str, base: Path | None = None) -> SshTarget:
+    """Where a device is, and the credential that its reference names."""
+    entry = inventory.devices[device]
+    if entry.key is None and entry.password is None:
+        raise BadInput(f"{device}: the inventory names neither `key` nor `password`")
+    key_text = secrets.read(entry.key, f"key of {device}", base) if entry.key else None
+    return SshTarget(
+        address=entry.address,
+        port=entry.port,
+        user=entry.user,
+        known_hosts=(base or Path()) / Path(inventory.known_hosts).expanduser(),
+        key=secrets.private_key(key_text, f"key of {device}") if key_text else None,
+        password=secrets.read(entry.password, f"password of {device}", base).strip() if entry.password else None,
+        timeout=inventory.timeout,
+    )
+
+
+def lacks(adapter: Adapter, wanted: Iterable[Capability] = Capability) -> tuple[str, ...]:
+    """What a device's adapter cannot do, said plainly, for the plan."""
+    missing = [capability for capability in wanted if capability not in adapter.capabilities]
+    return tuple(f"{adapter.name}: the {adapter.family} adapter cannot do {capability.value}" for capability in missing)
