@@ -1,0 +1,142 @@
+"""The bench: a lab's patch panel and power strip, worked over SSH by a forced command.
+
+`cut LINK`, `mend LINK`, `impair LINK key=value...` (both directions; `forward.key=value` for one), `power-off NODE`,
+`power-on NODE`, `status`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from testbed import units
+from testbed.emulator.messages import GilbertElliott, LinkChange, LinkPatch, LinkState
+from testbed.emulator.nodes import Laboratory, Node
+from testbed.errors import BadInput, ExitCode, TestbedError, nearest
+
+FOLDER = "/run/bench"
+_QUANTITIES = {
+    "delay": (units.TIME, "10ms"),
+    "jitter": (units.TIME, "1ms"),
+    "rate": (units.RATE, "100Mbit"),
+    **dict.fromkeys(("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), (units.SHARE, "0.1%")),
+}
+_KEYS = (*_QUANTITIES, "distribution", "limit", "burst")
+_USAGE = "cut LINK | mend LINK | impair LINK key=value... | power-off NODE | power-on NODE | status"
+
+
+def serve(lab: Laboratory) -> None:
+    """Answer the forced commands of every bench of the lab, each in a thread that lasts as long as the agent."""
+    for node in lab.nodes.values():
+        if node.wire.sshd is not None and node.wire.sshd.forced_command == "bench":
+            with node.namespaces.enter():
+                folder = Path(FOLDER)
+                folder.mkdir(mode=0o700, exist_ok=True)
+                if not (folder / "request").exists():
+                    os.mkfifo(folder / "request", 0o600)
+                request = os.open(folder / "request", os.O_RDWR | os.O_CLOEXEC)  # for writing too: never end of file
+            threading.Thread(target=_listen, args=(lab, node, request), name="bench", daemon=True).start()
+
+
+def _listen(lab: Laboratory, node: Node, request: int) -> None:
+    with os.fdopen(request, "rb", buffering=0) as pipe:
+        waiting = b""
+        while data := pipe.read(4096):
+            *lines, waiting = (waiting + data).split(b"\n")
+            for line in lines:
+                caller, _, command = line.decode(errors="replace").partition(" ")
+                code, text = answer(lab, command)
+                _reply(node, caller, f"{int(code)}\n{text}\n")
+
+
+def _reply(node: Node, caller: str, text: str) -> None:
+    try:
+        path = f"/proc/self/fd/{node.run}/bench/{int(caller)}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return  # the caller has gone; there is nobody to tell
+    with os.fdopen(descriptor, "w") as pipe:
+        pipe.write(text)
+
+
+def answer(lab: Laboratory, command: str) -> tuple[ExitCode, str]:
+    """Carry out one bench command.
+
+    Returns:
+        Exit code and text for the caller.
+    """
+    try:
+        match shlex.split(command):
+            case ["cut", link]:
+                lab.wiring.set([LinkChange(link=link, up=False)])
+            case ["mend", link]:
+                lab.wiring.set([LinkChange(link=link, up=True)])
+            case ["impair", link, *settings] if settings:
+                lab.wiring.set(patches(link, settings))
+            case ["power-off", node]:
+                lab.power(node, on=False)
+            case ["power-on", node]:
+                lab.power(node, on=True)
+            case ["status"]:
+                return ExitCode.DONE, _status(lab)
+            case _:
+                raise BadInput(f"the bench does not know {command!r} (it knows: {_USAGE})")
+    except (TestbedError, ValueError) as error:
+        return getattr(error, "exit_code", ExitCode.BAD_INPUT), str(error)
+    return ExitCode.DONE, "done"
+
+
+def patches(link: str, settings: Sequence[str]) -> list[LinkChange]:
+    """Read `key=value` words, such as `delay=10ms` or `backward.loss=1%`, into changes of a link.
+
+    Raises:
+        BadInput: an unknown key, or a value that cannot be read.
+    """
+    fields: tuple[dict[str, object], dict[str, object]] = ({}, {})
+    for setting in settings:
+        word, _, value = setting.partition("=")
+        side, _, key = word.rpartition(".")
+        if side not in ("", "forward", "backward") or key not in _KEYS:
+            raise BadInput(f"{link}: unknown setting {word!r}{nearest(key, _KEYS)} (known: {', '.join(_KEYS)})")
+        for end in (0, 1) if not side else (0,) if side == "forward" else (1,):
+            fields[end][key] = _value(key, value)
+    return [
+        LinkChange(link=link, end=0 if end == 0 else 1, patch=LinkPatch(**found))  # pyright: ignore[reportArgumentType]
+        for end, found in enumerate(fields)
+        if found
+    ]
+
+
+def _value(key: str, text: str) -> object:
+    if text == "none" and key in ("rate", "limit", "burst"):
+        return None
+    if key == "distribution":
+        return text
+    try:
+        if key == "limit":
+            return int(text)
+        if key == "burst":
+            shares = [units.parse(word, units.SHARE, "1%") for word in text.split(",")]
+            return GilbertElliott(**dict(zip(("p", "r", "bad_loss", "good_loss"), shares, strict=False)))
+        table, example = _QUANTITIES[key]
+        return 0.0 if text == "0" else units.parse(text, table, example)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{key}={text}: {error}") from None
+
+
+def _status(lab: Laboratory) -> str:
+    lines = [f"{node.name} {'on' if node.powered else 'off'}" for node in lab.nodes.values()]
+    return "\n".join(lines + [_link_line(state) for state in lab.wiring.get(())])
+
+
+def _link_line(state: LinkState) -> str:
+    both = f"delay {units.show(_number(state.forward.delay), units.TIME)}/"
+    both += f"{units.show(_number(state.backward.delay), units.TIME)}"
+    return f"{state.name} {'up' if state.up else 'down'} {both}"
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

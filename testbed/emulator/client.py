@@ -1,0 +1,190 @@
+"""The controller's end: requests to an agent, with progress, a heartbeat, and the console's last words when it dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import zmq
+
+from testbed import errors
+from testbed.emulator import messages
+from testbed.emulator.agent import HEARTBEAT, Keys
+from testbed.emulator.messages import Done, Failed, LinkChange, Output, Progress
+from testbed.errors import AgentError, GuestFailed
+
+BEAT = 1.0
+SILENCE = 4.0
+"""Seconds without an answer to any Hello until the agent counts as dead."""
+
+OnEvent = Callable[[Progress | Output], None]
+
+
+class LivenessLike(Protocol):
+    """`testbed.substrate.base.Liveness`."""
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def console(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """A command's end. `code` as a shell gives it."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class AgentClient:
+    """A connection to an agent. For one thread; make one for each.
+
+    Args:
+        folder: the lab folder, which holds `keys`.
+        endpoint: ZeroMQ URL of the agent.
+        liveness: asked every second while a call waits, so that a dead kernel is reported at once with its console.
+    """
+
+    def __init__(self, folder: Path, endpoint: str, liveness: Callable[[], LivenessLike] | None = None) -> None:
+        self._keys = Keys.read(Path(folder))
+        self._endpoint, self._liveness = endpoint, liveness
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self._numbers = count(1)
+        self._open()
+
+    def _open(self) -> None:
+        socket = self._context.socket(zmq.DEALER)
+        socket.linger = 0
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
+        socket.curve_serverkey = self._keys.server_public.encode()
+        socket.curve_publickey = self._keys.client_public.encode()
+        socket.curve_secretkey = self._keys.client_secret.encode()
+        socket.connect(self._endpoint)
+        self._socket = socket
+
+    def __enter__(self) -> AgentClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up; the agent cancels what this client still had under way."""
+        self._socket.close()
+
+    def call(self, request: messages.Request, on_event: OnEvent | None = None, timeout: float | None = None) -> Any:
+        """Send a request and wait for its result.
+
+        Args:
+            on_event: gets Progress and Output as they come. timeout: seconds, None waits as long as the agent lives.
+
+        Returns:
+            The result type that the request's docstring names.
+
+        Raises:
+            TestbedError: of the class that the agent raised. GuestFailed: the agent died or hangs.
+            AgentError: no result within `timeout`; the request is cancelled.
+        """
+        number = next(self._numbers).to_bytes(8, "big")
+        self._socket.send_multipart([number, messages.encode(request)])
+        try:
+            return self._wait(request, number, on_event, timeout)
+        except BaseException as error:
+            if not isinstance(error, errors.TestbedError) or isinstance(error, _Abandoned | GuestFailed):
+                self._socket.close()  # the agent cancels what a silent client had asked for
+                self._open()
+            raise
+
+    def _wait(self, request: messages.Request, number: bytes, on_event: OnEvent | None, timeout: float | None) -> Any:
+        started = heard = time.monotonic()
+        next_beat = started + BEAT
+        deadline = started + timeout if timeout is not None else None
+        while True:
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                raise _Abandoned(f"{type(request).__name__}: no result within {timeout:g} s; cancelled")
+            if now >= next_beat:
+                self._check(heard, now)
+                self._socket.send_multipart([HEARTBEAT, _HELLO])
+                next_beat = now + BEAT
+            until = next_beat if deadline is None else min(next_beat, deadline)
+            if not self._socket.poll(max(0.0, until - now) * 1000):
+                continue
+            answered, body = self._socket.recv_multipart()
+            heard = time.monotonic()
+            if answered == number:
+                reply = messages.decode_reply(body)
+                if isinstance(reply, Done):
+                    return reply.result
+                if isinstance(reply, Failed):
+                    raise _error(reply)
+                if on_event is not None:
+                    on_event(reply)
+
+    def _check(self, heard: float, now: float) -> None:
+        state = self._liveness() if self._liveness is not None else None
+        if state is not None and not state.alive:
+            raise GuestFailed(_with_console(f"the lab died: {state.reason}", state.console))
+        if now - heard > SILENCE:
+            console = state.console if state is not None else ()
+            raise GuestFailed(_with_console(f"the agent at {self._endpoint} has been silent for {SILENCE:g} s", console))
+
+    # --- the calls that everybody makes ---
+
+    def hello(self, timeout: float | None = None) -> messages.Welcome:
+        """Ask whether the agent is there."""
+        return self.call(messages.Hello(), timeout=timeout)
+
+    def set_links(self, changes: Iterable[LinkChange]) -> messages.LinksSet:
+        """Change many links in one batch; all are checked before any is changed."""
+        return self.call(messages.SetLinks(changes=tuple(changes)))
+
+    def run(
+        self, node: str, argv: Sequence[str], stdin: bytes = b"", timeout: float = 60.0, on_event: OnEvent | None = None
+    ) -> ExecResult:
+        """Run a command in a node and gather its output."""
+        parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+
+        def gather(event: Progress | Output) -> None:
+            if isinstance(event, Output):
+                parts[event.stream].append(event.data)
+            if on_event is not None:
+                on_event(event)
+
+        exited = self.call(messages.Exec(node=node, argv=tuple(argv), stdin=stdin, timeout=timeout), gather)
+        return ExecResult(exited.code, b"".join(parts["stdout"]), b"".join(parts["stderr"]))
+
+
+class _Abandoned(AgentError):
+    """The caller would not wait any longer."""
+
+
+_HELLO = messages.encode(messages.Hello())
+
+
+def _error(reply: Failed) -> errors.TestbedError:
+    kind = getattr(errors, reply.kind, None)
+    if not (isinstance(kind, type) and issubclass(kind, errors.TestbedError)):
+        kind = AgentError
+    return kind(reply.message)
+
+
+def _with_console(text: str, console: Sequence[str]) -> str:
+    return "\n".join([text + ("; its console's last lines:" if console else ""), *(f"  {line}" for line in console)])
+
+
+

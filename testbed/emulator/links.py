@@ -1,0 +1,273 @@
+"""The wires of a lab, all made and changed through one netlink socket in the agent's own namespace, the hub.
+
+An interface of a node is one end of a veth pair; the other end, the hub end, is here. What arrives on a hub end is
+redirected out of the hub end across the wire, where netem impairs it: A -> hub A ~ redirect ~> netem, hub B -> B.
+So a node can neither see nor change its impairments, thousands of wires change in one send, and taking the hub ends
+down is a real loss of carrier for both nodes.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from testbed.emulator import netem, netlink
+from testbed.emulator.messages import LinkChange, LinkState, WireEnd, WireLink
+from testbed.emulator.netem import Netem
+from testbed.emulator.netlink import Netlink, NetlinkError, Request, VethEnd
+from testbed.errors import BadInput, Unable, nearest
+
+GROUP = 0x7E57
+"""Interface group of every hub end: one message removes them all."""
+_HUB_BASE = 10_000
+_NODE_BASE = 100
+_UNLIMITED_SEGMENTS = 65_535
+_DIRECTIONS = ("forward", "backward")
+
+
+class Port(Protocol):
+    """A node, as far as a wire needs it."""
+
+    name: str
+    netlink: Netlink
+    lock: threading.Lock
+    interfaces: dict[str, int]
+
+    @property
+    def network(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Wire:
+    """A link as it was built. Index 0 is the first end, whose packets go forward; `netem[0]` sits on hub end 1."""
+
+    name: str
+    ends: tuple[WireEnd, WireEnd]
+    mtu: int
+    hub: tuple[int, int]
+    state: list[Netem]
+    impaired: list[bool]
+    tables: list[str] = field(default_factory=lambda: ["uniform", "uniform"])
+    up: bool = True
+
+
+class Wiring:
+    """All wires. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._hub = Netlink()
+        self._lock = threading.Lock()
+        self._wires: dict[str, Wire] = {}
+        self._nodes: dict[str, Port] = {}
+        self._dark: set[str] = set()
+
+    def build(self, links: Sequence[WireLink], nodes: dict[str, Port]) -> None:
+        """Make all wires in a few sends.
+
+        Raises:
+            BadInput: an impairment no link can have; nothing was made. Unable: the kernel refuses, with its reason.
+        """
+        with self._lock:
+            wires = [_wire(number, link) for number, link in enumerate(links)]
+            self._nodes, self._dark = nodes, set()
+            self._wires = {wire.name: wire for wire in wires}
+            batch = _Batch()
+            for number, wire in enumerate(wires):
+                batch.add(self._veths(number, wire), wire.name)
+            for wire in wires:
+                batch.add(_redirects(wire), wire.name)
+                batch.add(self._netems(wire), f"{wire.name}: netem")
+            batch.run(self._hub)
+
+    def _veths(self, number: int, wire: Wire) -> Iterable[Request]:
+        for end in (0, 1):
+            node = self._nodes[wire.ends[end].node]
+            name = wire.ends[end].interface
+            index = node.interfaces[name] = _NODE_BASE + len(node.interfaces)
+            mac = (0x02_7E_57 << 24 | 2 * number + end).to_bytes(6, "big")
+            segments = 1 if wire.impaired[end] else None
+            hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=wire.up, group=GROUP)
+            inner = VethEnd(name, index, mac, up=False, namespace=node.network, gso_max_segs=segments)
+            yield netlink.veth(hub, inner, wire.mtu)
+
+    def _netems(self, wire: Wire) -> Iterable[Request]:
+        for end in (0, 1):
+            if wire.impaired[end]:
+                yield self._netem(wire, end, wire.state[end], create=True)
+
+    def _netem(self, wire: Wire, end: int, state: Netem, create: bool) -> Request:
+        """Encode one direction. A netem that was never given a table is uniform by itself."""
+        options = netem.encode(state, wire.mtu, state.distribution != wire.tables[end])
+        wire.tables[end] = state.distribution
+        return netlink.netem(wire.hub[1 - end], options, create)
+
+    def set(self, changes: Sequence[LinkChange]) -> int:
+        """Change links, all or, when a change is wrong, none.
+
+        Returns:
+            How many changes were carried out.
+
+        Raises:
+            BadInput: a link or a value that cannot be; nothing was changed.
+            Unable: the kernel refused some, named in the message; the others were carried out.
+        """
+        with self._lock:
+            states, ups = self._checked(changes)
+            self._apply(states)
+            self._carry(ups)
+        return len(changes)
+
+    def _checked(self, changes: Sequence[LinkChange]) -> tuple[dict[tuple[str, int], Netem], dict[str, bool]]:
+        states: dict[tuple[str, int], Netem] = {}
+        ups: dict[str, bool] = {}
+        for change in changes:
+            name, end = change.link, change.end
+            wire = self._wires.get(name) or self._unknown(name)
+            if change.patch is not None:
+                before = states.get((name, end)) or wire.state[end]
+                states[name, end] = netem.merge(before, change.patch, f"{name} {_DIRECTIONS[end]}")
+            if change.up is not None:
+                ups[name] = change.up
+        return states, ups
+
+    def _apply(self, states: dict[tuple[str, int], Netem]) -> None:
+        batch = _Batch()
+        done: list[Callable[[], None]] = []
+        for (name, end), state in states.items():
+            wire = self._wires[name]
+            if not wire.impaired[end]:
+                if state == Netem():
+                    continue
+                self._segment(wire, end)
+            create = not wire.impaired[end]
+            batch.add((self._netem(wire, end, state, create),), f"{name} {_DIRECTIONS[end]}: netem")
+            done.append(lambda wire=wire, end=end, state=state: _remember(wire, end, state))
+        failed = batch.run(self._hub, done)
+        if failed:
+            raise failed
+
+    def _segment(self, wire: Wire, end: int) -> None:
+        """From now on give netem packets, not trains of them."""
+        node = self._nodes[wire.ends[end].node]
+        index = node.interfaces[wire.ends[end].interface]
+        with node.lock:
+            node.netlink.run([netlink.set_link(index, gso_max_segs=1)])
+
+    def _carry(self, ups: dict[str, bool]) -> None:
+        for name, up in ups.items():
+            self._wires[name].up = up
+        self._show_carrier(ups)
+
+    def _show_carrier(self, names: Iterable[str]) -> None:
+        batch = _Batch()
+        for name in names:
+            wire = self._wires[name]
+            lit = wire.up and not any(end.node in self._dark for end in wire.ends)
+            batch.add((netlink.set_link(index, up=lit) for index in wire.hub), name)
+        batch.run(self._hub)
+
+    def power(self, node: str, on: bool) -> None:
+        """Take carrier from a node's wires, or give it back where the wire is whole and the peer has power."""
+        with self._lock:
+            (self._dark.discard if on else self._dark.add)(node)
+            self._show_carrier([w.name for w in self._wires.values() if any(e.node == node for e in w.ends)])
+
+    def get(self, names: Sequence[str]) -> tuple[LinkState, ...]:
+        """Read links' settings from the kernel; all links when `names` is empty.
+
+        Raises:
+            BadInput: no such link.
+        """
+        with self._lock:
+            wires = [self._wires.get(name) or self._unknown(name) for name in names or self._wires]
+            options = {q.index: q.options for q in self._hub.root_qdiscs() if q.kind == "netem"}
+            up = {link.index for link in self._hub.links() if link.up}
+            return tuple(_read(wire, options, up) for wire in wires)
+
+    def _unknown(self, name: str) -> Wire:
+        known = ", ".join(sorted(self._wires)[:20])
+        raise BadInput(f"no link called {name!r}{nearest(name, self._wires)} (known: {known})")
+
+    def tear_down(self) -> None:
+        """Remove all wires, in one kernel transaction."""
+        with self._lock:
+            self._wires, self._nodes = {}, {}
+            try:
+                self._hub.run([netlink.delete_group(GROUP)])
+            except NetlinkError as error:
+                if error.errno != errno.ENODEV:  # there was none
+                    raise
+
+
+class _Batch:
+    """Messages with the names of what they do."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.names: list[str] = []
+
+    def add(self, requests: Iterable[Request], name: str) -> None:
+        for request in requests:
+            self.requests.append(request)
+            self.names.append(name)
+
+    def run(self, socket: Netlink, done: Sequence[Callable[[], None]] | None = None) -> Unable | None:
+        """Send all. With `done`, call it for each message that succeeded and return the error instead of raising."""
+        try:
+            socket.run(self.requests)
+            failed: dict[int, object] = {}
+            error = None
+        except NetlinkError as caught:
+            failed = {failure.index: failure for failure in caught.failures}
+            error = _explain(caught, self.names)
+        for position, act in enumerate(done or ()):
+            if position not in failed:
+                act()
+        if error is not None and done is None:
+            raise error
+        return error
+
+
+def _explain(error: NetlinkError, names: Sequence[str]) -> Unable:
+    if any("netem" in names[f.index] for f in error.failures) and error.errno == errno.ENOENT:
+        return Unable(
+            f"{names[error.failures[0].index]}: this kernel has no netem (CONFIG_NET_SCH_NETEM), so the link cannot be "
+            "impaired; run on a User-Mode Linux guest: --substrate uml"
+        )
+    return netlink.explain(error, names)
+
+
+def _remember(wire: Wire, end: int, state: Netem) -> None:
+    wire.state[end] = state
+    wire.impaired[end] = True
+
+
+def _wire(number: int, link: WireLink) -> Wire:
+    states = [
+        netem.merge(Netem(), patch, f"{link.name} {direction}")
+        for patch, direction in zip((link.forward, link.backward), _DIRECTIONS, strict=True)
+    ]
+    hub = _HUB_BASE + 2 * number
+    return Wire(link.name, link.ends, link.mtu, (hub, hub + 1), states, [s != Netem() for s in states], up=link.up)
+
+
+def _redirects(wire: Wire) -> Iterable[Request]:
+    for source, target in (wire.hub, wire.hub[::-1]):
+        yield netlink.clsact(source)
+        yield netlink.redirect(source, target)
+
+
+def _read(wire: Wire, options: dict[int, bytes], up: set[int]) -> LinkState:
+    found = [
+        netem.decode(options[wire.hub[1 - end]], wire.tables[end]) if wire.hub[1 - end] in options else Netem()
+        for end in (0, 1)
+    ]
+    return LinkState(
+        name=wire.name,
+        up=all(index in up for index in wire.hub),
+        forward=found[0].patch(),
+        backward=found[1].patch(),
+    )

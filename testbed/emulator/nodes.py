@@ -1,0 +1,320 @@
+"""The nodes of a lab: namespaces, addresses, forwarding, power; and the lab itself, built and taken down as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed.emulator import netlink, sshd
+from testbed.emulator.execute import Children, Process, stop_all
+from testbed.emulator.frr import Frr
+from testbed.emulator.links import Wiring
+from testbed.emulator.messages import Build, Built, NodeState, Progress, WireNode
+from testbed.emulator.namespaces import Namespaces, new_machine, new_networks
+from testbed.emulator.netlink import Netlink, NetlinkError, Request, explain
+from testbed.errors import BadInput, nearest
+
+LOOPBACK = 1
+STARTERS = 8
+"""Nodes whose daemons are started at the same time."""
+PATIENCE = 10.0
+
+_HOST_SYSCTLS = {"ipv4/ip_forward": "0", "ipv4/icmp_ratelimit": "0"}
+_ROUTER_SYSCTLS = {
+    "ipv4/ip_forward": "1",
+    "ipv4/icmp_ratelimit": "0",  # a traceroute counts hops by ICMP errors; the kernel would drop most of a burst
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv6/conf/all/forwarding": "1",
+}
+_FOLDERS = {
+    "/etc/frr": "755",
+    "/run/frr": "755",
+    "/run/lock": "1777",
+    "/run/sshd": "755",
+    "/run/home": "755",
+    "/var/log": "755",
+    "/var/lib": "755",
+    "/var/tmp": "1777",
+    "/var/log/frr": "755",
+    "/var/lib/frr": "755",
+    "/var/lib/testbed": "700",
+    "/root": "700",
+}
+_PASSWD = """root:x:0:0:root:/root:/bin/sh
+{account}frr:x:0:0:frr:/run/frr:/usr/sbin/nologin
+sshd:x:{sshd}:{sshd}:sshd:/run/sshd:/usr/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+"""
+_GROUP = "root:x:0:\nfrr:x:0:\nfrrvty:x:0:\nsshd:x:{sshd}:\nnogroup:x:65534:\n"
+_SSHD_ID = 990
+
+
+@dataclass(slots=True)
+class Node:
+    """One node as it runs.
+
+    Attributes:
+        interfaces: name to index in the node. run: /run of a node that has its own files. lock: guards `netlink`.
+    """
+
+    wire: WireNode
+    namespaces: Namespaces
+    netlink: Netlink
+    run: int | None = None
+    frr: Frr | None = None
+    sshd: Process | None = None
+    powered: bool = True
+    interfaces: dict[str, int] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = self.wire.name
+
+    @property
+    def kind(self) -> str:
+        return self.wire.kind
+
+    @property
+    def network(self) -> int:
+        return self.namespaces.net
+
+    def enter(self) -> AbstractContextManager[None]:
+        return self.namespaces.enter_net()
+
+    def state(self) -> NodeState:
+        daemons = self.frr.alive() if self.frr else {}
+        if self.wire.sshd is not None:
+            daemons = {**daemons, "sshd": self.sshd is not None and self.sshd.code is None}
+        return NodeState(name=self.name, kind=self.kind, daemons=daemons)
+
+    def configure(self, addresses: Sequence[tuple[str, str]]) -> None:
+        """Bring all interfaces up, add (interface, address) pairs and the default route: one send."""
+        up = {"lo": LOOPBACK, **self.interfaces}
+        requests: list[Request] = [netlink.set_link(index, up=True) for index in up.values()]
+        names = [f"{self.name}: {interface} up" for interface in up]
+        for text in self.wire.addresses:
+            requests.append(netlink.address(LOOPBACK, text))
+            names.append(f"{self.name}: address {text} on lo")
+        for interface, text in addresses:
+            requests.append(netlink.address(self.interfaces[interface], text))
+            names.append(f"{self.name}: address {text} on {interface}")
+        if self.wire.gateway is not None:
+            requests.append(netlink.route(self.wire.gateway))
+            names.append(f"{self.name}: default route by {self.wire.gateway}")
+        self.send(requests, names)
+
+    def send(self, requests: Sequence[Request], names: Sequence[str]) -> None:
+        """Carry out messages in the node's network, errors named by `names`."""
+        try:
+            with self.lock:
+                self.netlink.run(requests)
+        except NetlinkError as error:
+            raise explain(error, names) from None
+
+    def close(self) -> None:
+        if self.frr:
+            self.frr.close()
+        self.netlink.close()
+        self.namespaces.close()
+        if self.run is not None:
+            os.close(self.run)
+
+
+class Laboratory:
+    """The lab an agent runs: at most one at a time."""
+
+    def __init__(self, children: Children) -> None:
+        self.children = children
+        self.wiring = Wiring()
+        self.nodes: dict[str, Node] = {}
+        self._owners: dict[str, str] = {}
+        self._addresses: dict[str, list[tuple[str, str]]] = {}
+        self._changing = threading.RLock()
+
+    def node(self, name: str) -> Node:
+        """Return the node called `name`.
+
+        Raises:
+            BadInput: no such node.
+        """
+        if name not in self.nodes:
+            known = ", ".join(sorted(self.nodes)[:20])
+            raise BadInput(f"no node called {name!r}{nearest(name, self.nodes)} (known: {known})")
+        return self.nodes[name]
+
+    def owner_of(self, address: str) -> str | None:
+        """Return the node that was built with this address, or None."""
+        return self._owners.get(address)
+
+    def build(self, request: Build, progress: Callable[[Progress], None]) -> Built:
+        """Take down what is there and build anew; an empty `Build` only takes down.
+
+        Raises:
+            TestbedError: what could not be built, and nothing of it is left.
+        """
+        started = time.monotonic()
+        with self._changing:
+            self.tear_down()
+            try:
+                self._build(request, progress)
+            except BaseException:
+                self.tear_down()
+                raise
+        return Built(nodes=len(request.nodes), links=len(request.links), seconds=time.monotonic() - started)
+
+    def _build(self, request: Build, progress: Callable[[Progress], None]) -> None:
+        _check(request)
+        self._addresses = {node.name: [] for node in request.nodes}
+        for end in (end for link in request.links for end in link.ends):
+            self._addresses[end.node] += [(end.interface, address) for address in end.addresses]
+        self._owners = {a.partition("/")[0]: n for n, given in self._addresses.items() for _, a in given}
+        self._owners |= {a.partition("/")[0]: node.name for node in request.nodes for a in node.addresses}
+        self._make_nodes(request.nodes)
+        progress(Progress(text="nodes made", done=len(request.nodes), total=len(request.nodes)))
+        self.wiring.build(request.links, dict(self.nodes))
+        progress(Progress(text="links made", done=len(request.links), total=len(request.links)))
+        for name, node in self.nodes.items():
+            node.configure(self._addresses[name])
+            if node.kind == "bridge":
+                _bridge(node)
+        self._start_services(progress)
+
+    def _make_nodes(self, wires: Sequence[WireNode]) -> None:
+        sysctls = [_ROUTER_SYSCTLS if wire.kind == "router" else _HOST_SYSCTLS for wire in wires]
+        for wire, (net, socket) in zip(wires, new_networks(len(wires), sysctls), strict=True):
+            self.nodes[wire.name] = Node(wire, Namespaces(net), socket)
+        for node in self.nodes.values():
+            if node.kind == "router" or node.wire.sshd is not None:
+                mnt, uts, node.run = new_machine(node.name, _FOLDERS, _files(node.wire), node.network)
+                node.namespaces = Namespaces(node.network, mnt, uts)
+
+    def _start_services(self, progress: Callable[[Progress], None]) -> None:
+        serving = [node for node in self.nodes.values() if node.kind == "router" or node.wire.sshd]
+        if not serving:
+            return
+        managed = [node for node in serving if node.wire.sshd]
+        for node in managed:
+            sshd.connect(node)
+        with ThreadPoolExecutor(STARTERS) as pool:
+            for done, node in enumerate(pool.map(self._serve, serving), 1):
+                progress(Progress(text=f"{node.name} started", done=done, total=len(serving)))
+
+    def _serve(self, node: Node) -> Node:
+        if node.wire.daemons and node.run is not None:
+            node.frr = node.frr or Frr(node.name, node.namespaces, node.run, node.wire.daemons, self.children)
+            node.frr.start(_startup_configuration(node))
+        if node.wire.sshd is not None:
+            node.sshd = sshd.start(node, self.children)
+        return node
+
+    def power(self, name: str, on: bool) -> None:
+        """Take a node's power away, or give it back: it starts from its startup configuration.
+
+        Off: every process in the node is killed and its wires lose carrier. Repeating either is harmless.
+        """
+        node = self.node(name)
+        with self._changing:
+            if on == node.powered:
+                return
+            if on:
+                _cold(node)
+                node.configure(self._addresses[name])
+                self.wiring.power(name, on=True)
+                node.powered = True
+                self._serve(node)
+            else:
+                node.powered = False
+                self.wiring.power(name, on=False)
+                self._kill([node])
+
+    def _kill(self, nodes: Sequence[Node]) -> None:
+        own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
+        for pid in _processes_in({os.fstat(node.network).st_ino for node in nodes}):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        stop_all([process for process in own if process.code is None], PATIENCE)
+
+    def tear_down(self) -> None:
+        """End every process of the lab, then remove its links and namespaces."""
+        with self._changing:
+            nodes = list(self.nodes.values())
+            if any(node.namespaces.mnt is not None for node in nodes):
+                self._kill(nodes)
+            self.wiring.tear_down()
+            for node in nodes:
+                node.close()
+            self.nodes, self._owners = {}, {}
+
+
+def _check(request: Build) -> None:
+    """Refuse what cannot be built; the controller checks more, with the place in the file."""
+    names = [node.name for node in request.nodes]
+    taken: set[tuple[str, str]] = set()
+    if len(set(names)) != len(names):
+        raise BadInput("a node name is used twice")
+    if len({link.name for link in request.links}) != len(request.links):
+        raise BadInput("a link name is used twice")
+    for link in request.links:
+        for end in link.ends:
+            if end.node not in names:
+                raise BadInput(f"link {link.name}: no node called {end.node!r}{nearest(end.node, names)}")
+            if (end.node, end.interface) in taken:
+                raise BadInput(f"link {link.name}: {end.node} has more than one interface {end.interface!r}")
+            taken.add((end.node, end.interface))
+
+
+def _files(wire: WireNode) -> dict[str, str]:
+    account = f"{wire.sshd.user}:x:0:0::/run/home/{wire.sshd.user}:/bin/sh\n" if wire.sshd else ""
+    names = ["root", *([wire.sshd.user] if wire.sshd else []), "frr", "sshd", "nobody"]
+    files = {
+        "/etc/passwd": _PASSWD.format(account=account, sshd=_SSHD_ID),
+        "/etc/group": _GROUP.format(sshd=_SSHD_ID),
+        "/etc/shadow": "".join(f"{name}:*:19000:0:99999:7:::\n" for name in names),
+        "/etc/frr/vtysh.conf": "service integrated-vtysh-config\n",
+    }
+    return files | ({"/etc/frr/frr.conf": wire.config} if wire.daemons else {})
+
+
+def _startup_configuration(node: Node) -> str:
+    with node.namespaces.enter():
+        return Path("/etc/frr/frr.conf").read_text()
+
+
+def _bridge(node: Node) -> None:
+    """Join the node's interfaces by a bridge `br0`."""
+    ports = dict(node.interfaces)
+    node.send([netlink.bridge("br0")], [f"{node.name}: bridge br0"])
+    with node.lock:
+        master = node.netlink.index_of("br0")
+    node.send(
+        [netlink.set_link(index, master=master) for index in ports.values()],
+        [f"{node.name}: {name} into br0" for name in ports],
+    )
+
+
+def _cold(node: Node) -> None:
+    """Take away the addresses and routes that daemons left in the kernel: interfaces go down."""
+    with node.lock:
+        addresses = node.netlink.addresses()
+    requests = [netlink.set_link(index, up=False) for index in (LOOPBACK, *node.interfaces.values())]
+    requests += [netlink.delete_address(index, text) for index, text in addresses if index != sshd.INDEX]
+    node.send(requests, [f"{node.name}: reset of an interface"] * len(requests))
+
+
+def _processes_in(networks: set[int]) -> Iterator[int]:
+    """Find the processes in network namespaces (by inode number), other than the agent's own."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            with contextlib.suppress(OSError):  # ended meanwhile
+                if os.stat(folder / "ns/net").st_ino in networks:
+                    yield int(folder.name)
