@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from statistics import median
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP
@@ -21,7 +22,7 @@ from testbed.emulator.probes.reflector import Reflectors
 from testbed.errors import AgentError, BadInput
 
 IP_RECVTTL = 12  # linux/in.h
-BETWEEN = {"source": "a", "destination": "10.0.2.2", "reflector": "b", "interval": 0.002}
+BETWEEN: dict[str, Any] = {"source": "a", "destination": "10.0.2.2", "reflector": "b", "interval": 0.002}
 
 
 def seconds(ntp: bytes) -> float:
