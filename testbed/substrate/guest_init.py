@@ -9,6 +9,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST_FOLDER = "/run/testbed"
+AGENT = "testbed.emulator.agent"
 AGENT_PORT = 7000
 
 # Where daemons write: memory is laid over these of the host's folders that exist.
@@ -42,9 +43,9 @@ def writable_folders() -> tuple[str, ...]:
     return tuple(path for path in WRITABLE if os.path.isdir(path) and not os.path.islink(path))
 
 
-def hidden_paths(covered: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what the agent needs (this project, its interpreter) that memory would hide, so that it is shown again."""
-    needed = dict.fromkeys(str(Path(path).absolute()) for path in (PROJECT, sys.prefix, sys.base_prefix))
+def hidden_paths(covered: tuple[str, ...], *others: str) -> tuple[str, ...]:
+    """Return what the agent needs (this project, its interpreter, others) that memory hides, to be shown again."""
+    needed = dict.fromkeys(str(Path(path).absolute()) for path in (PROJECT, sys.prefix, sys.base_prefix, *others))
     return tuple(path for path in needed if any(path.startswith(f"{cover}/") for cover in covered))
 
 

@@ -13,7 +13,15 @@ from testbed.substrate import spawn
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.contact import kernel_version
 from testbed.substrate.folder import LabFolder
-from testbed.substrate.guest_init import GUEST_FOLDER, MODULES, MODULES_ON_DEMAND, init_script, python_environment
+from testbed.substrate.guest_init import (
+    AGENT,
+    AGENT_PORT,
+    GUEST_FOLDER,
+    MODULES,
+    MODULES_ON_DEMAND,
+    init_script,
+    python_environment,
+)
 from testbed.substrate.keeper import ForwardOrder, Orders
 from testbed.substrate.slirp import GUEST, MTU, load
 
@@ -22,7 +30,6 @@ MODULES_ROOT = Path("/usr/lib/uml/modules")
 INSTALL = "apt-get install user-mode-linux libvdeslirp0"
 LEAST_MEMORY = 128 * 2**20
 MOUNT = "/usr/bin/mount"
-AGENT = "testbed.emulator.agent"
 
 
 def modules_folder() -> Path:
@@ -69,9 +76,8 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         BadInput: memory or count of guests cannot be had.
     """
     check_options(options)
-    if shutil.which(BINARY) is None:
-        raise Unable(f"{BINARY} is not installed: {INSTALL}")
-    load()
+    if lacks := problems():
+        raise Unable(f"substrate uml cannot run here: {'; '.join(lacks)}")
     modules = modules_folder()
     missing = missing_modules(modules)
     record = folder.update(missing_modules=missing)
@@ -86,7 +92,8 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
     run = str(folder.run)
     kernel_arguments = (
         f"mem={options.guest.memory // 2**20}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}",
-        "con=null", "con0=fd:0,fd:1", f"umid={record.id}", f"uml_dir={run}/", "quiet", "noreboot",
+        "con=null", "con0=fd:0,fd:1", f"umid={record.id}", f"uml_dir={run}/", "quiet", "selinux=0",
+        "noreboot",
         f"vec0:transport=fd,fd={{network}},mtu={MTU}",
     )  # fmt: skip
     return Orders(
@@ -99,6 +106,17 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         reap=True,
         writable=(str(folder.guest), run),
     )
+
+
+def problems() -> list[str]:
+    """Return what keeps guests from running on this machine, each with the command that mends it."""
+    found = [] if shutil.which(BINARY) else [f"{BINARY} is not installed: {INSTALL}"]
+    for check in (modules_folder, load):
+        try:
+            check()
+        except Unable as problem:
+            found.append(str(problem))
+    return found
 
 
 def check_options(options: StartOptions) -> None:
@@ -116,5 +134,7 @@ def check_options(options: StartOptions) -> None:
 
 def agent_command(offline: bool) -> list[str]:
     """Return the agent's command line inside a guest."""
-    command = [sys.executable, "-m", AGENT, "--folder", GUEST_FOLDER, "--endpoint", f"tcp://{GUEST}:7000"]
-    return [*command, "--offline-build", f"{GUEST_FOLDER}/build.msgpack"] if offline else command
+    command = [sys.executable, "-m", AGENT, "--folder", GUEST_FOLDER, "--substrate", "uml"]
+    if offline:
+        return [*command, "--offline-build", f"{GUEST_FOLDER}/build.msgpack"]
+    return [*command, "--endpoint", f"tcp://{GUEST}:{AGENT_PORT}"]

@@ -1,0 +1,223 @@
+"""A lab: a topology running on a substrate, from `up` to `down`, found again by name from any process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from testbed.emulator.lower import lower
+from testbed.emulator.messages import Build, Progress, Readiness, WaitReady, encode
+from testbed.errors import NotReady, Unable
+from testbed.model.impairment import Impairment
+from testbed.model.topology import Topology
+from testbed.substrate import probe
+from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
+from testbed.substrate.folder import Kind, LabFolder, write_atomically
+from testbed.substrate.registry import find, pick
+
+if TYPE_CHECKING:
+    from testbed.emulator.client import AgentClient
+
+OnProgress = Callable[[Progress], None]
+BUILD_FILE = "build.msgpack"
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A handle on one lab; its state is in its folder and substrate. As a context manager it goes down at the end."""
+
+    folder: LabFolder
+
+    # --- bringing up ---
+
+    @classmethod
+    def up(
+        cls,
+        topology: Topology,
+        *,
+        substrate: str = "auto",
+        name: str | None = None,
+        kind: Kind = "lab",
+        progress: OnProgress | None = None,
+        ready_timeout: float = 90.0,
+        keep: bool = False,
+    ) -> Self:
+        """Bring a topology up; return when its network is ready.
+
+        Args:
+            topology: what to build. substrate: `auto`, `native` or `uml`. name: the topology's when None.
+            progress: called with each event.
+            ready_timeout: seconds until daemons answer and adjacencies are full.
+            keep: leave a lab that is not ready in time as it is, for looking into it.
+
+        Raises:
+            BadInput: the topology, the substrate or the name cannot be used; nothing was changed.
+            Unable: this machine cannot run it; the message has the command that mends it.
+            GuestFailed: the substrate died or hangs.
+            NotReady: the network is not ready in time; the message names what is missing.
+        """
+        build = lower(topology)
+        chosen = _substrate_for(topology, substrate)
+        lab = cls._create(name or topology.name, kind, chosen, topology)
+        try:
+            _tell(progress, f"starting {chosen.name}")
+            chosen.start(lab.folder, StartOptions(topology.guest))
+            lab._build(build, progress, ready_timeout)
+            lab.folder.update(state="running")
+        except BaseException as problem:
+            if keep and isinstance(problem, NotReady):
+                lab.folder.update(state="running")
+            else:
+                lab._abandon()
+            raise
+        return lab
+
+    @classmethod
+    def up_offline(
+        cls,
+        topology: Topology,
+        build: Build,
+        forwards: Sequence[Forward],
+        *,
+        substrate: str = "auto",
+        name: str | None = None,
+        kind: Kind = "rack",
+        progress: OnProgress | None = None,
+    ) -> Self:
+        """Bring up a lab that builds itself and has no control channel: a rack, reached through `forwards` alone.
+
+        Raises:
+            As `up`; GuestFailed has the agent's own words when it could not build.
+        """
+        chosen = _substrate_for(topology, substrate)
+        lab = cls._create(name or topology.name, kind, chosen, topology)
+        try:
+            _tell(progress, f"starting {chosen.name}")
+            write_atomically(lab.folder.path / BUILD_FILE, encode(build))
+            chosen.start(lab.folder, StartOptions(topology.guest, tuple(forwards), BUILD_FILE))
+            lab.folder.update(state="running")
+        except BaseException:
+            lab._abandon()
+            raise
+        return lab
+
+    @classmethod
+    def _create(cls, name: str, kind: Kind, substrate: Substrate, topology: Topology) -> Self:
+        folder = LabFolder.create(name, kind, substrate.name)
+        write_atomically(folder.topology, topology.model_dump_json(indent=1).encode())
+        return cls(folder)
+
+    def _build(self, build: Build, progress: OnProgress | None, ready_timeout: float) -> None:
+        with self.agent() as agent:
+            agent.call(build, on_event=progress)
+            _tell(progress, "waiting for the network to be ready")
+            readiness = agent.call(WaitReady(deadline=ready_timeout), on_event=progress)
+        assert isinstance(readiness, Readiness)
+        if readiness.missing:
+            raise NotReady(
+                f"lab {self.name!r} is not ready after {ready_timeout:g} s: {'; '.join(readiness.missing)}. "
+                "Look into the named nodes' configuration, or allow more time"
+            )
+
+    def _abandon(self) -> None:
+        """Take away what was half brought up."""
+        self.substrate_object.stop(self.folder)
+        self.folder.remove()
+
+    # --- finding ---
+
+    @classmethod
+    def open(cls, name: str) -> Self:
+        """Return an existing lab.
+
+        Raises:
+            BadInput: there is none of this name.
+        """
+        return cls(LabFolder.open(name))
+
+    @classmethod
+    def all(cls) -> list[Self]:
+        """Return all labs there are, dead ones too, by name."""
+        return [cls(folder) for folder in LabFolder.all()]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def kind(self) -> Kind:
+        return self.folder.record().kind
+
+    @property
+    def substrate(self) -> str:
+        return self.folder.record().substrate
+
+    @property
+    def substrate_object(self) -> Substrate:
+        return find(self.substrate)
+
+    @property
+    def topology(self) -> Topology:
+        """What was brought up."""
+        return Topology.model_validate_json(self.folder.topology.read_bytes())
+
+    # --- using ---
+
+    def agent(self) -> AgentClient:
+        """Return a new client of this lab's agent; one per thread, used as a context manager.
+
+        Raises:
+            Unable: the lab has no control channel (a rack).
+        """
+        from testbed.emulator.client import AgentClient
+
+        if self.folder.endpoint is None:
+            raise Unable(f"{self.kind} {self.name!r} has no control channel: its devices are reached over SSH alone")
+        return AgentClient(self.folder)
+
+    def liveness(self) -> Liveness:
+        """Say within 5 s whether it lives; when not, why, with the last lines of its console."""
+        return self.substrate_object.liveness(self.folder)
+
+    def down(self) -> None:
+        """Take it down wholly: no process, namespace, port or file is left, whatever happened before.
+
+        Raises:
+            Unable: another command is bringing it up or taking it down.
+        """
+        with self.folder.lock():
+            self.substrate_object.stop(self.folder)
+            self.folder.remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+
+def _tell(progress: OnProgress | None, text: str) -> None:
+    if progress is not None:
+        progress(Progress(text=text))
+
+
+def _substrate_for(topology: Topology, name: str) -> Substrate:
+    """Pick a substrate that can really do what the topology asks.
+
+    Raises:
+        Unable: links are to be impaired and the named substrate's kernel cannot.
+    """
+    chosen, _ = pick(name)
+    impaired = [key for key, link in topology.links.items() if {link.forward, link.backward} != {Impairment()}]
+    if chosen.name == "native" and impaired:
+        netem = probe.run("netem")
+        if not netem.ok:
+            raise Unable(
+                f"links {', '.join(impaired[:5])} are to be impaired, and this kernel cannot ({netem.detail}): "
+                "use `--substrate uml`, or a kernel with the module sch_netem (`modprobe sch_netem`)"
+            )
+    return chosen

@@ -1,0 +1,75 @@
+"""Substrate `native`: the agent in namespaces of this machine's own kernel. No guest, no boot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+
+from testbed.errors import Unable
+from testbed.substrate import processes, spawn
+from testbed.substrate.base import Liveness, StartOptions
+from testbed.substrate.folder import LabFolder
+from testbed.substrate.guest_init import AGENT, PROJECT, hidden_paths, python_environment, writable_folders
+from testbed.substrate.keeper import Orders
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """See `testbed.substrate.base.Substrate`."""
+
+    name: str = "native"
+
+    def start(self, folder: LabFolder, options: StartOptions) -> None:
+        orders = prepare(folder, options)
+        spawn.bring_up(folder, orders, offline=options.offline_build is not None)
+
+    def liveness(self, folder: LabFolder) -> Liveness:
+        return spawn.liveness(folder, _first_process_lives)
+
+    def stop(self, folder: LabFolder) -> None:
+        spawn.take_down(folder)
+
+
+def _first_process_lives(folder: LabFolder, timeout: float) -> bool:
+    del timeout  # the kernel is this machine's own: what it says of the process is at once
+    return all(processes.alive(process) for process in folder.record().guest)
+
+
+def prepare(folder: LabFolder, options: StartOptions) -> Orders:
+    """Say what the keeper is to start: the agent as the first process of new namespaces.
+
+    Killing it, or what started it, takes the whole lab away: the kernel ends all processes of its PID namespace, and
+    with the last of them the network namespaces and links go.
+
+    Raises:
+        Unable: forwards into a management network were asked for, which only a guest has.
+    """
+    if options.forwards:
+        raise Unable(
+            "a rack's management network needs a guest kernel: use `--substrate uml` (apt-get install user-mode-linux)"
+        )
+    offline = options.offline_build
+    endpoint = f"ipc://{folder.run}/agent"
+    command = [sys.executable, "-m", AGENT, "--folder", str(folder.guest), "--substrate", "native"]
+    if offline is None:
+        command += ["--endpoint", endpoint]
+    else:
+        shutil.copyfile(folder.path / offline, folder.guest / "build.msgpack")
+        command += ["--offline-build", str(folder.guest / "build.msgpack")]
+    covered = writable_folders()
+    own = (str(folder.guest), str(folder.run))
+    return Orders(
+        argv=tuple(command),
+        environment=python_environment(),
+        directory=str(PROJECT),
+        endpoint=endpoint if offline is None else None,
+        must_isolate=True,
+        user=None if os.geteuid() == 0 else 0,
+        proc=True,
+        writable=own,
+        tmpfs=covered,
+        visible=hidden_paths(covered, *own),
+        touch=(str(folder.guest / "booted"),),
+    )
