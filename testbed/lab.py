@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,7 @@ from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Kind, LabFolder, write_atomically
 from testbed.substrate.registry import find, pick
+from testbed.substrate.spawn import look
 
 if TYPE_CHECKING:
     from testbed.emulator.client import AgentClient
@@ -173,9 +175,14 @@ class Lab:
         """
         from testbed.emulator.client import AgentClient
 
-        if self.folder.endpoint is None:
-            raise Unable(f"{self.kind} {self.name!r} has no control channel: its devices are reached over SSH alone")
-        return AgentClient(self.folder)
+        endpoint = self.folder.endpoint
+        if endpoint is None:
+            raise Unable(f"{self.kind} {self.name!r} has no control channel: {self._why_no_channel()}")
+        return AgentClient(self.folder.path, endpoint, liveness=partial(look, self.folder))
+
+    def _why_no_channel(self) -> str:
+        seen = look(self.folder)
+        return "its devices are reached over SSH alone" if seen.alive else f"it is dead ({seen.reason})"
 
     def liveness(self) -> Liveness:
         """Say within 5 s whether it lives; when not, why, with the last lines of its console."""
@@ -212,7 +219,8 @@ def _substrate_for(topology: Topology, name: str) -> Substrate:
         Unable: links are to be impaired and the named substrate's kernel cannot.
     """
     chosen, _ = pick(name)
-    impaired = [key for key, link in topology.links.items() if {link.forward, link.backward} != {Impairment()}]
+    clean = Impairment()
+    impaired = [key for key, link in topology.links.items() if (link.forward, link.backward) != (clean, clean)]
     if chosen.name == "native" and impaired:
         netem = probe.run("netem")
         if not netem.ok:

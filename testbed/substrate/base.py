@@ -47,7 +47,8 @@ class StartOptions:
 class Substrate(Protocol):
     """Where a lab runs. Every method may be called again after a crash anywhere."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def start(self, folder: LabFolder, options: StartOptions) -> None:
         """Boot; return when the agent answers (or, offline, when it has built), with its endpoint in the folder.

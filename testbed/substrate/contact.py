@@ -50,7 +50,7 @@ def _welcome(agent: zmq.Socket[bytes], end: float, interrupt: int | None) -> Wel
     if interrupt is not None:
         poller.register(interrupt, zmq.POLLIN)
     while (left := end - time.monotonic()) > 0:
-        ready = dict(poller.poll(left * 1000))
+        ready = dict(poller.poll(int(left * 1000) + 1))
         if agent in ready:
             reply = decode_reply(agent.recv_multipart()[-1])
             if isinstance(reply, Done) and isinstance(reply.result, Welcome):

@@ -135,7 +135,7 @@ def _main() -> None:
     try:
         answer = {"ok": True, "detail": PROBES[sys.argv[1]]()}
     except OSError as problem:
-        answer = {"ok": False, "detail": f"this kernel refuses: {problem.strerror}"}
+        answer = {"ok": False, "detail": f"this kernel refuses {sys.argv[1]}: {problem.strerror}"}
     print(json.dumps(answer))
 
 

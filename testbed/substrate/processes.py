@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+MARKER = re.compile(r"testbed-[0-9a-f]{12}")
 OUR_MODULES = frozenset(
     {"testbed.substrate.keeper", "testbed.substrate.launch", "testbed.emulator.agent"},
 )
@@ -95,6 +97,11 @@ def marked(marker: str) -> list[Process]:
     return [process for process, argv in _ours() if belongs(argv, marker)]
 
 
+def command_lines(marker: str) -> list[list[str]]:
+    """Return the command lines of this user's living processes that belong to the lab with this marker."""
+    return [argv for _, argv in _ours() if belongs(argv, marker)]
+
+
 def markers() -> dict[str, list[Process]]:
     """Return every lab marker found on this user's processes, with those processes."""
     found: dict[str, list[Process]] = {}
@@ -108,7 +115,7 @@ def markers() -> dict[str, list[Process]]:
 def _marker(argv: list[str]) -> str | None:
     for argument in argv:
         for part in argument.removeprefix("umid=").split("/"):
-            if part.startswith("testbed-") and len(part) == len("testbed-") + 12:
+            if MARKER.fullmatch(part):
                 return part
     return None
 

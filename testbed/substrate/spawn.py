@@ -17,7 +17,7 @@ from testbed.errors import GuestFailed, Unable
 from testbed.substrate import processes
 from testbed.substrate.base import Liveness
 from testbed.substrate.contact import hello
-from testbed.substrate.folder import LabFolder, run_folder, tail
+from testbed.substrate.folder import LabFolder, Record, run_folder, tail
 from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.keeper import Orders, write_orders
 
@@ -118,26 +118,37 @@ def _quote(title: str, lines: tuple[str, ...]) -> str:
     return f"; last lines of the {title}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 
 
+def look(folder: LabFolder) -> Liveness:
+    """Say at once whether the lab's processes live, without asking any of them."""
+    record = folder.record()
+    reason = _what_died(folder, record)
+    return Liveness(not reason, reason or folder.busy(), folder.console_tail())
+
+
+def _what_died(folder: LabFolder, record: Record) -> str:
+    if record.state == "ended":
+        return record.ended
+    if not processes.alive(record.keeper):
+        if folder.busy():
+            return ""
+        return "its keeper process is gone" if record.keeper else "the command that brought it up died half way"
+    stopped = [process.pid for process in processes.marked(record.id) if processes.state(process) == "T"]
+    return f"process {stopped[0]} of it is stopped (`kill -CONT {stopped[0]}` lets it go on)" if stopped else ""
+
+
 def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], bool]) -> Liveness:
     """Say within HANG seconds whether the lab's keeper, guest and agent live.
 
     Args:
         kernel_answers: asks the guest's kernel, for a lab without an agent channel.
     """
+    seen = look(folder)
+    if not seen.alive or folder.busy():
+        return seen
     record = folder.record()
-    console = folder.console_tail
-    if record.state == "ended":
-        return Liveness(False, record.ended, console())
-    if folder.busy():
-        return Liveness(True, folder.busy())
-    if not processes.alive(record.keeper):
-        reason = "its keeper process is gone" if record.keeper else "the command that brought it up died half way"
-        return Liveness(False, reason, console())
-    stopped = [process.pid for process in processes.marked(record.id) if processes.state(process) == "T"]
-    if stopped:
-        return Liveness(False, f"process {stopped[0]} of it is stopped (`kill -CONT {stopped[0]}`)", console())
-    if not (kernel_answers(folder, HANG) if record.endpoint is None else hello(folder, HANG) is not None):
-        return Liveness(False, f"no answer within {HANG:g} s: it hangs", console())
+    answers = kernel_answers(folder, HANG) if record.endpoint is None else hello(folder, HANG) is not None
+    if not answers:
+        return Liveness(False, f"no answer within {HANG:g} s: it hangs", seen.console)
     return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")
 
 
