@@ -8,8 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from testbed.emulator.lower import lower
-from testbed.emulator.messages import Build, Progress, Readiness, WaitReady, encode
+from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
 from testbed.errors import NotReady, Unable
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
@@ -60,6 +59,8 @@ class Lab:
             GuestFailed: the substrate died or hangs.
             NotReady: the network is not ready in time; the message names what is missing.
         """
+        from testbed.emulator.lower import lower
+
         build = lower(topology)
         chosen = _substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
@@ -112,10 +113,14 @@ class Lab:
         return cls(folder)
 
     def _build(self, build: Build, progress: OnProgress | None, ready_timeout: float) -> None:
+        def report(event: Progress | Output) -> None:
+            if progress is not None and isinstance(event, Progress):
+                progress(event)
+
         with self.agent() as agent:
-            agent.call(build, on_event=progress)
+            agent.call(build, on_event=report)
             _tell(progress, "waiting for the network to be ready")
-            readiness = agent.call(WaitReady(deadline=ready_timeout), on_event=progress)
+            readiness = agent.call(WaitReady(deadline=ready_timeout), on_event=report)
         assert isinstance(readiness, Readiness)
         if readiness.missing:
             raise NotReady(
