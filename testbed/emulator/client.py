@@ -71,6 +71,7 @@ class AgentClient:
         socket.curve_serverkey = self._keys.server_public.encode()
         socket.curve_publickey = self._keys.client_public.encode()
         socket.curve_secretkey = self._keys.client_secret.encode()
+        socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
         socket.connect(self._endpoint)
         self._socket = socket
 

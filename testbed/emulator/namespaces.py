@@ -190,21 +190,25 @@ def new_machine(host_name: str, folders: Mapping[str, str], files: Mapping[str, 
 def _furnish(folders: Mapping[str, str], files: Mapping[str, str]) -> None:
     own = Path("/run/own")
     own.mkdir()
+    bound = ["/run/"]
+
+    def place_of(path: str) -> Path:
+        inside = any(path.startswith(folder) for folder in bound)
+        return Path(path) if inside else own / path.strip("/").replace("/", "-")
+
     for path, mode in folders.items():
-        place = Path(path) if path.startswith("/run/") else own / path.strip("/").replace("/", "-")
-        if not place.is_dir():
-            place.mkdir(parents=True)
+        place = place_of(path)
+        place.mkdir(parents=True, exist_ok=True)
         place.chmod(int(mode, 8))
-        if str(place) != path and Path(path).is_dir():
+        if str(place) != path:
             mount(str(place), path, flags=MS_BIND)
+            bound.append(f"{path}/")
     for path, text in files.items():
-        if path.startswith("/run/") or any(path.startswith(folder + "/") for folder in folders):
-            Path(path).write_text(text)
-            continue
-        place = own / path.strip("/").replace("/", "-")
+        place = place_of(path)
         place.write_text(text)
         place.chmod(0o600 if path.endswith("shadow") else 0o644)
-        mount(str(place), path, flags=MS_BIND)
+        if str(place) != path:
+            mount(str(place), path, flags=MS_BIND)
 
 
 def _show_own_devices(net: int) -> None:
