@@ -1,0 +1,106 @@
+"""The contract of every kind of expectation: how a round measures it, and when two rounds reproduce each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.model.verdict import Measured
+from testbed.validate.scene import Scene
+
+BEFORE = ("before-1", "before-2")
+AFTER = ("after-1", "after-2")
+
+KEPT_SAMPLES = 400
+KEPT_PROOF = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of expectation.
+
+    Attributes:
+        measure: measures an expectation in a round. Raises TestbedError when the measuring itself fails.
+        differs: why two rounds of the same network do not reproduce each other; empty when they do.
+        phases: rounds it is measured in.
+        forecast: the value two rounds after the change foretell for the rack, or None.
+        alone: disturbs other measurements (it fills links), so it runs by itself.
+    """
+
+    measure: Callable[[Scene, Any], Measured]
+    differs: Callable[[Measured, Measured], str]
+    phases: tuple[str, ...] = BEFORE + AFTER
+    forecast: Callable[[Measured, Measured], float | None] = lambda one, other: mean(one.value, other.value)
+    alone: bool = False
+
+
+def mean(one: float | None, other: float | None) -> float | None:
+    """Return the mean of two values, None when either is missing."""
+    return None if one is None or other is None else (one + other) / 2
+
+
+def same_answer(one: Measured, other: Measured) -> str:
+    """Compare rounds of an expectation that is a yes or a no."""
+    words = {True: "it held", False: "it did not hold", None: "it stayed open"}
+    return (
+        "" if one.holds == other.holds else f"{words[one.holds]} in {one.phase}, {words[other.holds]} in {other.phase}"
+    )
+
+
+def same_number(tolerance: float, share: float, unit: float, name: str) -> Callable[[Measured, Measured], str]:
+    """Make a comparison of rounds by value.
+
+    Two rounds agree when their values are within `tolerance` (SI) or `share` of the larger one, or their intervals,
+    widened by half (95 % becomes about 99.7 %), touch: over many expectations 95 % alone would often cry wolf.
+
+    Args:
+        unit: SI value of one unit shown. name: of the unit.
+    """
+
+    def differs(one: Measured, other: Measured) -> str:
+        if one.value is None or other.value is None:
+            return "" if one.value is other.value else f"only one of {one.phase} and {other.phase} gave a value"
+        apart = abs(one.value - other.value)
+        if apart <= max(tolerance, share * max(abs(one.value), abs(other.value))) or _touch(one, other):
+            return ""
+        values = f"{one.value / unit:.4g} {name} in {one.phase}, {other.value / unit:.4g} {name} in {other.phase}"
+        return f"{values}, further apart than their confidence intervals allow"
+
+    return differs
+
+
+def _touch(one: Measured, other: Measured) -> bool:
+    (low, high), (other_low, other_high) = _widened(one), _widened(other)
+    return low <= other_high and other_low <= high
+
+
+def _widened(measured: Measured) -> tuple[float, float]:
+    value = measured.value or 0.0
+    low = value if measured.low is None else measured.low
+    high = float("inf") if measured.high is None else measured.high
+    return value - 1.5 * (value - low), value + 1.5 * (high - value)
+
+
+def below(bound: float, low: float | None, high: float | None) -> bool | None:
+    """Judge an interval against an upper bound: wholly below holds, wholly at or above does not, else undecided.
+
+    Args:
+        low, high: None where the samples cannot bound it.
+    """
+    if high is not None and high < bound:
+        return True
+    return False if low is not None and low >= bound else None
+
+
+def above(bound: float, low: float | None, high: float | None) -> bool | None:
+    """Judge an interval against a lower bound, as `below` does."""
+    if low is not None and low >= bound:
+        return True
+    return False if high is not None and high < bound else None
+
+
+def thinned(samples: list[float]) -> tuple[float, ...]:
+    """Return at most `KEPT_SAMPLES` of the samples, evenly taken, for plots."""
+    step = max(1, -(-len(samples) // KEPT_SAMPLES))
+    return tuple(samples[::step])

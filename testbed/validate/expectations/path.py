@@ -1,0 +1,47 @@
+"""`path`: the nodes and links that packets take."""
+
+from __future__ import annotations
+
+from testbed.model.change import PathIs
+from testbed.model.verdict import Measured
+from testbed.validate.expectations.base import Kind
+from testbed.validate.scene import Scene, Way
+
+
+def measure(scene: Scene, expectation: PathIs) -> Measured:
+    """Judge the path traced in this round."""
+    way = scene.way(expectation.source, expectation.destination)
+    holds, why = assess(way, expectation)
+    links = "links " + ", ".join(link or "?" for link in way.links)
+    return Measured(phase=scene.phase, holds=holds, proof=(way.text, *why, links, *way.proof))
+
+
+def assess(way: Way, expectation: PathIs) -> tuple[bool | None, list[str]]:
+    """Judge a path: every `via` passed, no `avoid` and no `avoid_links` used, the destination reached.
+
+    Returns:
+        True, False, or None when a silent hop or an equal-cost path leaves it open; and why, unless it holds.
+    """
+    wrong = [f"passes {node}" for node in expectation.avoid if node in way.nodes]
+    wrong += [f"uses link {link}" for link in expectation.avoid_links if link in way.links]
+    missing = [f"does not pass {node}" for node in expectation.via if node not in way.nodes]
+    known = None not in way.nodes
+    if not way.reached:
+        return False, ["the destination did not answer", *wrong]
+    if wrong or (missing and known):
+        return False, wrong + (missing if known else [])
+    still_open = [f"an equal-cost route leads other flows over {n}" for n in expectation.avoid if n in way.others]
+    if not known and (missing or expectation.avoid):
+        still_open += ["a hop did not answer", *missing]
+    if None in way.links and expectation.avoid_links:
+        still_open.append("a link on the path cannot be told from its parallels")
+    return (None if still_open else True), still_open
+
+
+def differs(one: Measured, other: Measured) -> str:
+    """Two rounds reproduce each other when the packets took the same nodes."""
+    paths = [measured.proof[:1] for measured in (one, other)]
+    return "" if paths[0] == paths[1] else f"{one.phase} took {paths[0][0]}, {other.phase} took {paths[1][0]}"
+
+
+KIND = Kind(measure, differs, forecast=lambda one, other: None)

@@ -1,0 +1,72 @@
+"""One round: routes, paths, then every expectation, those that do not disturb each other at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from testbed.errors import TestbedError
+from testbed.model.change import Change, Expectation
+from testbed.model.topology import Topology
+from testbed.model.verdict import Measured
+from testbed.validate import places
+from testbed.validate.expectations import find
+from testbed.validate.judge import failure
+from testbed.validate.routes import Call, Routes, snapshot
+from testbed.validate.scene import Scene, Way, trace
+
+AT_ONCE = 6
+
+
+def run_round(
+    phase: str, change: Change, topology: Topology, call: Call, baseline: Routes | None = None
+) -> tuple[Scene, dict[int, Measured]]:
+    """Measure every expectation that belongs to this phase.
+
+    Args:
+        phase: `before-1` ... `after-2`. baseline: routes before the change; None makes this round's own the baseline.
+
+    Returns:
+        What the round saw, and the measurements by index of the expectation. A failed measurement is one that holds
+        nothing.
+    """
+    routes = snapshot(call, topology)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"validate-{phase}") as pool:
+        ways = _trace_all(pool, change.expect, topology, call, routes)
+        scene = Scene(phase, topology, call, routes, routes if baseline is None else baseline, ways)
+        mine = [(i, e) for i, e in enumerate(change.expect) if _belongs(e, phase)]
+        quiet = [(i, e) for i, e in mine if not find(e.kind).alone]
+        measured = dict(zip((i for i, _ in quiet), pool.map(lambda item: _measure(scene, item[1]), quiet), strict=True))
+        measured.update({i: _measure(scene, e) for i, e in mine if find(e.kind).alone})
+    return scene, measured
+
+
+def _belongs(expectation: Expectation, phase: str) -> bool:
+    return phase in find(expectation.kind).phases and expectation.kind != "convergence"
+
+
+def _measure(scene: Scene, expectation: Expectation) -> Measured:
+    try:
+        return find(expectation.kind).measure(scene, expectation)
+    except TestbedError as error:
+        return failure(scene.phase, error)
+
+
+def flows(expectations: Sequence[Expectation], topology: Topology) -> list[tuple[str, str]]:
+    """Return each (source node, destination address) that expectations speak of, once."""
+    pairs = [(e.source, e.destination) for e in expectations if hasattr(e, "source")]  # type: ignore[union-attr]
+    return list(dict.fromkeys((source, places.address_of(topology, destination)) for source, destination in pairs))
+
+
+def _trace_all(
+    pool: ThreadPoolExecutor, expectations: Sequence[Expectation], topology: Topology, call: Call, routes: Routes
+) -> Mapping[tuple[str, str], Way | TestbedError]:
+    pairs = flows(expectations, topology)
+
+    def one(pair: tuple[str, str]) -> Way | TestbedError:
+        try:
+            return trace(call, topology, routes, *pair)
+        except TestbedError as error:
+            return error
+
+    return dict(zip(pairs, pool.map(one, pairs), strict=True))

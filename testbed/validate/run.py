@@ -1,0 +1,286 @@
+"""Try a change in a fork of the mirrored twin and say what came of it: before twice, change, after twice, and back."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters import frr_config
+from adapters.base import Adapter
+from adapters.frr import FrrAdapter
+from testbed.emulator.messages import Hello, Welcome
+from testbed.errors import BadInput, TestbedError, Unable
+from testbed.model.change import Change, ConvergenceGap
+from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, StaticFinding, Verdict
+from testbed.twin.fork import fork as fork_twin
+from testbed.twin.state import MirroredState
+from testbed.twin.transport import AgentTransport
+from testbed.validate import apply, fidelity, judge, lines, routes, static
+from testbed.validate.expectations import convergence
+from testbed.validate.rounds import run_round
+from testbed.validate.scene import Callers, Scene
+
+Tell = Callable[[str], None]
+Fork = Callable[[MirroredState, str], Any]
+
+QUICK_WINDOW = 1.5
+SETTLE_DEADLINE = 45.0
+# Enough packets before the event that a gap at its very start is seen.
+STREAM_LEAD = 0.25
+
+
+def validate(change: Change, state: MirroredState, progress: Tell | None = None, *, fork: Fork = fork_twin) -> Verdict:
+    """Judge a change in a lab of its own; the live twin and the rack stay untouched.
+
+    Args:
+        change: what is proposed and what must hold afterwards.
+        state: from `testbed.twin.state.current_state`.
+        progress: told in words what is under way.
+        fork: makes the lab; something else in tests.
+
+    Returns:
+        PASSED, FAILED or INCONCLUSIVE with all evidence. A fork that cannot be brought up or dies is INCONCLUSIVE.
+
+    Raises:
+        Unable: this machine cannot run a fork at all.
+    """
+    tell: Tell = progress or (lambda text: None)
+    tell("checking the change without running anything")
+    trial = Trial(notes=list(static.check(change, state.topology)))
+    refusals = [note for note in trial.notes if note.outcome is Outcome.FAILED]
+    if refusals:
+        return _verdict(change, state, trial, (Outcome.FAILED, f"refused before any emulation: {refusals[0].message}"))
+    return _verdict(change, state, trial, _try_out(change, state, trial, tell, fork))
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a trial has gathered so far; it survives whatever ends the trial early."""
+
+    started: float = field(default_factory=time.time)
+    measured: dict[int, list[Measured]] = field(default_factory=dict)
+    devices: tuple[DeviceChange, ...] = ()
+    notes: list[StaticFinding] = field(default_factory=list)
+    obstacles: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def add(self, measured: Mapping[int, Measured]) -> None:
+        """Keep a round's measurements."""
+        for index, one in measured.items():
+            self.measured.setdefault(index, []).append(one)
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Note how many seconds a part takes."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[what] = round(time.monotonic() - start, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The fork under trial."""
+
+    change: Change
+    state: MirroredState
+    call: Callers
+    adapters: Mapping[str, Adapter]
+    trial: Trial
+    tell: Tell
+    window: float = QUICK_WINDOW
+
+    def settle(self, when: str) -> routes.Settled:
+        """Wait for convergence; note an obstacle when it does not come."""
+        settled = routes.settle(self.call, self.state.topology, self.window, SETTLE_DEADLINE)
+        if not settled.stable:
+            moving = "; ".join(settled.moving[:3])
+            self.trial.obstacles.append(f"{when}: routes still change after {SETTLE_DEADLINE:g} s: {moving}")
+        self.trial.environment.setdefault("settled_s", {})[when] = round(settled.seconds, 3)
+        return settled
+
+    def round(self, phase: str, baseline: routes.Routes | None = None) -> Scene:
+        """Measure one round."""
+        self.tell(f"measuring {phase}")
+        with self.trial.timed(phase):
+            scene, measured = run_round(phase, self.change, self.state.topology, self.call, baseline)
+        self.trial.add(measured)
+        return scene
+
+
+def _try_out(change: Change, state: MirroredState, trial: Trial, tell: Tell, fork: Fork) -> tuple[Outcome, str] | None:
+    """Run the trial; None when the measurements are to decide."""
+    name = f"validate-{secrets.token_hex(3)}"
+    try:
+        tell(f"forking the twin as {name}")
+        with trial.timed("fork"):
+            lab = fork(state, name)
+        try:
+            with _bench(change, state, lab, trial, tell) as bench:
+                return _emulate(bench)
+        finally:
+            with trial.timed("down"):
+                lab.down()
+    except apply.Rejected as error:
+        return Outcome.FAILED, str(error)
+    except (BadInput, Unable):
+        raise
+    except TestbedError as error:
+        return Outcome.INCONCLUSIVE, f"the trial could not be carried out: {error}"
+
+
+@contextmanager
+def _bench(change: Change, state: MirroredState, lab: Any, trial: Trial, tell: Tell) -> Iterator[Bench]:
+    with closing(Callers(lab.agent)) as call:
+        agent = lab.agent()
+        devices = apply.devices_of(change)
+        adapters = {device: FrrAdapter(AgentTransport(agent, device)) for device in devices}
+        trial.environment.update(_environment(state, call(Hello()), lab))
+        try:
+            yield Bench(change, state, call, adapters, trial, tell, _window(change, state, call))
+        finally:
+            agent.close()
+
+
+def _window(change: Change, state: MirroredState, call: Callers) -> float:
+    """Seconds without change that count as converged: past the dead interval, where the change can stop hellos."""
+    if lines.keeps_adjacencies(lines.of_change(change)):
+        return QUICK_WINDOW
+    return max(QUICK_WINDOW, routes.dead_interval(call, state.topology) + 1.0)
+
+
+def _environment(state: MirroredState, agent: Welcome, lab: Any) -> dict[str, Any]:
+    return {
+        "fork": lab.name,
+        "substrate": agent.substrate,
+        "kernel": agent.kernel,
+        "controller": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "twin": state.twin,
+        "mirrored_at": state.measured,
+        "routers": len(routes.routers(state.topology)),
+        "links": len(state.topology.links),
+        "load_flows": len(state.load),
+        "load_scale": state.load_scale,
+    }
+
+
+def _emulate(bench: Bench) -> tuple[Outcome, str] | None:
+    trial, state = bench.trial, bench.state
+    trial.obstacles += fidelity.mismatches(state, bench.call)
+    bench.settle("before")
+    baseline = bench.round("before-1").routes
+    before = bench.round("before-2", baseline)
+    candidate = _load(bench)
+    if all(not loaded.diff for loaded in candidate.loaded.values()):
+        return Outcome.FAILED, "the change changes nothing: every device's configuration stays as it is"
+    after = _apply(bench, candidate, "after-1")
+    bench.round("after-1", baseline)
+    scene = bench.round("after-2", baseline)
+    _moving(trial, after, scene)
+    _roll_back(bench, candidate, baseline)
+    _second_gap(bench)
+    topology = state.topology
+    trial.environment["paths"] = fidelity.paths(bench.change, topology, before, scene)
+    trial.notes += fidelity.disagreements(bench.change, topology, scene, trial.measured)
+    return None
+
+
+def _load(bench: Bench) -> apply.Candidate:
+    bench.tell(f"loading the change on {', '.join(bench.adapters)}")
+    candidate = apply.load(bench.change, bench.adapters, f"trial-{secrets.token_hex(4)}")
+    bench.trial.devices = apply.records(candidate, {})
+    configs = bench.state.running_configs
+    for device, loaded in candidate.loaded.items():
+        if configs.get(device) and frr_config.digest(frr_config.parse(configs[device])) != loaded.before_hash:
+            bench.trial.obstacles.append(f"{device}'s configuration in the fork is not the mirrored one")
+    return candidate
+
+
+def _apply(bench: Bench, candidate: apply.Candidate, phase: str) -> routes.Settled:
+    """Commit under running streams, wait for convergence, keep the gaps."""
+    bench.tell("applying the change")
+    topology = bench.state.topology
+    scene = Scene(phase, topology, bench.call)
+    gaps = [(i, e) for i, e in enumerate(bench.change.expect) if isinstance(e, ConvergenceGap)]
+    streams: dict[int, int] = {}
+    failed: dict[int, Measured] = {}
+    for index, expectation in gaps:
+        try:
+            streams[index] = convergence.start(scene, expectation)
+        except TestbedError as error:
+            failed[index] = judge.failure(phase, error)
+    if streams:
+        time.sleep(STREAM_LEAD)  # the streams' own pace, not a wait for readiness
+    with bench.trial.timed(f"commit {phase}"):
+        hashes = apply.commit(candidate)
+    bench.trial.devices = apply.records(candidate, hashes)
+    with bench.trial.timed(f"converge {phase}"):
+        settled = bench.settle(phase)
+    bench.trial.add(failed | {i: _gap(bench, phase, i, stream) for i, stream in streams.items()})
+    return settled
+
+
+def _gap(bench: Bench, phase: str, index: int, stream: int) -> Measured:
+    expectation = bench.change.expect[index]
+    assert isinstance(expectation, ConvergenceGap)
+    try:
+        return convergence.measured(phase, expectation, convergence.stop(bench.call, stream))
+    except TestbedError as error:
+        return judge.failure(phase, error)
+
+
+def _moving(trial: Trial, settled: routes.Settled, after: Scene) -> None:
+    """Routes that moved while the rounds were measured make the rounds worthless."""
+    if moved := routes.difference(settled.routes, after.routes):
+        trial.obstacles.append(f"routes moved between the rounds after the change: {moved[0]}")
+
+
+def _roll_back(bench: Bench, candidate: apply.Candidate, baseline: routes.Routes) -> None:
+    """Prove that what takes the change back does so: configuration by hash, routes by comparison."""
+    bench.tell("proving the rollback")
+    with bench.trial.timed("rollback"):
+        wrong = apply.roll_back(candidate)
+        settled = bench.settle("rollback")
+    wrong += [f"after the rollback {line}" for line in routes.difference(baseline, settled.routes)[:3]]
+    bench.trial.environment["rollback_proven"] = not wrong
+    bench.trial.wrong += wrong
+
+
+def _second_gap(bench: Bench) -> None:
+    """A gap is about the event: to see it reproduce, the change goes in a second time."""
+    if any(isinstance(expectation, ConvergenceGap) for expectation in bench.change.expect):
+        _apply(bench, _load(bench), "after-2")
+
+
+def _verdict(change: Change, state: MirroredState, trial: Trial, answer: tuple[Outcome, str] | None) -> Verdict:
+    findings: tuple[Finding, ...] = ()
+    if trial.measured:
+        findings = tuple(judge.judge(e, trial.measured.get(i, ())) for i, e in enumerate(change.expect))
+    outcome, reason = answer or _decide(findings, trial)
+    return Verdict(
+        change=change,
+        outcome=outcome,
+        reason=reason,
+        static=tuple(trial.notes),
+        findings=findings,
+        devices=trial.devices,
+        forecast=judge.forecast(findings),
+        state_hash=state.state_hash,
+        started=trial.started,
+        finished=time.time(),
+        environment={**trial.environment, "timings_s": trial.timings, "obstacles": trial.obstacles},
+    )
+
+
+def _decide(findings: tuple[Finding, ...], trial: Trial) -> tuple[Outcome, str]:
+    if trial.wrong and not trial.obstacles:
+        return Outcome.FAILED, f"the rollback is not proven: {trial.wrong[0]}"
+    return judge.overall(findings, trial.obstacles)

@@ -1,0 +1,222 @@
+"""Checks that run nothing: what is plainly wrong with a change is said before a twin is forked for it.
+
+Each check reads the change and the mirrored topology and yields findings. A FAILED one refuses the change at once;
+an INCONCLUSIVE one is a warning that the emulation is left to decide.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from ipaddress import ip_interface
+
+from testbed.errors import nearest
+from testbed.model.change import Change, ConfigurationStep, InterfaceStep, Loss, Reachable
+from testbed.model.topology import Router, Topology
+from testbed.model.verdict import Outcome, StaticFinding
+from testbed.validate import lines, places, prediction
+
+Check = Callable[[Change, Topology], Iterator[StaticFinding]]
+
+SPECIAL_INTERFACES = frozenset({"lo"})
+
+
+def check(change: Change, topology: Topology) -> tuple[StaticFinding, ...]:
+    """Run every check.
+
+    Args:
+        change: as proposed. topology: as mirrored, with the devices' running configurations.
+
+    Returns:
+        The findings, in the order of `CHECKS`. When names do not exist, only these: the rest could not be trusted.
+    """
+    names = tuple(check_names(change, topology))
+    if refused(names):
+        return names
+    return names + tuple(finding for one in CHECKS[1:] for finding in one(change, topology))
+
+
+def refused(findings: tuple[StaticFinding, ...]) -> bool:
+    """Tell whether a finding refuses the change, so that nothing needs to be emulated."""
+    return any(finding.outcome is Outcome.FAILED for finding in findings)
+
+
+def check_names(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """Devices, interfaces, links and destinations that are named must exist."""
+    for number, step in enumerate(change.steps, 1):
+        where = f"step {number}"
+        yield from _device(where, step.device, topology)
+        if step.device in topology.nodes and not isinstance(topology.nodes[step.device], Router):
+            yield _bad("names", f"{where}: {step.device!r} is not a router; only routers are configured")
+        if isinstance(step, InterfaceStep) and step.device in topology.nodes:
+            yield from _interface(where, step.device, step.interface, topology)
+    for number, expectation in enumerate(change.expect, 1):
+        where = f"expectation {number} ({expectation.kind})"
+        for name in _devices_of(expectation):
+            yield from _device(where, name, topology)
+        for name in getattr(expectation, "avoid_links", ()):
+            if name not in topology.links:
+                yield _bad("names", f"{where}: no link called {name!r}{nearest(name, topology.links)}")
+
+
+def _devices_of(expectation: object) -> Iterator[str]:
+    for field in ("source", "device", "neighbour"):
+        if (name := getattr(expectation, field, None)) is not None:
+            yield name
+    yield from getattr(expectation, "via", ())
+    yield from getattr(expectation, "avoid", ())
+    destination = getattr(expectation, "destination", None)
+    if destination is not None and not places.is_address(destination):
+        yield destination
+
+
+def _device(where: str, name: str, topology: Topology) -> Iterator[StaticFinding]:
+    if name not in topology.nodes:
+        known = ", ".join(sorted(topology.nodes))
+        yield _bad("names", f"{where}: no device called {name!r}{nearest(name, topology.nodes)} (known: {known})")
+
+
+def _interface(where: str, device: str, name: str, topology: Topology) -> Iterator[StaticFinding]:
+    known = set(places.interfaces(topology, device)) | SPECIAL_INTERFACES
+    if name not in known and name != lines.MANAGEMENT:
+        listed = ", ".join(sorted(known))
+        message = f"{where}: {device} has no interface {name!r}{nearest(name, known)} (it has: {listed})"
+        yield _bad("interfaces", message)
+
+
+def check_mentions(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """Configuration lines must not speak of interfaces the device has not: FRR takes such lines without a word."""
+    for number, step in enumerate(change.steps, 1):
+        if not isinstance(step, ConfigurationStep):
+            continue
+        names = {name: None for edit in lines.of_step(step) for name in lines.mentioned(edit)}
+        for name in names:
+            yield from _interface(f"step {number}", step.device, name, topology)
+
+
+def check_management(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """The management interface stays alone: the twin has no management network to try it on, and it is our way in."""
+    for edit in lines.of_change(change):
+        if lines.MANAGEMENT in lines.mentioned(edit) and edit.line:
+            message = f"{edit.device}: {edit.line!r} touches the management interface, the only way to the device"
+            yield _bad("management", message)
+
+
+def check_addresses(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """No address may be on two interfaces once the change is in."""
+    before, after = _users(topology, []), _users(topology, lines.of_change(change))
+    for address, users in after.items():
+        if len(users) > 1 and users != before.get(address):
+            yield _bad("addresses", f"address {address} would be used twice: {' and '.join(sorted(users))}")
+
+
+def _users(topology: Topology, edits: list[lines.Edit]) -> dict[str, set[str]]:
+    users: dict[str, set[str]] = defaultdict(set)
+    for (node, interface), port in lines.ports(topology, edits).items():
+        for text in port.addresses:
+            try:
+                users[str(ip_interface(text).ip)].add(f"{node}:{interface}")
+            except ValueError:
+                continue  # not an address: the device itself will reject the line
+    return users
+
+
+def check_no_change(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """A change whose every line is in force already has nothing to try and nothing to send."""
+    edits = [edit for edit in lines.of_change(change) if edit.line]
+    present = {(e.device, e.context, e.line) for e in lines.running(topology) if not e.negated}
+    if all(_in_force(edit, present, topology) for edit in edits):
+        yield _bad("no-change", "the change changes nothing: the devices already have every one of its lines")
+
+
+def _in_force(edit: lines.Edit, present: set[tuple[str, str, str]], topology: Topology) -> bool:
+    port = lines.ports(topology).get((edit.device, edit.interface or ""))
+    if port is not None and edit.line.startswith("ip ospf cost ") and not edit.negated:
+        return str(port.cost) == edit.line.split()[3]
+    if port is not None and edit.line == "shutdown":
+        return port.shut != edit.negated
+    return ((edit.device, edit.context, edit.line) in present) != edit.negated
+
+
+def check_cut_off(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """No device may lose its last link that carries packets, unless an expectation says it is to be unreachable."""
+    before, after = prediction.graph(topology), prediction.graph(topology, lines.of_change(change))
+    meant = {
+        place for e in change.expect if isinstance(e, Reachable) and not e.reachable for place in _ends(e, topology)
+    }
+    for node in prediction.cut_off(topology, before, after):
+        if node not in meant:
+            yield _bad("cut-off", f"{node} would have no path left to the rest of the network")
+
+
+def _ends(expectation: Reachable, topology: Topology) -> set[str]:
+    owner = places.owner_of(topology, expectation.destination) or expectation.destination
+    return {expectation.source, owner}
+
+
+def check_bounds(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """A bound that nothing can meet is a mistake in the change file, not a property of the network."""
+    for number, expectation in enumerate(change.expect, 1):
+        if getattr(expectation, "below", None) == 0:
+            hint = "0.1%" if isinstance(expectation, Loss) else "10ms"
+            message = f"expectation {number} ({expectation.kind}): nothing is below 0; write a bound such as {hint}"
+            yield _bad("bounds", message)
+
+
+def check_prediction(change: Change, topology: Topology) -> Iterator[StaticFinding]:
+    """What shortest paths over the new costs would break is a warning; the emulation decides."""
+    edits = lines.of_change(change)
+    if unclear := lines.predictable(edits):
+        message = f"not predicted, the emulation decides alone: {unclear[0]!r} is more than a cost or a shutdown"
+        yield StaticFinding(check="prediction", outcome=Outcome.PASSED, message=message)
+        return
+    network = prediction.graph(topology, edits)
+    for number, expectation in enumerate(change.expect, 1):
+        if message := _foreseen(expectation, topology, network):
+            text = f"expectation {number} ({expectation.kind}) is predicted not to hold: {message}"
+            yield StaticFinding(check="prediction", outcome=Outcome.INCONCLUSIVE, message=text)
+
+
+def _foreseen(expectation: object, topology: Topology, network: prediction.nx.MultiDiGraph) -> str:
+    """Return why shortest paths speak against an expectation, or an empty string."""
+    flow = flow_of(expectation, topology)
+    if flow is None:
+        return ""
+    foreseen = prediction.predict(topology, network, *flow)
+    wanted = getattr(expectation, "reachable", True)
+    if not foreseen.paths or not wanted:
+        return "" if bool(foreseen.paths) == wanted else f"{'no' if wanted else 'a'} path from {flow[0]} to {flow[1]}"
+    passed = {node for path in foreseen.paths for node in path}
+    path = " > ".join(foreseen.paths[0])
+    if missing := [n for n in getattr(expectation, "via", ()) if n not in passed]:
+        return f"{path} does not pass {', '.join(missing)}"
+    if wrong := [n for n in getattr(expectation, "avoid", ()) if n in passed]:
+        return f"{path} passes {', '.join(wrong)}"
+    if getattr(expectation, "kind", "") == "rtt" and (foreseen.round_trip or 0.0) >= expectation.below:  # type: ignore[attr-defined]
+        return f"{path} and back takes {1e3 * (foreseen.round_trip or 0.0):.3g} ms by the links' delays alone"
+    return ""
+
+
+def flow_of(expectation: object, topology: Topology) -> tuple[str, str] | None:
+    """Return source and destination node of an expectation about packets, or None for another kind."""
+    source, destination = getattr(expectation, "source", None), getattr(expectation, "destination", None)
+    if source is None or destination is None:
+        return None
+    node = destination if destination in topology.nodes else places.owner_of(topology, destination)
+    return None if node is None or source == node else (source, node)
+
+
+def _bad(name: str, message: str) -> StaticFinding:
+    return StaticFinding(check=name, outcome=Outcome.FAILED, message=message)
+
+
+CHECKS: tuple[Check, ...] = (
+    check_names,
+    check_mentions,
+    check_management,
+    check_addresses,
+    check_no_change,
+    check_cut_off,
+    check_bounds,
+    check_prediction,
+)

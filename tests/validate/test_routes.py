@@ -1,0 +1,140 @@
+import json
+
+import pytest
+
+from testbed.emulator.messages import Hop, Hops, Trace, Vty, VtyOutput
+from testbed.errors import AgentError
+from testbed.model.change import Adjacency, PathIs
+from testbed.validate import routes, scene
+from testbed.validate.expectations import adjacency, path
+from testbed.validate.scene import Scene, Way
+from tests.report.samples import square
+
+
+def entry(*hops, selected=True):
+    nexthops = [{"ip": hop.partition("%")[0], "interfaceName": hop.partition("%")[2], "active": True} for hop in hops]
+    return [{"selected": selected, "nexthops": nexthops}]
+
+
+class Twin:
+    """Routers that answer from a table; each answer of `tables` is given once, the last for ever."""
+
+    def __init__(self, *tables, neighbours=None, hops=()):
+        self.tables, self.neighbours, self.hops, self.asked = list(tables), neighbours or {}, hops, 0
+
+    def __call__(self, request):
+        if isinstance(request, Trace):
+            return self.hops
+        assert isinstance(request, Vty)
+        if request.daemon == "ospfd":
+            return VtyOutput(outputs=(json.dumps(self.neighbours.get(request.node, {})),), codes=(0,))
+        self.asked += request.node == "r1"
+        table = self.tables[min(self.asked, len(self.tables)) - 1]
+        return VtyOutput(outputs=(json.dumps(table.get(request.node, {})), "{}"), codes=(0, 0))
+
+
+ONE = {"r1": {"10.255.0.3/32": entry("10.0.1.2%eth1", "10.0.4.1%eth2"), "10.255.0.1/32": entry("%lo")}}
+OTHER = {"r1": {"10.255.0.3/32": entry("10.0.4.1%eth2"), "10.255.0.1/32": entry("%lo")}}
+
+
+def test_routes_are_the_selected_ones_with_sorted_next_hops():
+    found = routes.snapshot(Twin(ONE), square())
+    assert found["r1"] == {"10.255.0.3/32": ("10.0.1.2%eth1", "10.0.4.1%eth2"), "10.255.0.1/32": ("%lo",)}
+    unselected = {"r1": {"10.255.0.3/32": entry("10.0.1.2%eth1", selected=False)}}
+    assert routes.snapshot(Twin(unselected), square())["r1"] == {}
+
+
+def test_a_daemon_that_gives_no_json_is_an_error_and_not_no_routes():
+    def broken(request):
+        return VtyOutput(outputs=("% Unknown command", "{}"), codes=(2, 0))
+
+    with pytest.raises(AgentError, match="Unknown command"):
+        routes.snapshot(broken, square())
+
+
+def test_what_differs_is_told_by_prefix_and_what_may_differ_is_not():
+    before, after = (routes.snapshot(Twin(t), square()) for t in (ONE, OTHER))
+    assert routes.difference(before, after) == [
+        "r1: 10.255.0.3/32 via 10.0.1.2%eth1 and 10.0.4.1%eth2 -> 10.0.4.1%eth2"
+    ]
+    assert routes.difference(before, after, ("10.255.0.0/24",)) == []
+    assert routes.difference(before, after, ("10.255.0.1/32",)) != []
+    assert routes.difference(before, before) == []
+    assert "no route" in routes.difference(before, {"r1": {}})[0]
+
+
+def test_the_longest_prefix_wins():
+    table = {"0.0.0.0/0": ("a%b",), "10.0.0.0/8": ("c%d",), "10.1.0.0/16": ("e%f",), "::/0": ("g%h",)}
+    assert routes.lookup(table, "10.1.2.3") == ("10.1.0.0/16", ("e%f",))
+    assert routes.lookup(table, "10.2.2.3") == ("10.0.0.0/8", ("c%d",))
+    assert routes.lookup({}, "10.2.2.3") is None
+
+
+def test_settling_waits_until_nothing_moves_for_the_window():
+    settled = routes.settle(Twin(ONE, ONE, OTHER), square(), window=0.4, deadline=10)
+    assert settled.stable
+    assert settled.routes["r1"]["10.255.0.3/32"] == ("10.0.4.1%eth2",)
+    assert settled.moving
+
+
+def test_routes_that_never_settle_are_said_to_move():
+    flapping = Twin(*[ONE, OTHER] * 40)
+    settled = routes.settle(flapping, square(), window=0.6, deadline=1.2)
+    assert not settled.stable
+    assert "10.255.0.3/32" in settled.moving[0]
+
+
+def traced(*addresses, reached=True):
+    return Hops(hops=tuple(Hop(ttl=i, address=a) for i, a in enumerate(addresses, 1)), reached=reached)
+
+
+def test_hops_become_nodes_and_links_whatever_interface_answers():
+    table = routes.snapshot(Twin(OTHER), square())
+    twin = Twin(hops=traced("10.0.4.1", "10.255.0.3"))
+    way = scene.trace(twin, square(), table, "r1", "10.255.0.3")
+    assert way.nodes == ("r1", "r4", "r3")
+    assert way.links == ("r4-r1", "r3-r4")
+    assert way.text == "r1 > r4 > r3"
+
+
+def test_equal_cost_routes_lead_other_flows_elsewhere():
+    table = routes.snapshot(Twin(ONE), square())
+    way = scene.trace(Twin(hops=traced("10.0.4.1", "10.255.0.3")), square(), table, "r1", "10.255.0.3")
+    assert way.others == {"r2"}
+    assert path.assess(way, PathIs(kind="path", source="r1", destination="r3", avoid=("r2",)))[0] is None
+
+
+def wanted(**fields):
+    return PathIs(kind="path", source="r1", destination="r3", **fields)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "links", "reached", "expectation", "holds"),
+    [
+        (("r1", "r2", "r3"), ("r1-r2", "r2-r3"), True, wanted(via=("r2",)), True),
+        (("r1", "r4", "r3"), ("r4-r1", "r3-r4"), True, wanted(via=("r2",)), False),
+        (("r1", "r4", "r3"), ("r4-r1", "r3-r4"), True, wanted(avoid=("r4",)), False),
+        (("r1", "r4", "r3"), ("r4-r1", "r3-r4"), True, wanted(avoid_links=("r3-r4",)), False),
+        (("r1", None, "r3"), (None, None), True, wanted(via=("r2",)), None),
+        (("r1", None, "r3"), (None, None), True, wanted(avoid=("r2",)), None),
+        (("r1", "r2", "r3"), (None, "r2-r3"), True, wanted(avoid_links=("r3-r4",)), None),
+        (("r1", "r2"), ("r1-r2",), False, wanted(via=("r2",)), False),
+    ],
+)
+def test_a_path_is_judged_by_what_was_passed(nodes, links, reached, expectation, holds):
+    assert path.assess(Way(nodes, links, reached), expectation)[0] is holds
+
+
+def test_a_neighbour_is_known_by_any_of_its_addresses():
+    listed = {
+        "neighbors": {
+            "10.255.0.4": [{"nbrState": "Full/-", "ifaceAddress": "10.0.4.1"}],
+            "10.255.0.2": [{"nbrState": "Init/-"}],
+        }
+    }
+    surroundings = Scene("after-1", square(), Twin(neighbours={"r1": listed}))
+    full = adjacency.measure(surroundings, Adjacency(kind="adjacency", device="r1", neighbour="r4"))
+    partial = adjacency.measure(surroundings, Adjacency(kind="adjacency", device="r1", neighbour="r2"))
+    unknown = adjacency.measure(surroundings, Adjacency(kind="adjacency", device="r1", neighbour="r3"))
+    assert (full.holds, partial.holds, unknown.holds) == (True, False, False)
+    assert "Init" in partial.proof[0]
