@@ -1,0 +1,442 @@
+"""Carrying a plan out on all its devices as one transaction, and finishing what a crash left.
+
+Every arrow towards a device is written down before it flies: in the audit log, then in the journal. The devices' own
+timers undo what nobody confirms. Two rules make them all old or all new after any crash: once the journal says
+`rollback` it never says `confirm` again, and a device forgets a transaction (so can no longer be rolled back) only
+after all devices are known to have ended it the same way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Literal, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from adapters.base import Adapter, TransactionState
+from testbed.errors import BadInput, DeviceError, Refused, TestbedError
+from testbed.model.plan import Plan
+from testbed.model.verdict import DeviceChange, Finding, Outcome
+from testbed.replay import plan as plans
+from testbed.replay.audit import AuditLog
+from testbed.replay.journal import Entry, Journal
+
+Progress = Callable[[str], None]
+Connect = Callable[[str], Adapter]
+RETRY = 0.5
+RECORDING = (Refused, OSError, sqlite3.Error)
+
+
+class Probes(Protocol):
+    """Measures on the rack; see `testbed.replay.verify`."""
+
+    def before(self, plan: Plan, adapters: Mapping[str, Adapter]) -> None:
+        """Note what is there before anything is sent."""
+        ...
+
+    def after(self, plan: Plan, adapters: Mapping[str, Adapter], deadline: float) -> Sequence[Finding]:
+        """Judge the plan's expectations on the rack. `deadline`: `time.monotonic()` by which to be done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a transaction ended; true only when confirmed.
+
+    Attributes:
+        outcome: `pending` while a device that could not be reached may still be new; `recover` ends that.
+        devices: `new`, `old` or `unknown`, by name. findings: measured on the rack. lacks: what was not measured.
+        seconds: from the first look at the devices to the end.
+    """
+
+    transaction: str
+    plan_id: str
+    change: str
+    outcome: Literal["confirmed", "rolled-back", "pending"]
+    reason: str
+    devices: Mapping[str, Literal["new", "old", "unknown"]]
+    findings: tuple[Finding, ...] = ()
+    lacks: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.outcome == "confirmed"
+
+
+@dataclass(slots=True)
+class _Run:
+    """One transaction under way. `trouble`: what could not be recorded while rolling back, which goes on regardless."""
+
+    transaction: str
+    plan: Plan
+    session: Connect
+    journal: Journal
+    audit: AuditLog
+    progress: Progress
+    patience: float
+    started: float = field(default_factory=time.monotonic)
+    deadline: float = float("inf")
+    committing: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    trouble: list[str] = field(default_factory=list)
+
+    @property
+    def devices(self) -> tuple[DeviceChange, ...]:
+        return self.plan.devices
+
+
+def apply(
+    plan: Plan,
+    adapters: Mapping[str, Adapter],
+    probes: Probes,
+    journal: Journal,
+    audit: AuditLog,
+    *,
+    approvers: Mapping[str, Sequence[Ed25519PublicKey]],
+    progress: Progress = lambda _: None,
+    patience: float = 10.0,
+) -> Result:
+    """Carry a plan out: load on all, commit on all, verify, then confirm all or roll back all.
+
+    Args:
+        adapters: sessions to the rack's devices, by name: those of the plan, and those its expectations measure from.
+        probes: measures on the rack. journal, audit: where every act is recorded first.
+        approvers: who may approve, and their keys.
+        patience: seconds to try again for a device that does not answer.
+
+    Returns:
+        The end; what failed after the first device was touched is a result (`rolled-back` or `pending`), not an error.
+
+    Raises:
+        Refused: stale, altered, used, unapproved, self-approved, not PASSED, or another replay is unfinished.
+        BadInput: a device the rack has not.
+        DeviceError: a device cannot be reached before anything was sent.
+    """
+    with journal.exclusive():
+        try:
+            _admit(plan, adapters, journal, audit, approvers)
+            probes.before(plan, adapters)
+        except (TestbedError, KeyboardInterrupt) as error:
+            audit.append("apply.refused", plan=plan.id, reason=str(error) or "interrupted")
+            journal.keep_head(audit.head)
+            raise
+        run = _Run(plan.id[:16], plan, adapters.__getitem__, journal, audit, progress, patience)
+        audit.append("replay.begun", transaction=run.transaction, plan=plan.id, revert_after=plan.revert_after)
+        journal.begin(run.transaction, plan, audit.head)
+        return _carry_out(run, adapters, probes)
+
+
+def recover(
+    journal: Journal,
+    connect: Connect,
+    audit: AuditLog,
+    *,
+    progress: Progress = lambda _: None,
+    patience: float = 0.0,
+) -> list[Result]:
+    """Finish or roll back every transaction that a crash or an unreachable device left; to be called at every start.
+
+    Args:
+        connect: opens a session to a device by name, or raises DeviceError; sessions are closed at the end.
+        patience: seconds to try again for a device that does not answer.
+
+    Raises:
+        Refused: another process is replaying right now.
+    """
+    sessions: dict[str, Adapter] = {}
+
+    def session(name: str) -> Adapter:
+        if name not in sessions:
+            sessions[name] = connect(name)
+        return sessions[name]
+
+    with journal.exclusive():
+        try:
+            runs = [
+                (_Run(entry.id, entry.plan, session, journal, audit, progress, patience), entry)
+                for entry in journal.unfinished()
+            ]
+            return [_recover(run, entry) for run, entry in runs]
+        finally:
+            for adapter in sessions.values():
+                adapter.close()
+
+
+def _admit(
+    plan: Plan,
+    adapters: Mapping[str, Adapter],
+    journal: Journal,
+    audit: AuditLog,
+    approvers: Mapping[str, Sequence[Ed25519PublicKey]],
+) -> None:
+    plans.check(plan, approvers)
+    used = journal.used(plan.id)
+    if used:
+        raise Refused(f"plan {plan.id[:12]} was used already, by transaction {used}; make a new plan")
+    touched = {device.device for device in plan.devices}
+    for entry in journal.unfinished():
+        shared = touched & {device.device for device in entry.plan.devices}
+        if shared:
+            raise Refused(f"transaction {entry.id} is unfinished on {', '.join(sorted(shared))}; recover it first")
+    head = journal.head()
+    if head and not audit.contains(head.size, head.root):
+        raise Refused("the audit log is not the one the journal saw last; testbed audit verify says where")
+    for device in plan.devices:
+        if device.device not in adapters:
+            raise BadInput(f"the rack has no device called {device.device!r} (known: {', '.join(sorted(adapters))})")
+        plans.check_fresh(device, adapters[device.device])
+
+
+def _carry_out(run: _Run, adapters: Mapping[str, Adapter], probes: Probes) -> Result:
+    try:
+        why_not = _try_out(run, adapters, probes)
+    except TestbedError as error:
+        why_not = str(error)
+    except BaseException as error:  # an interrupt, our bug, a full disk: nothing may stay armed behind it
+        _roll_back(run, f"interrupted: {error!r}")
+        raise
+    if why_not:
+        return _roll_back(run, why_not)
+    _record(run, "replay.decided", decision="confirm")
+    run.journal.decide(run.transaction, "confirm", "verified on the rack", run.audit.head)
+    return _confirm(run, set())
+
+
+def _try_out(run: _Run, adapters: Mapping[str, Adapter], probes: Probes) -> str:
+    """Load, commit and verify. Returns why the change must not stay, or an empty text."""
+    for device in run.devices:
+        _load(run, device)
+    for device in run.devices:
+        _commit(run, device)
+    left = run.deadline - _margin(run)
+    with _step(run, "verify", ""):
+        run.findings = tuple(probes.after(run.plan, adapters, left))
+        differing = [_after_hash(run, device) for device in run.devices]
+    bad = [finding for finding in run.findings if finding.outcome is not Outcome.PASSED]
+    if any(differing):
+        return "; ".join(filter(None, differing))
+    if bad:
+        return "; ".join(
+            f"{finding.expectation.kind} on the rack {finding.outcome}: {finding.reason}" for finding in bad
+        )
+    if time.monotonic() > left:
+        return f"too little is left of the revert timers ({run.deadline - time.monotonic():.1f} s) to confirm safely"
+    return ""
+
+
+def _load(run: _Run, device: DeviceChange) -> None:
+    with _step(run, "load", device.device):
+        loaded = run.session(device.device).load(run.transaction, device.lines)
+        for name in ("lines", "rollback", "diff", "before_hash"):
+            theirs, ours = getattr(loaded, name), getattr(device, name)
+            if theirs != ours:
+                raise Refused(
+                    f"{device.device} would not do what the twin did: its {name} {_first_difference(theirs, ours)}; "
+                    "mirror and validate again"
+                )
+
+
+def _first_difference(theirs: str, ours: str) -> str:
+    pairs = zip_longest(theirs.splitlines(keepends=True), ours.splitlines(keepends=True))
+    number, (here, there) = next((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    return f"has {here!r} in line {number}, the plan has {there!r}"
+
+
+def _commit(run: _Run, device: DeviceChange) -> None:
+    with _step(run, "commit", device.device):
+        begun = time.monotonic()
+        run.deadline = min(run.deadline, begun + run.plan.revert_after)
+        run.session(device.device).commit(run.transaction, run.plan.revert_after)
+        run.committing += time.monotonic() - begun
+
+
+def _after_hash(run: _Run, device: DeviceChange) -> str:
+    now = run.session(device.device).config_hash()
+    if not device.after_hash or now == device.after_hash:
+        return ""
+    return f"the configuration of {device.device} became {now[:12]}, in the twin it became {device.after_hash[:12]}"
+
+
+def _margin(run: _Run) -> float:
+    """Seconds of the timers to keep for confirming: several times what committing took."""
+    return max(1.0, 3 * run.committing)
+
+
+def _confirm(run: _Run, confirmed: set[str]) -> Result:
+    """Confirm all that are not yet; a single one that cannot be takes all back."""
+    for device in run.devices:
+        if device.device in confirmed:
+            continue
+        try:
+            with _step(run, "confirm", device.device):
+                _confirm_one(run, device.device)
+        except TestbedError as error:
+            return _roll_back(run, f"confirming failed: {error}")
+        except BaseException as error:
+            _roll_back(run, f"interrupted while confirming: {error!r}")
+            raise
+    _record(run, "replay.settled", outcome="confirmed")
+    run.journal.settle(run.transaction, "confirmed", run.audit.head)
+    _forget(run)
+    return _result(run, "confirmed", "verified on the rack and confirmed on every device", "new")
+
+
+def _confirm_one(run: _Run, device: str) -> None:
+    until = min(run.deadline, time.monotonic() + run.patience)
+    while True:
+        try:
+            run.session(device).confirm(run.transaction)
+            return
+        except DeviceError:
+            if time.monotonic() + RETRY > until:
+                raise
+            time.sleep(RETRY)  # a device that does not answer announces no return
+
+
+def _roll_back(run: _Run, reason: str) -> Result:
+    """Put every device back; what cannot be reached its own timer puts back, and `recover` makes sure."""
+    _keep_on(run, lambda: _record(run, "replay.decided", decision="rollback", reason=reason))
+    _keep_on(run, lambda: run.journal.decide(run.transaction, "rollback", reason, run.audit.head))
+    ends: dict[str, Literal["new", "old", "unknown"]] = {}
+    said = [reason]
+    for device in reversed(run.devices):
+        try:
+            with _step(run, "rollback", device.device, regardless=True):
+                said += _roll_back_one(run, device)
+            ends[device.device] = "old"
+        except TestbedError as error:
+            ends[device.device] = "unknown"
+            said.append(f"{device.device} could not be rolled back ({error})")
+    said += run.trouble
+    if "unknown" in ends.values():
+        _keep_on(run, lambda: _record(run, "replay.pending", devices=ends))
+        return _result(run, "pending", "; ".join(said), ends)
+    _record(run, "replay.settled", outcome="rolled-back")
+    run.journal.settle(run.transaction, "rolled-back", run.audit.head)
+    _forget(run)
+    return _result(run, "rolled-back", "; ".join(said), "old")
+
+
+def _roll_back_one(run: _Run, device: DeviceChange) -> list[str]:
+    until = time.monotonic() + run.patience
+    while True:
+        try:
+            adapter = run.session(device.device)
+            if adapter.state(run.transaction) is not TransactionState.NONE:
+                adapter.rollback(run.transaction)
+            now = adapter.config_hash()
+            break
+        except DeviceError:
+            if time.monotonic() + RETRY > until:
+                raise
+            time.sleep(RETRY)  # as in _confirm_one
+    if now == device.before_hash:
+        return []
+    return [f"{device.device} has taken the change back, yet its configuration is {now[:12]}: changed by somebody else"]
+
+
+def _forget(run: _Run) -> bool:
+    """Clear the devices' records. Returns whether all are; the rest waits for the next start."""
+    cleared = run.journal.done(run.transaction, "forget")
+    for device in run.devices:
+        if device.device in cleared:
+            continue
+        try:
+            with _step(run, "forget", device.device):
+                run.session(device.device).forget(run.transaction)
+            cleared.add(device.device)
+        except TestbedError as error:
+            run.progress(f"{device.device} still keeps its record of the transaction: {error}")
+    if len(cleared) < len(run.devices):
+        return False
+    _record(run, "replay.finished")
+    run.journal.finish(run.transaction, run.audit.head)
+    return True
+
+
+def _recover(run: _Run, entry: Entry) -> Result:
+    _record(run, "replay.recovering", decision=entry.decision, outcome=entry.outcome)
+    if entry.outcome:
+        _forget(run)
+        return _result(run, entry.outcome, entry.reason, "new" if entry.outcome == "confirmed" else "old")
+    if entry.decision == "rollback":
+        return _roll_back(run, entry.reason)
+    if entry.decision is None:
+        return _roll_back(run, "the controller ended before the decision to confirm")
+    confirmed = run.journal.done(run.transaction, "confirm")
+    for device in run.devices:
+        if device.device not in confirmed and (why := _cannot_confirm(run, device.device)):
+            return _roll_back(run, why)
+    return _confirm(run, confirmed)
+
+
+def _cannot_confirm(run: _Run, device: str) -> str:
+    """Say why a device cannot be confirmed any more; a confirmed or waiting one can."""
+    try:
+        state = run.session(device).state(run.transaction)
+    except DeviceError as error:
+        return f"{device} may have taken its old configuration back: {error}"
+    if state in (TransactionState.COMMITTED, TransactionState.CONFIRMED):
+        return ""
+    return f"{device} has taken its old configuration back (its transaction is {state})"
+
+
+def _result(run: _Run, outcome: Any, reason: str, ends: Any) -> Result:
+    devices = ends if isinstance(ends, dict) else {device.device: ends for device in run.devices}
+    run.progress(f"{outcome}: {reason}")
+    return Result(
+        run.transaction,
+        run.plan.id,
+        run.plan.change.name,
+        outcome,
+        reason,
+        devices,
+        run.findings,
+        run.plan.lacks,
+        time.monotonic() - run.started,
+    )
+
+
+@contextmanager
+def _step(run: _Run, step: str, device: str, regardless: bool = False) -> Iterator[None]:
+    """Write down an act before it and its end after it.
+
+    Args:
+        regardless: act even when it cannot be written down: a rollback does not wait for a full disk.
+    """
+    run.progress(f"{step} {device}".strip())
+    number: list[int] = []
+
+    def begin() -> None:
+        _record(run, "replay.step", step=step, device=device)
+        number.append(run.journal.begin_step(run.transaction, step, device, run.audit.head))
+
+    def end(error: str | None) -> None:
+        if number:
+            run.journal.end_step(number[0], error, run.audit.head)
+
+    keep = (lambda act: _keep_on(run, act)) if regardless else (lambda act: act())
+    keep(begin)
+    try:
+        yield
+    except TestbedError as error:
+        said = str(error)
+        keep(lambda: end(said))
+        raise
+    keep(lambda: end(None))
+
+
+def _keep_on(run: _Run, act: Callable[[], None]) -> None:
+    try:
+        act()
+    except RECORDING as error:
+        run.trouble.append(f"not recorded: {error}")
+
+
+def _record(run: _Run, kind: str, **fields: Any) -> None:
+    run.audit.append(kind, transaction=run.transaction, **fields)
