@@ -151,6 +151,23 @@ class SshTransport:
         return self._client
 
 
+def execute(name: str, target: SshTarget, command: str, timeout: float = 30.0) -> Completed:
+    """Run one command over a connection of its own, for hosts that do not give a shell.
+
+    Raises:
+        DeviceError: it cannot be reached, or did not end within `timeout` seconds.
+    """
+    client = _connect(name, target)
+    try:
+        channel = _Lines(client, command, timeout)
+        out, code = channel.end(timeout)
+        return Completed(code, out)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise DeviceError(f"{name} ({target.host()}): {command!r} failed: {error or 'no answer in time'}") from None
+    finally:
+        client.close()
+
+
 def check_accepted(device: str, command: str, output: str) -> None:
     """Raise DeviceError when vtysh's output says that it did not take the command."""
     for line in output.splitlines():
@@ -197,15 +214,25 @@ class _Lines:
         del self._pending[: end + 1]
         return before.decode("utf-8", "surrogateescape"), rest.decode("utf-8", "surrogateescape")
 
-    def _receive(self, deadline: float) -> None:
+    def end(self, timeout: float) -> tuple[str, int]:
+        """Read to the end; return what was said, and the exit status."""
+        deadline = time.monotonic() + timeout
+        while self._receive(deadline, ending=True):
+            pass
+        if not self._channel.status_event.wait(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError
+        return bytes(self._pending).decode("utf-8", "surrogateescape"), self._channel.recv_exit_status()
+
+    def _receive(self, deadline: float, ending: bool = False) -> int:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         self._channel.settimeout(left)
         data = self._channel.recv(65536)
-        if not data:
+        if not data and not ending:
             raise EOFError("the device closed the connection")
         self._pending += data
+        return len(data)
 
 
 class _Enrol(paramiko.MissingHostKeyPolicy):

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from adapters.keys import new_key
 
 _BOOT = r"""
 set -e
@@ -139,16 +139,6 @@ class NativeDevice:
                     command, stdin=connection.fileno(), stdout=connection.fileno(), stderr=subprocess.DEVNULL
                 )
                 self.connections.append(process)
-
-
-def new_key() -> tuple[str, str]:
-    """An Ed25519 key pair: OpenSSH private key, and public key line."""
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return private.decode(), public.decode()
 
 
 def _private(path: Path, text: str) -> None:

@@ -169,8 +169,9 @@ def test_every_step_may_be_repeated(subject: Subject) -> None:
 def test_only_one_transaction_is_open_on_a_device(subject: Subject) -> None:
     subject.adapter.load(first := subject.transaction(), subject.lines())
     subject.adapter.commit(first, revert_after=30.0)
+    second = subject.transaction()
     with pytest.raises(DeviceError, match="another transaction is open"):
-        subject.adapter.load(second := subject.transaction(), subject.lines())
+        subject.adapter.load(second, subject.lines())
     with pytest.raises(Refused):
         subject.adapter.forget(first)
     subject.adapter.rollback(first)

@@ -1,0 +1,342 @@
+"""A rack of emulated hardware: up, down, found again, and its test bench.
+
+A rack is a lab without a control channel. The controller's only way to its devices is SSH, with host keys that were
+made before the rack was and are therefore known from the start. `$TESTBED_HOME/racks/<name>/` holds what an engineer
+would hold of real hardware: the inventory, the known_hosts file, the administrator's key. The key of the bench, which
+cuts cables and pulls plugs, lies beside them and is in no inventory.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from adapters import inventory as inventories
+from adapters import secrets, ssh
+from adapters.base import Adapter, Completed, Facts
+from adapters.keys import new_key
+from testbed.emulator.lower import lower
+from testbed.emulator.messages import Build, Progress, SshServer, WireNode
+from testbed.errors import BadInput, DeviceError, NotReady, Unable, nearest
+from testbed.lab import Lab, OnProgress
+from testbed.model.dump import dump
+from testbed.model.load import load_inventory, load_topology
+from testbed.model.rack import Device, Inventory, SecretReference
+from testbed.model.topology import Topology
+from testbed.substrate.base import Forward
+from testbed.substrate.folder import home, write_atomically
+
+PORT = 2022
+"""Port of every device on its loopback address here."""
+
+BENCH = "bench"
+_BENCH_HOST = 250
+Role = Literal["core", "aggregation", "cell-site", "other"]
+_ROLES: tuple[tuple[str, Role], ...] = (("core", "core"), ("agg", "aggregation"), ("cell", "cell-site"))
+
+
+@dataclass(frozen=True, slots=True)
+class RackHandle:
+    """A rack by its folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def inventory_path(self) -> Path:
+        return self.folder / "inventory.yaml"
+
+    def inventory(self) -> Inventory:
+        return load_inventory(self.inventory_path)
+
+    def adapters(self) -> dict[str, Adapter]:
+        """Sessions with all devices, by name; the caller closes them."""
+        return inventories.connect_all(self.inventory(), self.folder)
+
+    def lab(self) -> Lab:
+        """The lab that it runs in, for its liveness.
+
+        Raises:
+            BadInput: it is gone.
+        """
+        return Lab.open(self.name)
+
+
+def rack_up(
+    path: Path | str,
+    progress: OnProgress | None = None,
+    *,
+    name: str | None = None,
+    base: str | None = None,
+    substrate: str = "auto",
+    ready_timeout: float = 60.0,
+) -> RackHandle:
+    """Bring up a topology's routers as managed devices.
+
+    Args:
+        path: a topology file. name: the topology's own if None.
+        base: first three numbers of the loopback addresses of the devices, such as `127.77.0`; a free one if None.
+        ready_timeout: seconds that routing may take once every process runs.
+
+    Raises:
+        BadInput: the file is wrong, or a rack or lab of that name exists.
+        NotReady: a device does not answer over SSH, or an OSPF neighbour is not Full; the message names each.
+    """
+    topology = load_topology(path)
+    _refuse_clashes(topology)
+    rack = RackHandle(home() / "racks" / (name or topology.name))
+    _make_folder(rack)
+    try:
+        addresses = _addresses(topology, base or _free_base(len(topology.nodes)))
+        build = _equip(rack, topology, addresses)
+        Lab.up_offline(topology, build, _forwards(addresses), substrate=substrate, name=rack.name, progress=progress)
+        _wait_ready(rack, topology, progress, time.monotonic() + ready_timeout)
+    except BaseException:
+        rack_down(rack.name)
+        raise
+    return rack
+
+
+def rack_down(name: str) -> None:
+    """Take a rack away, its lab and its folder, even one half brought up.
+
+    Raises:
+        BadInput: no such rack.
+    """
+    rack = open_rack(name)
+    labs = {lab.name: lab for lab in Lab.all()}
+    if name in labs and labs[name].kind == "rack":
+        labs[name].down()
+    shutil.rmtree(rack.folder)
+
+
+def racks() -> list[RackHandle]:
+    """All racks there are, by name."""
+    folder = home() / "racks"
+    return [RackHandle(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+
+
+def open_rack(name: str) -> RackHandle:
+    """Return an existing rack.
+
+    Raises:
+        BadInput: there is none of that name; the message lists those there are.
+    """
+    known = {rack.name: rack for rack in racks()}
+    if name in known:
+        return known[name]
+    there = f"there are: {', '.join(known)}" if known else "there are none; `testbed rack up FILE` makes one"
+    raise BadInput(f"no rack called {name!r}{nearest(name, known)} ({there})")
+
+
+def bench(name: str, *words: str) -> str:
+    """Work a rack's patch panel and power strip: `cut LINK`, `power-off DEVICE`, `impair LINK delay=20ms`, ...
+
+    Returns:
+        What the bench says.
+
+    Raises:
+        BadInput: the bench does not know that command, link or device.
+        DeviceError: it cannot be reached, or could not do it.
+    """
+    rack = open_rack(name)
+    place = json.loads((rack.folder / "bench.json").read_text())
+    key = secrets.private_key((rack.folder / "bench_key").read_text(), "key of the bench")
+    known_hosts = rack.folder / "bench_known_hosts"
+    target = ssh.SshTarget(place["address"], PORT, BENCH, known_hosts, key)
+    done = ssh.execute(BENCH, target, " ".join(words))
+    return _bench_answer(done, words)
+
+
+def _bench_answer(done: Completed, words: tuple[str, ...]) -> str:
+    text = done.out.strip()
+    if done.code:
+        kind = BadInput if done.code == BadInput.exit_code else DeviceError
+        raise kind(f"bench: {' '.join(words)}: {text or f'exit code {done.code}'}")
+    return text
+
+
+# --- making ----------------------------------------------------------------------------------------------------------
+
+
+def _refuse_clashes(topology: Topology) -> None:
+    if BENCH in topology.nodes:
+        raise BadInput(f"{topology.name}: a rack has a bench of its own; call node {BENCH!r} something else")
+    if not any(node.kind == "router" for node in topology.nodes.values()):
+        raise BadInput(f"{topology.name}: a rack needs at least one router; its nodes are hosts and bridges")
+    if len(topology.nodes) > 100:
+        raise BadInput(f"{topology.name}: {len(topology.nodes)} nodes; a rack has at most 100")
+
+
+def _make_folder(rack: RackHandle) -> None:
+    rack.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        rack.folder.mkdir(mode=0o700)
+    except FileExistsError:
+        raise BadInput(
+            f"a rack called {rack.name!r} exists already; `testbed rack down {rack.name}` takes it away"
+        ) from None
+
+
+def _addresses(topology: Topology, base: str) -> dict[str, tuple[str, str]]:
+    """Device to its loopback address here and its management address there; the bench too."""
+    routers = [name for name, node in topology.nodes.items() if node.kind == "router"]
+    numbered = {name: (f"{base}.{n}", f"10.0.2.{100 + n}") for n, name in enumerate(routers, 1)}
+    return numbered | {BENCH: (f"{base}.{_BENCH_HOST}", f"10.0.2.{_BENCH_HOST}")}
+
+
+def _free_base(count: int) -> str:
+    """The first of 127.77.0 to 127.77.255 on which nothing listens."""
+    for third in range(256):
+        base = f"127.77.{third}"
+        if all(_is_free(f"{base}.{number}") for number in (*range(1, count + 1), _BENCH_HOST)):
+            return base
+    raise Unable("no free loopback addresses from 127.77.0.1 to 127.77.255.250; take some racks down")
+
+
+def _is_free(address: str) -> bool:
+    with closing(socket.socket()) as probe:
+        try:
+            probe.bind((address, PORT))
+        except OSError:
+            return False
+    return True
+
+
+def _forwards(addresses: Mapping[str, tuple[str, str]]) -> list[Forward]:
+    return [Forward(here, PORT, there, 22) for here, there in addresses.values()]
+
+
+def _equip(rack: RackHandle, topology: Topology, addresses: Mapping[str, tuple[str, str]]) -> Build:
+    """Give every device its host key and account, and write down what an administrator knows."""
+    admin_private, admin_public = new_key()
+    bench_private, bench_public = new_key()
+    hosts = {name: new_key() for name in addresses}
+    known = {name: f"[{addresses[name][0]}]:{PORT} {public}\n" for name, (_, public) in hosts.items()}
+    devices = [name for name in addresses if name != BENCH]
+    _keep(rack, "admin_key", admin_private)
+    _keep(rack, "bench_key", bench_private)
+    _keep(rack, "known_hosts", "".join(known[name] for name in devices))
+    _keep(rack, "bench_known_hosts", known[BENCH])
+    _keep(rack, "bench.json", json.dumps({"address": addresses[BENCH][0], "port": PORT}))
+    _keep(rack, "inventory.yaml", dump(_inventory(rack, addresses, devices)))
+    servers = {
+        name: SshServer(address=addresses[name][1], host_key=hosts[name][0], user="admin", authorized_key=admin_public)
+        for name in devices
+    }
+    panel = SshServer(
+        address=addresses[BENCH][1], host_key=hosts[BENCH][0], user=BENCH, authorized_key=bench_public,
+        forced_command=BENCH,
+    )  # fmt: skip
+    return _managed(lower(topology), servers, panel)
+
+
+def _managed(build: Build, servers: Mapping[str, SshServer], panel: SshServer) -> Build:
+    nodes = [msgspec.structs.replace(node, sshd=servers.get(node.name)) for node in build.nodes]
+    return msgspec.structs.replace(build, nodes=(*nodes, WireNode(name=BENCH, kind="host", sshd=panel)))
+
+
+def _keep(rack: RackHandle, name: str, text: str) -> None:
+    write_atomically(rack.folder / name, text.encode())
+
+
+def _inventory(rack: RackHandle, addresses: Mapping[str, tuple[str, str]], devices: list[str]) -> Inventory:
+    key = SecretReference(file=str(rack.folder / "admin_key"))
+    return Inventory(
+        name=rack.name,
+        known_hosts=str(rack.folder / "known_hosts"),
+        devices={
+            name: Device(
+                adapter="frr", address=addresses[name][0], port=PORT, user="admin", key=key, role=_role(name)
+            )
+            for name in devices
+        },
+    )  # fmt: skip
+
+
+def _role(name: str) -> Role:
+    """What a name such as `core1` or `cell2` says that a device is for."""
+    return next((role for prefix, role in _ROLES if name.startswith(prefix)), "other")
+
+
+# --- ready -----------------------------------------------------------------------------------------------------------
+
+
+def _wait_ready(rack: RackHandle, topology: Topology, progress: OnProgress | None, deadline: float) -> None:
+    """Ask the devices, over SSH only, until routing is complete."""
+    sessions = rack.adapters()
+    tell: Callable[[Progress], None] = progress or (lambda event: None)
+    pause = threading.Event()
+    try:
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            while missing := _missing(sessions, topology, pool):
+                ready = len(sessions) - len({line.split(":")[0] for line in missing})
+                tell(Progress(text=f"waiting for {missing[0]}", done=ready, total=len(sessions)))
+                if time.monotonic() > deadline:
+                    raise NotReady(f"rack {rack.name}: not ready: {'; '.join(missing[:8])}")
+                pause.wait(0.3)
+        tell(Progress(text=f"rack {rack.name} is ready", done=len(sessions), total=len(sessions)))
+    finally:
+        for session in sessions.values():
+            session.close()
+
+
+def _missing(sessions: Mapping[str, Adapter], topology: Topology, pool: ThreadPoolExecutor) -> list[str]:
+    answers = dict(zip(sessions, pool.map(_ask, sessions.values()), strict=True))
+    facts = {name: answer for name, answer in answers.items() if isinstance(answer, Facts)}
+    silent = [str(answer) for answer in answers.values() if not isinstance(answer, Facts)]
+    unrouted = [line for name, said in facts.items() for line in _not_full(said, _wires(topology, name))]
+    return silent + unrouted or _incomplete(facts)
+
+
+def _ask(session: Adapter) -> Facts | str:
+    try:
+        return session.collect()
+    except DeviceError as error:
+        return str(error)
+
+
+def _wires(topology: Topology, node: str) -> set[str]:
+    """Interfaces of a node that lead to another router by a link that is up."""
+    return {
+        end.interface
+        for link in topology.links.values()
+        if link.up and all(topology.nodes[e.node].kind == "router" for e in link.endpoints)
+        for end in link.endpoints
+        if end.node == node
+    }
+
+
+def _not_full(facts: Facts, wires: set[str]) -> Iterator[str]:
+    full = {neighbour.interface for neighbour in facts.neighbours if neighbour.full}
+    for interface in facts.interfaces:
+        if interface.name in wires and interface.cost is not None and interface.up and interface.name not in full:
+            states = [n.state for n in facts.neighbours if n.interface == interface.name] or ["silent"]
+            yield f"{facts.device}: OSPF neighbour on {interface.name} is {', '.join(states)}"
+
+
+def _incomplete(facts: Mapping[str, Facts]) -> list[str]:
+    """Devices whose routes do not yet reach every loopback that an OSPF router announces as its identity."""
+    identities = {said.router_id for said in facts.values() if said.router_id}
+    announced = {f"{i}/32" for i in identities} & {
+        a for said in facts.values() for i in said.interfaces for a in i.addresses
+    }
+    return [
+        f"{name}: no route yet to {', '.join(sorted(lacking))}"
+        for name, said in facts.items()
+        if said.router_id and (lacking := announced - {route.prefix for route in said.routes})
+    ]
