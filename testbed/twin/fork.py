@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from testbed.emulator.messages import LoadFlow, SetLoad
+from testbed.emulator.messages import SetLoad
 from testbed.lab import Lab
-from testbed.twin.state import MirroredFlow, MirroredState
+from testbed.twin.load import load_flow
+from testbed.twin.state import MirroredState
 
 
 def fork(state: MirroredState, name: str | None = None, progress: Callable[..., None] | None = None) -> Lab:
@@ -33,8 +34,3 @@ def fork(state: MirroredState, name: str | None = None, progress: Callable[..., 
         lab.down()
         raise
     return lab
-
-
-def load_flow(flow: MirroredFlow) -> LoadFlow:
-    """The agent's form of a mirrored flow."""
-    return LoadFlow(source=flow.source, destination=flow.destination, sink=flow.sink, rate=flow.rate, size=flow.size)

@@ -1,0 +1,163 @@
+"""Round trips over the rack's links: one ping for each link, kept running on the device, read as it writes.
+
+Starting a program on a device is dear, and a ping a poll would cost more than all else; one that stays costs nothing
+but its packets, and gives every reply with the device's own time stamp. It ends with the connection (SIGPIPE).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Protocol
+
+from adapters.base import Adapter, PingResult
+from testbed.errors import DeviceError
+
+INTERVAL = 0.2
+"""Seconds between two packets of one link."""
+
+_REPLY = re.compile(r"\[(\d+\.\d+)\] \d+ bytes from \S+ icmp_seq=(\d+) ttl=\d+ time[=<]([\d.]+) ms$")
+_UNANSWERED = re.compile(r"\[(\d+\.\d+)\] no answer yet for icmp_seq=(\d+)")
+_NOT_SENT = re.compile(r"sendmsg: ")
+_SEQUENCES = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Round trips that came to an end since the last batch: seconds each, and how many packets were given up.
+
+    `measured`: when the newest of them ended, Unix seconds on the controller's clock.
+    """
+
+    rtts: tuple[float, ...]
+    lost: int
+    measured: float
+
+
+class Stream(Protocol):
+    """A command's output on a device while it runs."""
+
+    def read(self) -> bytes:
+        """What was written since the last call, without waiting.
+
+        Raises:
+            EOFError: the command or the connection has ended.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+def command(interface: str, destination: str) -> str:
+    """The ping (iputils) that runs on the device: time-stamped, telling each reply missed, bound to the interface.
+
+    Bound, so that packets cannot take another way when the link is dead.
+    """
+    return f"exec ping -n -D -O -i {INTERVAL:g} -I {interface} {ip_address(destination)} 2>&1"
+
+
+@dataclass(slots=True)
+class EchoLog:
+    """Reads what `command` prints. A packet counts as lost when it stays unanswered for longer than a grace.
+
+    `-O` tells of a missing reply when the next packet is sent; a reply that comes after that, on a long link, still
+    counts as a reply. The grace grows with the round trips seen.
+    """
+
+    offset: float = 0.0
+    grace: float = 0.25
+    _rest: bytes = b""
+    _rtts: list[float] = field(default_factory=list)
+    _unanswered: dict[int, float] = field(default_factory=dict)
+    _unsent: int = 0
+    _slowest: float = 0.0
+    _newest: float = 0.0
+
+    def feed(self, data: bytes) -> None:
+        """Take output, in pieces of any size."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._read(line.decode("ascii", "replace").strip())
+
+    def _read(self, line: str) -> None:
+        if found := _REPLY.search(line):
+            rtt = float(found[3]) / 1e3
+            self._newest = max(self._newest, float(found[1]))
+            self._unanswered.pop(int(found[2]) % _SEQUENCES, None)
+            self._rtts.append(rtt)
+            self._slowest = max(rtt, 0.9 * self._slowest)
+        elif found := _UNANSWERED.search(line):
+            self._unanswered[int(found[2]) % _SEQUENCES] = float(found[1])
+            self._newest = max(self._newest, float(found[1]))
+        elif _NOT_SENT.search(line):
+            self._unsent += 1
+
+    def take(self, now: float) -> Batch | None:
+        """What ended up to `now` (Unix seconds); None when nothing did."""
+        patience = max(self.grace, 2 * self._slowest)
+        overdue = [seq for seq, told in self._unanswered.items() if now + self.offset - told > patience]
+        for seq in overdue:
+            del self._unanswered[seq]
+        lost = len(overdue) + self._unsent
+        rtts, self._rtts, self._unsent = tuple(self._rtts), [], 0
+        measured = self._newest - self.offset if self._newest else now
+        return Batch(rtts, lost, min(measured, now)) if rtts or lost else None
+
+
+class Echo(Protocol):
+    """Measures one link's round trips from one of its ends."""
+
+    def take(self, now: float, offset: float) -> Batch | None:
+        """What came to an end since the last call. `offset`: the device's clock minus ours, seconds.
+
+        Raises:
+            DeviceError: the measurement cannot go on; the next call starts it anew.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class StreamedEcho:
+    """One running ping."""
+
+    def __init__(self, name: str, start: Callable[[], Stream]) -> None:
+        self._name = name
+        self._start = start
+        self._stream: Stream | None = None
+        self._log = EchoLog()
+
+    def take(self, now: float, offset: float) -> Batch | None:
+        if self._stream is None:
+            self._stream, self._log = self._start(), EchoLog(offset)
+        self._log.offset = offset
+        try:
+            self._log.feed(self._stream.read())
+        except (EOFError, OSError) as error:
+            self.close()
+            raise DeviceError(f"{self._name}: ping ended: {error}; it is started again at the next poll") from None
+        return self._log.take(now)
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+
+class PolledEcho:
+    """A short ping at each call, for a device whose transport cannot keep one running."""
+
+    def __init__(self, adapter: Adapter, destination: str, clock: Callable[[], float]) -> None:
+        self._adapter = adapter
+        self._destination = destination
+        self._clock = clock
+
+    def take(self, now: float, offset: float) -> Batch | None:
+        started = self._clock()
+        result: PingResult = self._adapter.ping(self._destination, count=5, interval=0.02)
+        return Batch(result.rtt, result.sent - result.received, (started + self._clock()) / 2)
+
+    def close(self) -> None:
+        """Nothing stays open."""

@@ -1,0 +1,350 @@
+"""The mirror at work: readings in, one batch for the twin's links out, and the status of it all."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from adapters.base import Adapter
+from testbed.emulator.client import AgentClient
+from testbed.emulator.messages import SetLoad
+from testbed.errors import AgentError, GuestFailed
+from testbed.telemetry.store import Store
+from testbed.twin import metrics, status
+from testbed.twin.discover import without_management
+from testbed.twin.echo import Echo
+from testbed.twin.load import CAP_PPS, differs, flows, load_flow
+from testbed.twin.measure import DevicePoller, Reading, Schedule
+from testbed.twin.metrics import Alignment, FieldAges, Update
+from testbed.twin.picture import LinkView, Picture
+from testbed.twin.routers import RouterKeeper
+from testbed.twin.state import MirroredFlow, MirroredState
+from testbed.twin.watch import Watcher
+
+log = logging.getLogger(__name__)
+
+LINGER = 0.25
+"""Share of a period for which a batch waits for the other devices' readings, from the first one on."""
+
+
+@dataclass(slots=True)
+class DeviceRecord:
+    """What is known of how one device answers."""
+
+    polls: int = 0
+    failures: int = 0
+    reachable: bool = False
+    measured: float | None = None
+    seconds: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """What is left out of the rack's configurations: interfaces by device, and subnets."""
+
+    interfaces: Mapping[str, list[str]]
+    subnets: list[str]
+
+    def clean(self, device: str, config: str) -> str:
+        """A running configuration as the twin has it."""
+        return without_management(config, self.interfaces.get(device, ()), self.subnets)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where the loop's results go. `publish` gets the status, `save` the mirrored state."""
+
+    store: Store
+    publish: Callable[[status.MirrorStatus], None]
+    save: Callable[[MirroredState], None]
+
+
+class Loop:
+    """Keeps one twin in step. Runs in one thread; polling, configuring and comparing have their own."""
+
+    def __init__(
+        self,
+        picture: Picture,
+        adapters: Mapping[str, Adapter],
+        echoes: Mapping[str, Mapping[str, Echo]],
+        agent: Callable[[], AgentClient],
+        outlets: Outlets,
+        *,
+        name: str,
+        rack: str,
+        period: float,
+        management: Management,
+    ) -> None:
+        """Args:
+        echoes: device to link to how it is measured. agent: makes clients of the twin's agent.
+        name: of the twin. rack: of the inventory. period: seconds between two polls of a device.
+        """
+        self._name, self._rack, self._period = name, rack, period
+        self._picture, self._outlets, self._management = picture, outlets, management
+        self._agent = agent
+        self._lock = threading.Lock()
+        self._readings: queue.SimpleQueue[Reading] = queue.SimpleQueue()
+        start = time.monotonic() + 0.1
+        self._pollers = {
+            device: DevicePoller(device, adapter, echoes.get(device, {}), Schedule(start, period), self._readings.put)
+            for device, adapter in adapters.items()
+        }
+        self._routers = RouterKeeper(agent, self._told)
+        ignore = frozenset(name for names in management.interfaces.values() for name in names)
+        self._watcher = Watcher(agent, picture, self._lock, adapters, period=period, ignore=ignore)
+        self._devices = {device: DeviceRecord() for device in adapters}
+        self._ages, self._alignment = FieldAges(), Alignment()
+        self._ticks = Schedule(start, period)
+        self._planned_until = start
+        self._load: tuple[MirroredFlow, ...] = ()
+        self._load_scale = 1.0
+        self._batches = self._changes = 0
+        self._latencies: deque[float] = deque(maxlen=2000)
+        self._aoi: tuple[float, dict[tuple[str, str], metrics.Percentiles], metrics.Percentiles | None] = (0, {}, None)
+        self._written = 0.0
+        self._started = time.time()
+        self.stopped = threading.Event()
+
+    # --- life ---
+
+    def run(self) -> None:
+        """Mirror until `stopped` is set.
+
+        Raises:
+            GuestFailed: the twin is gone.
+        """
+        threads = [*self._pollers.values(), self._routers, self._watcher]
+        for thread in threads:
+            thread.start()
+        try:
+            with self._agent() as client:
+                while not self.stopped.is_set():
+                    self._turn(client)
+            self._publish("stopped")
+        except GuestFailed as error:
+            self._publish("failed", str(error))
+            raise
+        finally:
+            for thread in threads:
+                thread.stop()
+            self._outlets.store.close()
+
+    def _turn(self, client: AgentClient) -> None:
+        """One batch: what came in, what goes out, and what is said of it."""
+        readings = self._gather()
+        self._plan()
+        for reading in readings:
+            self._absorb(reading)
+        try:
+            self._send(client)
+        except AgentError as error:
+            # The twin refused a batch: it lives, so say so and offer the next one, which is made afresh.
+            log.warning("the twin refused a batch: %s", error)
+            self._say(f"the twin refused a batch: {error}")
+        if time.monotonic() - self._written >= 0.5 * self._period:
+            self._outlets.store.flush()
+            self._publish("running")
+
+    def _gather(self) -> list[Reading]:
+        """Wait for readings: at most a period for the first, then a little for the other devices that still answer."""
+        try:
+            found = [self._readings.get(timeout=self._period)]
+        except queue.Empty:
+            return []
+        until = time.monotonic() + LINGER * self._period
+        while not self._all_in(found) and (left := until - time.monotonic()) > 0:
+            try:
+                found.append(self._readings.get(timeout=left))
+            except queue.Empty:
+                break
+        return found
+
+    def _all_in(self, found: list[Reading]) -> bool:
+        expected = {device for device, record in self._devices.items() if record.reachable or not record.polls}
+        return expected <= {reading.device for reading in found}
+
+    def _plan(self) -> None:
+        """Count what ought to have come, deadline by deadline, whether it came or not."""
+        while self._planned_until + self._period <= time.monotonic():
+            self._planned_until += self._period
+            self._alignment.plan(len(self._picture.fields()))
+
+    # --- in ---
+
+    def _absorb(self, reading: Reading) -> None:
+        record = self._devices[reading.device]
+        was, known = record.reachable, record.polls > 0
+        record.polls += 1
+        record.error = reading.error or record.error
+        record.reachable = reading.counters is not None
+        record.failures += not record.reachable
+        if reading.counters is not None:
+            record.measured = reading.counters.measured
+            record.seconds = reading.received - reading.due
+        if known and was != record.reachable:
+            self._say(f"{reading.device} {'answers again' if record.reachable else f'is lost: {reading.error}'}")
+        with self._lock:
+            found = self._picture.absorb(reading)
+        self._outlets.store.add(found)
+        if reading.facts is not None:
+            self._configure(reading.device, reading.facts.running_config)
+            self._watcher.routes[reading.device] = reading.facts.routes
+
+    def _configure(self, device: str, running: str) -> None:
+        wanted = self._management.clean(device, running)
+        known = self._picture.configs.get(device)
+        if known is None or known == wanted:
+            return
+        self._picture.configs[device] = wanted
+        self._say(f"{device}: its running configuration has changed")
+        self._routers.submit(device, wanted)
+
+    # --- out ---
+
+    def _send(self, client: AgentClient) -> None:
+        with self._lock:
+            decision = self._picture.decide()
+        changes = decision.changes()
+        if changes:
+            client.set_links(changes)
+            self._batches += 1
+            self._changes += len(changes)
+        with self._lock:
+            self._picture.confirm(decision)
+        self._send_load(client)
+        applied = time.time()
+        for key, arrival in self._picture.arrived(self._routers.busy()).items():
+            self._ages.add(*key, Update(arrival.measured, applied))
+            self._alignment.arrived(arrival.due, applied, self._period)
+            if key[1] == "delay":
+                self._latencies.append(applied - arrival.measured)
+
+    def _send_load(self, client: AgentClient) -> None:
+        wanted, scale = flows(self._picture.links)
+        if not differs(self._load, wanted):
+            return
+        client.call(SetLoad(flows=tuple(map(load_flow, wanted))))
+        if (scale < 1) != (self._load_scale < 1):
+            self._say(f"load is capped at {CAP_PPS:g} packets/s" if scale < 1 else "load is not capped any more")
+        self._load, self._load_scale = wanted, scale
+
+    # --- what is said ---
+
+    def _told(self, router: str, what: str) -> None:
+        self._say(f"{router}: {what}")
+
+    def _say(self, text: str) -> None:
+        log.info("%s", text)
+        with self._lock:
+            self._picture.events.append((time.time(), text))
+
+    def _publish(self, phase: str, error: str = "") -> None:
+        self._written = time.monotonic()
+        self._outlets.publish(self.status(phase, error))
+        self._outlets.save(self.state())
+
+    def state(self) -> MirroredState:
+        """The twin as it is set now."""
+        readings = [record.measured for record in self._devices.values() if record.measured is not None]
+        return MirroredState(
+            twin=self._name,
+            measured=min(readings, default=0.0),
+            topology=self._picture.current(),
+            load=self._load,
+            load_scale=self._load_scale,
+            stale=tuple(sorted(device for device in self._devices if self._is_stale(device))),
+        )
+
+    def _is_stale(self, device: str) -> bool:
+        measured = self._devices[device].measured
+        return measured is None or time.time() - measured > 3 * self._period
+
+    def status(self, phase: str, error: str = "") -> status.MirrorStatus:
+        """All that is published."""
+        now = time.time()
+        findings = self._watcher.findings
+        with self._lock:
+            events, errors, last = tuple(self._picture.events), list(findings.errors), dict(findings.last)
+        unlike = dict(self._routers.differences)
+        differences = [f"{router}: configuration differs: {text}" for router, text in unlike.items() if text]
+        return status.MirrorStatus(
+            name=self._name,
+            rack=self._rack,
+            phase=phase,
+            started=self._started,
+            written=now,
+            period=self._period,
+            error=error,
+            devices={device: self._device(device, now) for device in self._devices},
+            links={name: _link(view) for name, view in self._picture.links.items()},
+            fields=self._fields(now),
+            aoi=_aged(self._aoi[2]),
+            alignment=self._alignment.share,
+            planned=self._alignment.planned,
+            in_time=self._alignment.in_time,
+            mismatches=(*findings.mismatches.values(), *differences),
+            compared=sum(findings.compared.values()),
+            rtt_error_ms=_rtt_error(errors, last),
+            stack_rtt=self._picture.stack_rtt,
+            load_scale=self._load_scale,
+            load_cap_pps=CAP_PPS,
+            batches=self._batches,
+            changes=self._changes,
+            missed_ticks=sum(poller.schedule.missed for poller in self._pollers.values()),
+            set_latency_ms=_aged(metrics.percentiles([1e3 * value for value in self._latencies])),
+            events=events,
+        )
+
+    def _device(self, device: str, now: float) -> status.DeviceStatus:
+        record = self._devices[device]
+        return status.DeviceStatus(
+            reachable=record.reachable,
+            age=None if record.measured is None else now - record.measured,
+            polls=record.polls,
+            failures=record.failures,
+            missed_polls=self._pollers[device].schedule.missed,
+            poll_seconds=record.seconds,
+            error="" if record.reachable and not record.failures else record.error,
+        )
+
+    def _fields(self, now: float) -> tuple[status.FieldStatus, ...]:
+        # Percentiles over five minutes of all fields are not free: once in five seconds is often enough.
+        if now - self._aoi[0] > 5.0 or len(self._aoi[1]) < len(self._ages.updates):
+            self._aoi = (now, self._ages.by_field(now), self._ages.overall(now))
+        ages = self._ages.current(now)
+        return tuple(
+            status.FieldStatus(*key, age=age, stale=age > 3 * self._period, aoi=_aged(self._aoi[1].get(key)))
+            for key, age in sorted(ages.items())
+        )
+
+
+def _aged(found: metrics.Percentiles | None) -> status.Aged | None:
+    return None if found is None else status.Aged(found.p50, found.p95, found.p99)
+
+
+def _rtt_error(errors: list[float], last: Mapping[str, tuple[float, float]]) -> status.RttError | None:
+    found = metrics.percentiles([1e3 * error for error in errors])
+    if found is None:
+        return None
+    return status.RttError(found.p50, found.p95, len(errors), {k: (1e3 * a, 1e3 * b) for k, (a, b) in last.items()})
+
+
+def _link(view: LinkView) -> status.LinkStatus:
+    estimate, held = view.estimator.estimate(), view.held
+    return status.LinkStatus(
+        up=view.up,
+        rtt=estimate.rtt if estimate and estimate.replies else None,
+        loss=estimate.loss if estimate else None,
+        delay=held.delay if held else 0.0,
+        jitter=held.jitter if held else 0.0,
+        set_loss=held.loss if held else 0.0,
+        rate=view.declared_rate,
+        load=(view.loads[0], view.loads[1]),
+        steps=view.estimator.steps,
+    )

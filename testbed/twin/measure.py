@@ -1,0 +1,212 @@
+"""Reading the rack: one thread for each device, by a schedule of deadlines, so that no device delays another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from adapters.base import Adapter, Counters, Facts, InterfaceFacts
+from testbed.errors import TestbedError
+from testbed.model.topology import Endpoint, Router, Topology
+from testbed.telemetry.sample import Sample
+from testbed.twin.echo import Batch, Echo
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Deadlines at a fixed distance from a common start; those slept through are skipped and counted, never caught up.
+
+    Attributes:
+        start, period: seconds on the monotonic clock. missed: deadlines that passed while busy.
+    """
+
+    start: float
+    period: float
+    missed: int = 0
+    _turn: int = -1
+
+    def next(self, now: float) -> float:
+        """The next deadline to wait for: the first one that is not past, or the first of all."""
+        turn = max(self._turn + 1, -(-(now - self.start) // self.period))
+        self.missed += int(turn) - self._turn - 1 if self._turn >= 0 else 0
+        self._turn = int(turn)
+        return self.start + self._turn * self.period
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One poll of one device; what could not be read is missing and `error` says why.
+
+    Attributes:
+        due: when it was planned, received: when it was complete; Unix seconds. echoes: link to its round trips.
+        facts: only now and then, and when a cost has changed. offset: the device's clock minus ours, seconds.
+    """
+
+    device: str
+    due: float
+    received: float
+    counters: Counters | None = None
+    facts: Facts | None = None
+    echoes: Mapping[str, Batch] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EchoPlan:
+    """One end of a link from which it is measured."""
+
+    link: str
+    interface: str
+    destination: str
+
+
+def plan_echoes(topology: Topology) -> dict[str, list[EchoPlan]]:
+    """Choose for each link between two routers the end to measure from: the one that measures fewer links so far."""
+    plans: dict[str, list[EchoPlan]] = {name: [] for name, node in topology.nodes.items() if isinstance(node, Router)}
+    load: Counter[str] = Counter()
+    for name, link in topology.links.items():
+        first, second = link.endpoints
+        ways = [way for way in ((first, second), (second, first)) if _can_measure(way, plans)]
+        if ways:
+            here, there = min(ways, key=lambda way: load[way[0].node])
+            load[here.node] += 1
+            plans[here.node].append(EchoPlan(name, here.interface, str(_peer(here, there))))
+    return plans
+
+
+def _can_measure(way: tuple[Endpoint, Endpoint], routers: Mapping[str, object]) -> bool:
+    return way[0].node in routers and way[1].node in routers and _peer(*way) is not None
+
+
+def _peer(here: Endpoint, there: Endpoint) -> object | None:
+    """The other end's address in a subnet that both have."""
+    networks = {a.network for a in here.addresses}
+    return next((a.ip for a in there.addresses if a.network in networks), None)
+
+
+class DevicePoller(threading.Thread):
+    """Polls one device until told to stop; a device that is lost is asked again at each deadline."""
+
+    def __init__(
+        self,
+        name: str,
+        adapter: Adapter,
+        echoes: Mapping[str, Echo],
+        schedule: Schedule,
+        deliver: Callable[[Reading], None],
+        *,
+        full_every: int = 10,
+    ) -> None:
+        """Args:
+        adapter: of the device, used by this thread. echoes: link to how it is measured.
+        deliver: called with each reading, in this thread. full_every: polls from one `collect` to the next.
+        """
+        super().__init__(name=f"poll-{name}", daemon=True)
+        self.device = name
+        self.schedule = schedule
+        self._adapter = adapter
+        self._echoes = echoes
+        self._deliver = deliver
+        self._full_every = full_every
+        self._stopped = threading.Event()
+        self._offset = 0.0
+        self._costs: dict[str, int | None] = {}
+        self._until_full = 0
+
+    def stop(self) -> None:
+        """Ask the thread to end; it does within one poll."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        while True:
+            now = time.monotonic()
+            deadline = self.schedule.next(now)
+            if self._stopped.wait(max(0.0, deadline - now)):
+                break
+            self._deliver(self.poll(time.time() - (time.monotonic() - deadline)))
+        for echo in self._echoes.values():
+            echo.close()
+
+    def poll(self, due: float) -> Reading:
+        """Read the device once; never raises, since a device's failure must not end the polling."""
+        errors: list[str] = []
+        counters = self._try(self._adapter.counters, errors)
+        facts = None
+        if counters is not None and self._wants_facts(counters):
+            facts = self._try(self._adapter.collect, errors)
+            self._learn(facts)
+        heard = self._echo(errors) if counters is not None else {}
+        return Reading(self.device, due, time.time(), counters, facts, heard, "; ".join(errors))
+
+    def _echo(self, errors: list[str]) -> dict[str, Batch]:
+        taken = {link: self._try(partial(self._take, echo), errors) for link, echo in self._echoes.items()}
+        return {link: batch for link, batch in taken.items() if batch is not None}
+
+    def _take(self, echo: Echo) -> Batch | None:
+        return echo.take(time.time(), self._offset)
+
+    def _wants_facts(self, counters: Counters) -> bool:
+        """At the first poll, every so many polls, and as soon as a cost has changed."""
+        costs = {i.name: i.cost for i in counters.interfaces if i.cost is not None}
+        known = {name: self._costs.get(name, cost) for name, cost in costs.items()}
+        self._costs.update(costs)
+        self._until_full -= 1
+        return self._until_full < 0 or known != costs
+
+    def _learn(self, facts: Facts | None) -> None:
+        if facts is not None:
+            self._offset = facts.clock_offset
+            self._until_full = self._full_every
+
+    def _try(self, act: Callable[[], T], errors: list[str]) -> T | None:
+        try:
+            return act()
+        except TestbedError as error:
+            errors.append(str(error))
+        except Exception as error:
+            # An answer that no adapter author thought of: told with its trace, and the next poll goes on.
+            log.exception("%s: unexpected", self.device)
+            errors.append(f"{self.device}: {type(error).__name__}: {error}")
+        return None
+
+
+def samples(reading: Reading) -> Iterable[Sample]:
+    """The values of a reading that stand on their own: interface states and costs, and the device's own load."""
+    if reading.counters is not None:
+        source = f"{reading.device}/interfaces"
+        for interface in reading.counters.interfaces:
+            entity = f"interface:{reading.device}:{interface.name}"
+            for metric, value, unit in _states(interface):
+                yield Sample(entity, metric, value, unit, reading.counters.measured, reading.received, source)
+    if reading.facts is not None:
+        for metric, value in (("cpu", reading.facts.cpu), ("memory", reading.facts.memory)):
+            if value is not None:
+                entity, source = f"device:{reading.device}", f"{reading.device}/proc"
+                yield Sample(entity, metric, value, "1", reading.facts.measured, reading.received, source)
+
+
+def _states(interface: InterfaceFacts) -> Iterable[tuple[str, float, str]]:
+    yield "enabled", float(interface.up), "1"
+    yield "carrier", float(interface.carrier), "1"
+    if interface.cost is not None:
+        yield "cost", float(interface.cost), "1"
+
+
+def link_samples(link: str, batch: Batch, received: float, source: str) -> Iterable[Sample]:
+    """A batch of round trips as delay and loss of both directions: halves, since the ends' clocks cannot split them."""
+    if batch.rtts:
+        middle = sorted(batch.rtts)[len(batch.rtts) // 2]
+        for direction in ("forward", "backward"):
+            yield Sample(f"link:{link}:{direction}", "delay", middle / 2, "s", batch.measured, received, source)
+    count = len(batch.rtts) + batch.lost
+    if count:
+        yield Sample(f"link:{link}", "loss", batch.lost / count, "1", batch.measured, received, source)

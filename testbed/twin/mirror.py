@@ -1,0 +1,285 @@
+"""`mirror start | stop | status`: a twin lab, and the process of its own that keeps it in step with a rack."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from adapters import registry
+from adapters.base import Adapter, Facts
+from adapters.inventory import target
+from testbed.emulator.client import AgentClient
+from testbed.errors import BadInput, GuestFailed, TestbedError, Unable
+from testbed.lab import Lab
+from testbed.model.rack import Inventory
+from testbed.model.topology import Topology
+from testbed.substrate.folder import LabFolder
+from testbed.substrate.processes import Process, alive, identify
+from testbed.telemetry.sinks import SqliteFile
+from testbed.telemetry.store import Store
+from testbed.twin import status as published
+from testbed.twin.discover import infer, survey
+from testbed.twin.echo import Echo, PolledEcho, StreamedEcho, command
+from testbed.twin.loop import Loop, Management, Outlets
+from testbed.twin.measure import EchoPlan, plan_echoes
+from testbed.twin.picture import Picture
+from testbed.twin.segments import addresses, management
+from testbed.twin.state import STATE_FILE, MirroredState, write_atomically
+from testbed.twin.status import MirrorStatus
+from testbed.twin.streams import StreamingTransport
+
+log = logging.getLogger(__name__)
+
+ORDER_FILE, LOG_FILE, SAMPLES_FILE = "mirror-order.json", "mirror.log", "samples.sqlite"
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 15.0
+
+OnProgress = Callable[[object], None]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What the process is started with: the inventory (as JSON), its folder, the period, and what is management."""
+
+    inventory: str
+    base: str
+    period: float
+    interfaces: dict[str, list[str]]
+    subnets: list[str]
+
+
+# --- from any process ------------------------------------------------------------------------------------------------
+
+
+def start(
+    inventory: Inventory,
+    topology: Topology | None = None,
+    name: str | None = None,
+    *,
+    base: Path | None = None,
+    period: float | None = None,
+    substrate: str = "auto",
+    progress: OnProgress | None = None,
+) -> MirrorStatus:
+    """Bring up a twin of a rack and a process that keeps it in step; returns when its first poll is in the twin.
+
+    Args:
+        inventory: the rack. base: folder that its relative file names are taken from.
+        topology: what the twin is built from; discovered when None.
+        name: of the twin lab; the inventory's name with `-twin` when None. A twin that runs is taken over.
+        period: seconds between two polls; the inventory's when None.
+        progress: called with each event of the bring-up.
+
+    Raises:
+        DeviceError: a device could not be read.
+        Unable: the twin cannot run here, or a mirror for it runs already.
+    """
+    twin = name or f"{inventory.name}-twin"
+    _refuse_second(twin)
+    facts = _survey(inventory, base)
+    lab = _twin(twin, topology or infer(facts, inventory).topology, substrate, progress)
+    order = _order(inventory, facts, base or Path(), period or inventory.poll_period)
+    write_atomically(lab.folder.path / ORDER_FILE, msgspec.json.encode(order))
+    _spawn(lab.folder)
+    return status(twin)
+
+
+def stop(name: str, *, down: bool = True) -> MirrorStatus:
+    """End a twin's mirror, and take the twin down with it unless told not to.
+
+    Returns:
+        Its last status.
+    """
+    folder = LabFolder.open(name)
+    last = status(name)
+    if last.process is not None and alive(last.process):
+        _end(last.process)
+    final = published.read(folder.path) or last
+    if down:
+        Lab.open(name).down()
+    return final
+
+
+def status(name: str) -> MirrorStatus:
+    """Return what the mirror last published; `phase` is `died` when its process is gone without having said so.
+
+    Raises:
+        BadInput: no such lab, or no mirror was ever started for it.
+    """
+    folder = LabFolder.open(name)
+    found = published.read(folder.path)
+    if found is None:
+        raise BadInput(f"lab {name!r} has no mirror; start one: testbed mirror start INVENTORY")
+    if found.phase in ("starting", "running") and not (found.process and alive(found.process)):
+        told = f"its process is gone; the last lines of {folder.path / LOG_FILE} say why"
+        return msgspec.structs.replace(found, phase="died", error=found.error or told)
+    return found
+
+
+def _refuse_second(name: str) -> None:
+    try:
+        found = status(name)
+    except BadInput:
+        return
+    if found.phase in ("starting", "running"):
+        raise Unable(f"a mirror for {name!r} runs already; end it first: testbed mirror stop {name}")
+
+
+def _survey(inventory: Inventory, base: Path | None) -> dict[str, Facts]:
+    adapters = _connect(inventory, base)
+    try:
+        return survey({name: adapter for name, (adapter, _) in adapters.items()})
+    finally:
+        for adapter, _ in adapters.values():
+            adapter.close()
+
+
+def _twin(name: str, topology: Topology, substrate: str, progress: OnProgress | None) -> Lab:
+    known = [lab for lab in Lab.all() if lab.name == name]
+    if known and known[0].kind != "twin":
+        raise BadInput(f"lab {name!r} is a {known[0].kind}, not a twin; choose another name")
+    if known and known[0].liveness().alive:
+        return known[0]
+    if known:
+        known[0].down()
+    return Lab.up(topology, substrate=substrate, name=name, kind="twin", progress=progress)
+
+
+def _order(inventory: Inventory, facts: Mapping[str, Facts], base: Path, period: float) -> Order:
+    skip = management(facts, inventory)
+    interfaces = {device: sorted(i for d, i in skip if d == device) for device in facts}
+    found = (i for device, fact in facts.items() for i in fact.interfaces if (device, i.name) in skip)
+    subnets = sorted({str(a.network) for interface in found for a in addresses(interface)})
+    return Order(inventory.model_dump_json(), str(base.absolute()), period, interfaces, subnets)
+
+
+def _spawn(folder: LabFolder) -> None:
+    """Start the process in a session of its own, and wait until it says that it is in step or why it is not."""
+    readable, writable = os.pipe()
+    (folder.path / published.STATUS_FILE).unlink(missing_ok=True)
+    argv = [sys.executable, "-m", "testbed.twin.mirror", folder.name, str(writable)]
+    with open(folder.path / LOG_FILE, "ab") as log_file:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True,
+            pass_fds=(writable,), cwd="/", env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+    os.close(writable)
+    try:
+        ready, _, _ = select.select([readable], [], [], START_TIMEOUT)
+        word = os.read(readable, 16) if ready else b""
+    finally:
+        os.close(readable)
+    if word != b"ready":
+        process.kill()
+        process.wait()
+        tail = (folder.path / LOG_FILE).read_text(errors="replace").splitlines()[-15:]
+        why = "did not come into step in time" if not ready else "ended while starting"
+        raise GuestFailed(f"the mirror of {folder.name!r} {why}; its log ends:\n  " + "\n  ".join(tail))
+
+
+def _end(process: Process) -> None:
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        ended, _, _ = select.select([handle], [], [], STOP_TIMEOUT)
+        if not ended:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+def _connect(inventory: Inventory, base: Path | None) -> dict[str, tuple[Adapter, StreamingTransport]]:
+    transports = {d: StreamingTransport(d, target(inventory, d, base)) for d in inventory.devices}
+    return {
+        device: (registry.find(inventory.devices[device].adapter)(transport), transport)
+        for device, transport in transports.items()
+    }
+
+
+def _echo(plan: EchoPlan, adapter: Adapter, transport: StreamingTransport) -> Echo:
+    if plan.interface:
+        line = command(plan.interface, plan.destination)
+        return StreamedEcho(f"{transport.name}:{plan.interface}", lambda: transport.stream(line))
+    return PolledEcho(adapter, plan.destination, time.time)
+
+
+class _Publisher:
+    """Writes the status file, and tells the starter once when the first poll of all is in the twin."""
+
+    def __init__(self, folder: Path, ready: int | None) -> None:
+        self._folder, self._ready = folder, ready
+        self._process = identify(os.getpid())
+
+    def __call__(self, status: MirrorStatus) -> None:
+        if not self._folder.is_dir():
+            raise GuestFailed(f"the twin's folder {self._folder} is gone: it was taken down")
+        published.write(self._folder, msgspec.structs.replace(status, process=self._process))
+        if self._ready is not None and (status.fields or all(d.polls for d in status.devices.values())):
+            os.write(self._ready, b"ready")
+            os.close(self._ready)
+            self._ready = None
+
+
+def _saver(folder: Path) -> Callable[[MirroredState], None]:
+    def save(state: MirroredState) -> None:
+        write_atomically(folder / STATE_FILE, state.canonical())
+
+    return save
+
+
+def build(lab: Lab, order: Order, ready: int | None = None) -> Loop:
+    """Put a mirror together from what `start` left in the twin's folder."""
+    inventory = Inventory.model_validate_json(order.inventory)
+    folder, topology = lab.folder.path, lab.topology
+    sessions = _connect(inventory, Path(order.base))
+    plans = plan_echoes(topology)
+    echoes = {d: {p.link: _echo(p, *sessions[d]) for p in plans[d]} for d in sessions if d in plans}
+    outlets = Outlets(Store([SqliteFile(folder / SAMPLES_FILE)]), _Publisher(folder, ready), _saver(folder))
+    return Loop(
+        Picture(topology),
+        {device: adapter for device, (adapter, _) in sessions.items()},
+        echoes,
+        lambda: AgentClient(lab.folder.path, lab.folder.endpoint or "", lab.liveness),
+        outlets,
+        name=lab.name,
+        rack=inventory.name,
+        period=order.period,
+        management=Management(order.interfaces, order.subnets),
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Run the mirror of the twin named in `argv`; a descriptor after it is told when it is in step."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    logging.getLogger("paramiko").setLevel(logging.WARNING)
+    lab = Lab.open(argv[0])
+    order = msgspec.json.decode((lab.folder.path / ORDER_FILE).read_bytes(), type=Order)
+    loop = build(lab, order, int(argv[1]) if len(argv) > 1 else None)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: loop.stopped.set())
+    try:
+        loop.run()
+    except TestbedError as error:
+        log.error("the mirror ends: %s", error)
+        return int(error.exit_code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""What a mirror publishes of itself, once a period, in a file that anybody may read at any moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from testbed.substrate.processes import Process
+
+STATUS_FILE = "mirror-status.json"
+
+
+class Aged(Struct, frozen=True):
+    """Seconds of age, over time, since the moment of measuring."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class FieldStatus(Struct, frozen=True):
+    """One mirrored field. `age`: now. `stale`: older than three periods allow."""
+
+    entity: str
+    metric: str
+    age: float
+    stale: bool
+    aoi: Aged | None = None
+
+
+class DeviceStatus(Struct, frozen=True):
+    """One device. `age`: seconds since its last reading was true, None when there was none. `error`: the last one's."""
+
+    reachable: bool
+    age: float | None
+    polls: int
+    failures: int
+    missed_polls: int
+    poll_seconds: float
+    error: str = ""
+
+
+class LinkStatus(Struct, frozen=True):
+    """One link: what was measured on the rack (`rtt`, `loss` of round trips) and what the twin is set to, each way.
+
+    `rate` is what the devices declare, it is not measured. `load`: bit/s forward and backward, by counters.
+    """
+
+    up: bool
+    rtt: float | None
+    loss: float | None
+    delay: float
+    jitter: float
+    set_loss: float
+    rate: float | None
+    load: tuple[float, float]
+    steps: int
+
+
+class RttError(Struct, frozen=True):
+    """|twin's median RTT - rack's|, milliseconds, over `pairs` comparisons. `last`: pair to (rack, twin)."""
+
+    p50: float
+    p95: float
+    pairs: int
+    last: dict[str, tuple[float, float]] = {}
+
+
+class MirrorStatus(Struct, frozen=True, kw_only=True):
+    """A mirror's state.
+
+    Attributes:
+        phase: `starting`, `running`, `stopped`, `failed`; `died` when the process is gone without having said so.
+        written: Unix seconds. period: seconds. aoi: age over all fields. alignment: updates in time / planned.
+        mismatches: rack and twin differ here, right now. compared: how many values were compared.
+        rtt_error_ms: twin against rack. stack_rtt: calibration, seconds taken off every round trip.
+        load_scale: share of the rack's load that the twin carries; below 1 the cap `load_cap_pps` is reached.
+        batches, changes: batches sent to the twin and settings in them. events: (Unix seconds, what), newest last.
+    """
+
+    name: str
+    rack: str
+    phase: str
+    process: Process | None = None
+    started: float = 0.0
+    written: float = 0.0
+    period: float = 1.0
+    error: str = ""
+    devices: dict[str, DeviceStatus] = {}
+    links: dict[str, LinkStatus] = {}
+    fields: tuple[FieldStatus, ...] = ()
+    aoi: Aged | None = None
+    alignment: float = 0.0
+    planned: int = 0
+    in_time: int = 0
+    mismatches: tuple[str, ...] = ()
+    compared: int = 0
+    rtt_error_ms: RttError | None = None
+    stack_rtt: float = 0.0
+    load_scale: float = 1.0
+    load_cap_pps: float = 0.0
+    batches: int = 0
+    changes: int = 0
+    missed_ticks: int = 0
+    set_latency_ms: Aged | None = None
+    events: tuple[tuple[float, str], ...] = ()
+
+
+def write(folder: Path, status: MirrorStatus) -> None:
+    """Replace the status file in one step (rename(2))."""
+    from testbed.twin.state import write_atomically
+
+    write_atomically(folder / STATUS_FILE, msgspec.json.encode(status))
+
+
+def read(folder: Path) -> MirrorStatus | None:
+    """The last status written, None when there is none."""
+    try:
+        return msgspec.json.decode((folder / STATUS_FILE).read_bytes(), type=MirrorStatus)
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,265 @@
+"""Comparing the twin with the rack: the twin's own kernel and daemons are asked, never what was meant to be set."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from statistics import median
+
+from adapters import frr_facts
+from adapters.base import Adapter, Route
+from testbed.emulator.client import AgentClient
+from testbed.emulator.messages import GetLinks, LinkPatch, LinkStates, Reach, Reached
+from testbed.errors import DeviceError, GuestFailed, TestbedError
+from testbed.model.topology import Router, Topology
+from testbed.twin.estimators import Settings
+from testbed.twin.picture import Picture
+from testbed.twin.transport import AgentTransport
+
+log = logging.getLogger(__name__)
+
+PROBES = 8
+"""Echoes in the twin for each comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two ends compared across the network: packets from `source` to `destination` (an address of `sink`)."""
+
+    source: str
+    sink: str
+    address: str
+    destination: str
+
+
+def far_pairs(topology: Topology, count: int = 4) -> list[Pair]:
+    """A few pairs of routers, loopback to loopback: the topology's last ones (cell sites) with its first."""
+    loop = {
+        name: str(node.loopbacks[0].ip)
+        for name, node in topology.nodes.items()
+        if isinstance(node, Router) and node.loopbacks
+    }
+    names = list(loop)
+    half = len(names) // 2
+    ends = [(a, b) for a in reversed(names[half:]) for b in names[:half]]
+    return [Pair(a, b, loop[a], loop[b]) for a, b in ends[:count]]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What comparing has found so far. `last`: pair to (rack, twin) RTT in seconds."""
+
+    mismatches: dict[str, str] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
+    errors: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    last: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def replace(self, scope: str, compared: int, mismatches: Mapping[str, str]) -> None:
+        """Put a scope's new mismatches in place of its old ones."""
+        kept = {key: text for key, text in self.mismatches.items() if not key.startswith(scope)}
+        self.mismatches = kept | {f"{scope}{key}": text for key, text in mismatches.items()}
+        self.compared[scope] = compared
+
+    def compare(self, pair: str, rack: float, twin: float) -> None:
+        """Note one pair's median round trips, seconds."""
+        self.errors.append(abs(twin - rack))
+        self.last[pair] = (rack, twin)
+
+
+def compare_links(picture: Picture, states: LinkStates) -> dict[str, str]:
+    """Links whose state or settings in the twin's kernel are not the rack's."""
+    found: dict[str, str] = {}
+    for state in states.links:
+        view = picture.links[state.name]
+        if state.up != view.up:
+            found[state.name] = f"link {state.name}: rack {_word(view.up)}, twin {_word(state.up)}"
+        elif view.held is not None and not all(map(_as_held, (state.forward, state.backward), (view.held,) * 2)):
+            found[state.name] = (
+                f"link {state.name}: the twin's kernel has other settings than were sent: {state.forward}"
+            )
+    return found
+
+
+def _word(up: bool) -> str:
+    return "up" if up else "down"
+
+
+def _as_held(patch: LinkPatch, held: Settings) -> bool:
+    """Within what the kernel rounds to: netem's clock and probability units are far finer."""
+    return (
+        isinstance(patch.delay, float | int)
+        and abs(patch.delay - held.delay) < 2e-6
+        and isinstance(patch.loss, float | int)
+        and abs(patch.loss - held.loss) < 1e-6
+    )
+
+
+def compare_costs(rack: Mapping[str, int], twin: Mapping[str, int]) -> dict[str, str]:
+    """Interfaces whose OSPF cost differs; an interface without one on either side (it is down) is not compared."""
+    both = rack.keys() & twin.keys()
+    return {name: f"{name}: cost {rack[name]} on the rack, {twin[name]} in the twin" for name in both
+            if rack[name] != twin[name]}  # fmt: skip
+
+
+def compare_routes(rack: tuple[Route, ...], twin: tuple[Route, ...], ignore: frozenset[str]) -> dict[str, str]:
+    """Prefixes whose next hops differ. `ignore`: interfaces that the twin has not (management)."""
+    tables = [_table(routes, ignore) for routes in (rack, twin)]
+    return {
+        prefix: f"route {prefix}: {_hops(tables[0], prefix)} on the rack, {_hops(tables[1], prefix)} in the twin"
+        for prefix in sorted(tables[0].keys() | tables[1].keys())
+        if tables[0].get(prefix) != tables[1].get(prefix)
+    }
+
+
+def _hops(table: Mapping[str, tuple[str, ...]], prefix: str) -> str:
+    return " and ".join(table[prefix]) if prefix in table else "none"
+
+
+def _table(routes: tuple[Route, ...], ignore: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    kept = {}
+    for route in routes:
+        hops = tuple(hop for hop in route.next_hops if hop.partition("%")[2] not in ignore)
+        if hops:
+            kept[route.prefix] = hops
+    return kept
+
+
+class Watcher(threading.Thread):
+    """Compares a little in every period, so that the rack and the twin are hardly burdened."""
+
+    def __init__(
+        self,
+        agent: Callable[[], AgentClient],
+        picture: Picture,
+        lock: threading.Lock,
+        adapters: Mapping[str, Adapter],
+        *,
+        period: float,
+        ignore: frozenset[str],
+    ) -> None:
+        """Args:
+        picture: read, and calibrated, under `lock`. adapters: for pings on the rack.
+        period: seconds between two rounds. ignore: management interfaces.
+        """
+        super().__init__(name="watch", daemon=True)
+        self._agent = agent
+        self._picture = picture
+        self._lock = lock
+        self._adapters = adapters
+        self._period = period
+        self._ignore = ignore
+        self._stopped = threading.Event()
+        self.findings = Findings()
+        self.routes: dict[str, tuple[Route, ...]] = {}
+
+    def stop(self) -> None:
+        """End after the round at hand."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        with self._agent() as client:
+            for turn in count():
+                started = time.monotonic()
+                self._guarded(client, turn)
+                if self._stopped.wait(max(0.05, self._period - (time.monotonic() - started))):
+                    return
+
+    def _guarded(self, client: AgentClient, turn: int) -> None:
+        try:
+            self._round(client, turn)
+        except GuestFailed:
+            self._stopped.wait(self._period)
+        except TestbedError as error:
+            log.warning("comparing: %s", error)
+        except Exception:
+            log.exception("comparing: unexpected")
+
+    def _round(self, client: AgentClient, turn: int) -> None:
+        states = client.call(GetLinks())
+        assert isinstance(states, LinkStates)
+        with self._lock:
+            self.findings.replace("link/", len(states.links), compare_links(self._picture, states))
+        self._link_rtt(client, turn)
+        self._router(client, turn)
+        if turn % 10 == 5:
+            self._far_rtt(client, turn // 10)
+
+    def _link_rtt(self, client: AgentClient, turn: int) -> None:
+        """Compare one link's round trip, the links in turn, and learn from it what the twin's stacks add."""
+        with self._lock:
+            known = {name: (view.estimator.estimate(), view) for name, view in self._picture.links.items()}
+            ready = [name for name, (e, view) in known.items() if e and e.replies and not e.silent and view.held_up]
+        if not ready:
+            return
+        name = ready[turn % len(ready)]
+        estimate, view = known[name]
+        held, (here, there) = view.held, view.link.endpoints
+        address = next((a.ip for a in there.addresses if a.network in {b.network for b in here.addresses}), None)
+        if address is None or estimate is None or held is None:
+            return
+        twin = _reach(client, here.node, str(address))
+        if twin is None:
+            return
+        with self._lock:
+            if view.held is held and view.up:
+                self._picture.calibrate(twin, name)
+                self.findings.compare(f"{here.node}-{there.node} (link)", estimate.rtt, twin)
+
+    def _router(self, client: AgentClient, turn: int) -> None:
+        """Compare one router's costs and routes, the routers in turn."""
+        names = [name for name in self._picture.configs if name in self.routes]
+        if not names:
+            return
+        name = names[turn % len(names)]
+        transport = AgentTransport(client, name)
+        questions = (frr_facts.OSPF_INTERFACES, *frr_facts.ROUTES)
+        texts = transport.vtysh(questions)
+        answers = {q: _decoded(text) for q, text in zip(questions, texts, strict=True)}
+        interfaces = (answers[frr_facts.OSPF_INTERFACES] or {}).get("interfaces") or {}
+        twin_costs = {i: entry["cost"] for i, entry in interfaces.items() if entry.get("ospfEnabled") and entry["cost"]}
+        with self._lock:
+            rack_costs = self._costs(name)
+        found = compare_costs(rack_costs, twin_costs)
+        routes = frr_facts.routes(answers)
+        found |= compare_routes(self.routes[name], routes, self._ignore)
+        told = {key: f"{name}: {text}" for key, text in found.items()}
+        self.findings.replace(f"router/{name}/", len(rack_costs) + len(self.routes[name]), told)
+
+    def _costs(self, router: str) -> dict[str, int]:
+        costs: dict[str, int] = {}
+        for view in self._picture.links.values():
+            for port, facts in zip(view.link.endpoints, view.ends, strict=True):
+                if port.node == router and facts is not None and facts.cost is not None and view.up:
+                    costs[port.interface] = facts.cost
+        return costs
+
+    def _far_rtt(self, client: AgentClient, turn: int) -> None:
+        pairs = far_pairs(self._picture.topology)
+        if not pairs:
+            return
+        pair = pairs[turn % len(pairs)]
+        try:
+            rack = self._adapters[pair.source].ping(pair.destination, pair.address, count=PROBES, interval=0.02)
+        except DeviceError as error:
+            log.info("no comparison of %s with %s: %s", pair.source, pair.sink, error)
+            return
+        twin = _reach(client, pair.source, pair.destination)
+        if rack.rtt and twin is not None:
+            with self._lock:
+                self.findings.compare(f"{pair.source}-{pair.sink}", median(rack.rtt), twin)
+
+
+def _reach(client: AgentClient, source: str, destination: str) -> float | None:
+    reached = client.call(Reach(source=source, destination=destination, count=PROBES, interval=0.02, timeout=1.0))
+    assert isinstance(reached, Reached)
+    return median(reached.rtt) if reached.rtt else None
+
+
+def _decoded(text: str) -> dict | None:
+    return None if text.strip().endswith("is not running") else json.loads(text)
