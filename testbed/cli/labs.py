@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from testbed import units
 from testbed.cli.complete import labs, links, nodes
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
@@ -89,7 +88,10 @@ def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
     )
     print_table(
         ["link", "from", "to"],
-        [[link.name, *(f"{end.node}:{end.interface} {' '.join(end.addresses)}" for end in link.ends)] for link in build.links],
+        [
+            [link.name, *(f"{end.node}:{end.interface} {' '.join(end.addresses)}" for end in link.ends)]
+            for link in build.links
+        ],
     )
     stdout.print("nothing was changed (--dry-run)")
 
@@ -120,7 +122,10 @@ def status(lab: Annotated[str | None, typer.Argument(autocompletion=labs)] = Non
     from testbed.lab import Lab
 
     chosen = [Lab.open(lab)] if lab else Lab.all()
-    rows = [{"lab": each.name, "kind": each.kind, "substrate": each.substrate, "liveness": each.liveness()} for each in chosen]
+    rows = [
+        {"lab": each.name, "kind": each.kind, "substrate": each.substrate, "liveness": each.liveness()}
+        for each in chosen
+    ]
     detail = _detail(chosen[0]) if lab and rows[0]["liveness"].alive and chosen[0].kind != "rack" else {}
     if as_json:
         print_json({"labs": rows, **detail})
@@ -152,7 +157,10 @@ def _print_status(rows: list[dict], detail: dict) -> None:
         for line in row["liveness"].console if not row["liveness"].alive else ():
             stdout.print(f"  {row['lab']} console: {line}", markup=False)
     if detail:
-        daemons = [[n.name, n.kind, " ".join(f"{d}{'' if ok else '(dead)'}" for d, ok in n.daemons.items())] for n in detail["nodes"]]
+        daemons = [
+            [n.name, n.kind, " ".join(f"{d}{'' if ok else '(dead)'}" for d, ok in n.daemons.items())]
+            for n in detail["nodes"]
+        ]
         print_table(["node", "kind", "daemons"], daemons)
         print_table(["link", "state", "forward", "backward"], [_link_row(link) for link in detail["links"]])
 
@@ -192,7 +200,9 @@ def _only_lab(name: str | None):
 
 def link(
     name: Annotated[str, typer.Argument(help="Link.", autocompletion=links)],
-    settings: Annotated[list[str] | None, typer.Argument(help="Such as delay=20ms loss=1% rate=none; none shows it.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="Such as delay=20ms loss=1% rate=none; none shows it.")
+    ] = None,
     lab: LabOption = None,
     forward: Annotated[bool, typer.Option("--forward", help="Only from the first end to the second.")] = False,
     backward: Annotated[bool, typer.Option("--backward", help="Only from the second end to the first.")] = False,
@@ -257,11 +267,6 @@ def graph(
         output.write_text(drawing, encoding="utf-8")
     else:
         print(drawing)
-
-
-def show_rate(value: float) -> str:
-    """Write bit/s for people."""
-    return units.show(value, units.RATE)
 
 
 def register(app: typer.Typer) -> None:

@@ -17,7 +17,10 @@ from testbed.emulator.messages import Progress
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
-stdout = Console(highlight=False, soft_wrap=True)
+PIPE_WIDTH = 240
+"""Columns of a table that is not read on a terminal: wide enough that no cell is folded."""
+
+stdout = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -1,0 +1,156 @@
+"""`testbed validate | plan | approve | apply | recover`: a change on its way to the hardware."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.complete import labs
+from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
+from testbed.errors import ExitCode
+from testbed.model.verdict import Outcome, Verdict
+
+EXIT = {Outcome.PASSED: ExitCode.DONE, Outcome.FAILED: ExitCode.NO, Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
+InventoryOption = Annotated[Path, typer.Option("--inventory", "-i", help="Inventory of the rack (YAML).")]
+PlanFile = Annotated[Path, typer.Argument(help="Plan (JSON), as `testbed plan` wrote it.")]
+
+
+def validate(
+    change: Annotated[Path, typer.Argument(help="Change (YAML).")],
+    twin: Annotated[
+        str, typer.Option("--twin", "-t", help="Twin whose mirrored state it is tried in.", autocompletion=labs)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for report.html and report.json.")] = Path(
+        "out"
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only the static checks and the prediction.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try a change in a fork of the twin. Exits 0 PASSED, 1 FAILED, 3 INCONCLUSIVE."""
+    from testbed.model.load import load_change
+    from testbed.report import html
+    from testbed.report import json as reports
+    from testbed.twin.state import current_state
+    from testbed.validate.run import foresee, validate as judge
+
+    proposed, state = load_change(change), current_state(twin)
+    with Reporter() as report:
+        verdict = foresee(proposed, state) if dry_run else judge(proposed, state, report)
+    if not dry_run:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "report.html").write_text(html.render(verdict, state.topology), encoding="utf-8")
+        (output / "report.json").write_text(reports.render(verdict), encoding="utf-8")
+    if as_json:
+        print_json(reports.summary(verdict))
+    else:
+        print_verdict(verdict)
+        if not dry_run:
+            stdout.print(f"report: {output / 'report.html'}", markup=False)
+    raise typer.Exit(EXIT[verdict.outcome])
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print the verdict, then each expectation with its reason."""
+    stdout.print(f"{verdict.change.name}: {verdict.outcome.value}: {verdict.reason}", markup=False)
+    found = [[note.outcome.value, note.check, note.message] for note in verdict.static]
+    judged = [[f.outcome.value, f.expectation.kind, f.reason] for f in verdict.findings]
+    print_table(["outcome", "about", "why"], found + judged)
+
+
+def plan(
+    report: Annotated[Path, typer.Argument(help="report.json of a PASSED change.")],
+    inventory: InventoryOption,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File of the plan.")] = Path("out/plan.json"),
+    revert_after: Annotated[float, typer.Option(help="Seconds until an unconfirmed device reverts by itself.")] = 60.0,
+    proposed_by: Annotated[str | None, typer.Option("--by", help="Who proposes it; you when not given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bind a passed change to the bytes and to the devices' configuration as it is now."""
+    from testbed.replay import api
+
+    made = api.plan_from_report(
+        report, inventory, proposed_by=proposed_by or getpass.getuser(), revert_after=revert_after, output=output
+    )
+    if as_json:
+        print_json(made)
+        return
+    for device in made.devices:
+        stdout.print(f"--- {device.device} ({device.adapter})\n{device.diff}", markup=False)
+    for lack in made.lacks:
+        stdout.print(f"lack: {lack}", markup=False)
+    stdout.print(f"plan {made.id[:12]}: {output}\nnext, somebody else: testbed approve {output}", markup=False)
+
+
+def approve(
+    file: PlanFile,
+    by: Annotated[str, typer.Option("--by", help="Who approves; never who proposed it.")],
+    key: Annotated[Path, typer.Option("--key", help="The approver's private key; made by `testbed key new`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a plan pass, signed."""
+    from testbed.replay import api
+
+    approved = api.approve_plan(file, by, key)
+    if as_json:
+        print_json(approved)
+    else:
+        stdout.print(f"plan {approved.id[:12]} is approved by {by}\nnext: testbed apply {file}", markup=False)
+
+
+def apply(
+    file: PlanFile,
+    inventory: InventoryOption,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check that it could be applied now; change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay a plan on the rack as one transaction. Exits 1 when it was rolled back."""
+    from testbed.replay import api
+
+    if dry_run:
+        api.check_plan(file, inventory)
+        stdout.print("the plan is approved, unused and fits the devices as they are; nothing was changed (--dry-run)")
+        return
+    with Reporter() as report:
+        result = api.apply_plan(file, inventory, progress=report)
+    _print_result(result, as_json)
+    if not result:
+        raise typer.Exit(ExitCode.NO)
+
+
+def recover(inventory: InventoryOption, as_json: AsJson = False) -> None:
+    """Finish or roll back what a crash left half done. `apply` does this first, by itself."""
+    from testbed.replay import api
+
+    results = api.recover(inventory)
+    if as_json:
+        print_json({"recovered": results})
+        return
+    for result in results:
+        _print_result(result, False)
+    if not results:
+        stdout.print("nothing was left half done")
+
+
+def _print_result(result, as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    stdout.print(f"{result.change}: {result.outcome}: {result.reason}", markup=False)
+    print_table(["device", "configuration"], [[name, state] for name, state in result.devices.items()])
+    if result.findings:
+        print_table(
+            ["outcome", "about", "why"], [[f.outcome.value, f.expectation.kind, f.reason] for f in result.findings]
+        )
+    for lack in result.lacks:
+        stdout.print(f"not measured on the rack: {lack}", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    for command in (validate, plan, approve, apply, recover):
+        app.command()(command)

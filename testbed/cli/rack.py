@@ -1,0 +1,76 @@
+"""`testbed rack`: a rack of real routers in a kernel of its own, and the hands of its test bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
+
+rack = typer.Typer(
+    help="A rack of real routers in a kernel of its own, reached by nothing but SSH.", no_args_is_help=True
+)
+
+
+@rack.command()
+def up(
+    file: Annotated[Path, typer.Argument(help="Topology of the rack (YAML).")],
+    base: Annotated[str, typer.Option(help="Loopback network the devices' SSH ports are reached at.")] = "127.77.0",
+    as_json: AsJson = False,
+) -> None:
+    """Bring a rack up; return when every device answers over SSH and says its neighbours are full."""
+    from testbed.rack import rack_up
+
+    with Reporter() as report:
+        handle = rack_up(file, progress=report, base=base)
+    if as_json:
+        print_json({"rack": handle.name, "inventory": str(handle.inventory_path)})
+    else:
+        stdout.print(f"rack {handle.name} is up; its inventory: {handle.inventory_path}", markup=False)
+
+
+@rack.command()
+def down(name: Annotated[str, typer.Argument(help="Rack.")], as_json: AsJson = False) -> None:
+    """Take a rack down wholly."""
+    from testbed.rack import rack_down
+
+    rack_down(name)
+    if as_json:
+        print_json({"down": [name]})
+    else:
+        stdout.print(f"rack {name} is down")
+
+
+@rack.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the racks that are up."""
+    from testbed.rack import racks
+
+    found = racks()
+    if as_json:
+        print_json({"racks": [{"rack": each.name, "inventory": str(each.inventory_path)} for each in found]})
+    else:
+        print_table(["rack", "inventory"], [[each.name, str(each.inventory_path)] for each in found])
+
+
+@rack.command(context_settings={"ignore_unknown_options": True})
+def bench(
+    name: Annotated[str, typer.Argument(help="Rack.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            help="cut LINK | mend LINK | impair LINK KEY=VALUE... | power-off DEVICE | power-on DEVICE | status"
+        ),
+    ],
+) -> None:
+    """Be the hands at the rack: pull a cable, spoil a link, switch a device off. The controller never does this."""
+    from testbed.rack import bench as hands
+
+    stdout.print(hands(name, *words), markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.add_typer(rack, name="rack")
