@@ -34,7 +34,8 @@ def validate(
     from testbed.report import html
     from testbed.report import json as reports
     from testbed.twin.state import current_state
-    from testbed.validate.run import foresee, validate as judge
+    from testbed.validate.run import foresee
+    from testbed.validate.run import validate as judge
 
     proposed, state = load_change(change), current_state(twin)
     with Reporter() as report:
