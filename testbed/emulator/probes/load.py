@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import heapq
 import itertools
 import socket
-import struct
 import threading
 import time
 from contextlib import ExitStack
@@ -17,9 +15,6 @@ from testbed.emulator.messages import LoadFlow, Ok, SetLoad
 from testbed.emulator.probes import sockets
 from testbed.emulator.probes.base import check_owner, check_range, shared
 
-_UDP_SEGMENT = 103  # linux/udp.h
-_MOST_SEGMENTS = 64
-_MOST_BYTES = 65_000
 _TICK = 0.001
 _DEBT = 0.05
 
@@ -36,20 +31,15 @@ class Flow:
     due: float = 0.0
 
     def send(self, now: float) -> None:
-        """Send what is owed at `now` in one system call: the kernel cuts it into packets (UDP_SEGMENT, udp(7)).
+        """Send what is owed at `now` in one system call.
 
         After a stall at most 50 ms of packets are made up for, so that a busy guest does not answer with a burst.
         """
         self.due = max(self.due, now - _DEBT)
         owed = int((now - self.due) / self.period) + 1
-        most = max(1, min(_MOST_SEGMENTS, _MOST_BYTES // self.size))
-        count = min(owed, most)
+        count = min(owed, sockets.batch_limit(self.size))
         self.due += count * self.period
-        ancillary = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", self.size))] if count > 1 else []
-        failure = sockets.send(self.sock, self.payload[: count * self.size], self.destination, ancillary)
-        if failure in {errno.EINVAL, errno.EMSGSIZE, errno.EIO} and count > 1:  # a device that cannot: one by one
-            for _ in range(count):
-                sockets.send(self.sock, self.payload[: self.size], self.destination)
+        sockets.send_batch(self.sock, self.payload[: count * self.size], self.size, self.destination)
 
 
 class Load:
@@ -136,7 +126,7 @@ def _open(flow: LoadFlow, context: Context, sinks: dict, stack: ExitStack) -> Fl
     sock.setblocking(False)
     sockets.set_dscp(sock, flow.dscp)
     payload = flow.size - sockets.headers(sock)
-    block = bytes(max(payload, min(_MOST_BYTES, payload * _MOST_SEGMENTS)))
+    block = bytes(payload * sockets.batch_limit(payload))
     return Flow(sock, sinks[key], block, payload, flow.size * 8 / flow.rate)
 
 

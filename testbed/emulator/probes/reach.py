@@ -55,11 +55,12 @@ ERRORS: dict[socket.AddressFamily, dict[int, tuple[str, dict[int, str]]]] = {
 
 @dataclass(slots=True)
 class Echoes:
-    """What happened to each packet, by sequence number: times sent, round-trip times, reasons of failure."""
+    """What happened to each packet, by sequence number: times sent (the kernel's in `left`), RTTs, failures."""
 
     destination: str
     identifier: int
     sent: dict[int, int] = field(default_factory=dict)
+    left: set[int] = field(default_factory=set)
     rtt: dict[int, float] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
 
@@ -143,6 +144,9 @@ def _drain(sock: socket.socket, echoes: Echoes) -> None:
 
 def _depart(echoes: Echoes, sequence: int, moment: int) -> None:
     """Replace the time a request was written by the time the kernel sent it."""
+    if sequence in echoes.left or sequence not in echoes.sent:
+        return
+    echoes.left.add(sequence)
     if sequence in echoes.rtt:
         echoes.rtt[sequence] -= (moment - echoes.sent[sequence]) / 1e9
     echoes.sent[sequence] = moment

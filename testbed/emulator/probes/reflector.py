@@ -15,6 +15,7 @@ from testbed.emulator.probes import sockets, wire
 
 CLOCK_ERROR = wire.error_estimate(1e-6)
 _REMEMBERED = 1024
+_LARGEST = 65536
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Reflector:
         poller.register(self._wake, select.POLLIN)
         while not any(descriptor == self._wake for descriptor, _ in poller.poll()):
             with self._lock:
-                while packet := sockets.receive(self._socket):
+                while packet := sockets.receive(self._socket, _LARGEST):
                     self._answer(packet)
                 self._take_departures()
 
@@ -124,7 +125,7 @@ class Reflector:
         for frame, moment in sockets.read_queue(self._socket)[0]:
             reply = wire.unpack_reflector(sockets.payload(frame))
             if reply and reply.ssid in self._expected:
-                self._expected[reply.ssid].departures[reply.sequence] = moment
+                self._expected[reply.ssid].departures.setdefault(reply.sequence, moment)
 
 
 class Reflectors:

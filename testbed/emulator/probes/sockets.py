@@ -22,11 +22,13 @@ _IP_RECVERR, _IP_RECVTTL, _IP_FREEBIND = 11, 12, 15
 _IPV6_RECVERR, _IPV6_FREEBIND = 25, 78
 _IPV6_HOPLIMIT = 52
 _SO_RCVBUFFORCE = 33
+_UDP_SEGMENT = 103  # linux/udp.h
+_MOST_SEGMENTS, _MOST_BYTES = 64, 65_000  # UDP_MAX_SEGMENTS, and what fits an IP packet
 _ORIGIN_LOCAL, _ORIGIN_TIMESTAMPING = 1, 4
 _EXTENDED_ERROR = struct.Struct("=IBBBBII")
 _TIMESPEC = struct.Struct("=qq")
 _ANCILLARY = 512
-_MAX_PACKET = 65536
+_QUEUED_SIZE = 256
 
 UNSENDABLE = frozenset(
     {
@@ -186,11 +188,34 @@ def send(sock: socket.socket, data: bytes, address: tuple[str, int], ancillary: 
     return failure
 
 
-def receive(sock: socket.socket) -> Packet | None:
-    """Return the next packet, or None when there is none."""
+def send_batch(sock: socket.socket, data: bytes, size: int, address: tuple[str, int]) -> int:
+    """Send `data` as packets of `size` bytes in one system call: the kernel cuts it (UDP_SEGMENT, udp(7)).
+
+    Args:
+        data: at most `batch_limit(size)` packets, all of one size.
+
+    Returns:
+        0, or the errno that says why they cannot be delivered. A device that cannot cut gets them one by one.
+    """
+    if len(data) <= size:
+        return send(sock, data, address)
+    failure = send(sock, data, address, [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", size))])
+    if failure in {errno.EINVAL, errno.EMSGSIZE, errno.EIO}:
+        for start in range(0, len(data), size):
+            failure = send(sock, data[start : start + size], address)
+    return failure
+
+
+def batch_limit(size: int) -> int:
+    """How many packets of `size` bytes of payload fit into one `send_batch`."""
+    return max(1, min(_MOST_SEGMENTS, _MOST_BYTES // size))
+
+
+def receive(sock: socket.socket, size: int = 2048) -> Packet | None:
+    """Return the next packet, cut off at `size` bytes, or None when there is none."""
     while True:
         try:
-            data, ancillary, _, address = sock.recvmsg(_MAX_PACKET, _ANCILLARY)
+            data, ancillary, _, address = sock.recvmsg(size, _ANCILLARY)
         except BlockingIOError:
             return None
         except OSError as problem:
@@ -218,14 +243,18 @@ def traffic_class(sock: socket.socket, value: int) -> list[tuple[int, int, bytes
 def read_queue(sock: socket.socket) -> tuple[list[tuple[bytes, int]], list[QueuedError]]:
     """Empty the error queue.
 
+    A packet keeps its socket over veth pairs, so that every device up to the next IP stack gives a transmit time; the
+    first one is when the packet left its node, the others when it left delay queues on its way.
+
     Returns:
-        Transmit timestamps, as the packet sent (from its link header on) and Unix nanoseconds; and errors.
+        Transmit timestamps, as the first bytes of the packet sent (from its link header on) and Unix nanoseconds, in
+        the order given; and errors.
     """
     sent: list[tuple[bytes, int]] = []
     errors: list[QueuedError] = []
     while True:
         try:
-            data, ancillary, _, address = sock.recvmsg(_MAX_PACKET, _ANCILLARY, socket.MSG_ERRQUEUE)
+            data, ancillary, _, address = sock.recvmsg(_QUEUED_SIZE, _ANCILLARY, socket.MSG_ERRQUEUE)
         except BlockingIOError:
             return sent, errors
         except OSError as problem:

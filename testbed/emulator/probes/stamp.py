@@ -174,7 +174,7 @@ def _drain(sock: socket.socket, destination: str, ssid: int, log: Log) -> None:
     for frame, moment in sockets.read_queue(sock)[0]:
         sent = wire.unpack_sender(sockets.payload(frame))
         if sent and sent.ssid == ssid:
-            log.departures[sent.sequence] = moment
+            log.departures.setdefault(sent.sequence, moment)
 
 
 def _take(log: Log, reply: wire.ReflectorPacket, moment: int | None) -> None:

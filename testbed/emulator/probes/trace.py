@@ -25,6 +25,7 @@ class Answers:
     """ICMP answers by hop. `sent` maps a probe's destination port to its hop and when it left (Unix nanoseconds)."""
 
     sent: dict[int, tuple[int, int]] = field(default_factory=dict)
+    left: set[int] = field(default_factory=set)
     hops: dict[int, tuple[str | None, float]] = field(default_factory=dict)
     final: dict[int, bool] = field(default_factory=dict)
     """Hop to whether its answer ended the path at the destination (True) or broke it off (False)."""
@@ -89,7 +90,8 @@ def _drain(sock: socket.socket, request: Trace, answers: Answers) -> None:
     departures, errors = sockets.read_queue(sock)
     for frame, moment in departures:
         port = int.from_bytes(sockets.transport(frame)[2:4], "big")
-        if port in answers.sent:
+        if port in answers.sent and port not in answers.left:
+            answers.left.add(port)
             answers.sent[port] = (answers.sent[port][0], moment)
     for error in errors:
         if error.destination[1] in answers.sent:

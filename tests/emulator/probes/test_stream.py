@@ -127,6 +127,7 @@ def test_a_stream_that_nothing_comes_through_starts_and_says_so(context, lab, ev
     result = stop(context, number)
     assert result.received == 0
     assert result.longest_gap >= 0.19
+    assert "were not sent: Network is unreachable" in events[1].text
 
 
 def test_the_pace_is_kept_for_fast_streams(context):
