@@ -6,6 +6,7 @@ here listens on loopback and hands every accepted connection to a fresh `sshd -i
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -62,7 +63,7 @@ class NativeDevice:
     key: str
     public: str
     process: subprocess.Popen[bytes] | None = None
-    connections: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    connections: list[tuple[socket.socket, subprocess.Popen[bytes]]] = field(default_factory=list)
     listener: socket.socket | None = None
     port: int = 0
     host_public: str = ""
@@ -107,9 +108,11 @@ class NativeDevice:
         self.inside("sh", "-c", script, check=False)
 
     def cut_connections(self) -> None:
-        """Kill every SSH session, from outside."""
-        for process in self.connections:
-            process.kill()
+        """Break every SSH connection on the wire, not in the programs."""
+        for wire, process in self.connections:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+            wire.close()
             process.wait()
         self.connections.clear()
 
@@ -133,12 +136,10 @@ class NativeDevice:
                 connection, _ = listener.accept()
             except OSError:
                 return
-            with connection:
-                command = self._enter("/usr/sbin/sshd", "-i", "-f", "/dev/null", *options, *more)
-                process = subprocess.Popen(
-                    command, stdin=connection.fileno(), stdout=connection.fileno(), stderr=subprocess.DEVNULL
-                )
-                self.connections.append(process)
+            command = self._enter("/usr/sbin/sshd", "-i", "-f", "/dev/null", *options, *more)
+            wire = connection.fileno()
+            process = subprocess.Popen(command, stdin=wire, stdout=wire, stderr=subprocess.DEVNULL)
+            self.connections.append((connection, process))
 
 
 def _private(path: Path, text: str) -> None:
@@ -172,6 +173,7 @@ interface eth1
  ip ospf area 0
  ip ospf cost 10
  ip ospf hello-interval 1
+ ip ospf retransmit-interval 1
  ip ospf dead-interval 4
  ip ospf network point-to-point
 exit
@@ -179,8 +181,8 @@ exit
 router ospf
  ospf router-id 10.255.0.{number}
  timers throttle spf 10 100 1000
- timers throttle lsa all 100
- timers lsa min-arrival 50
+ timers throttle lsa all 0
+ timers lsa min-arrival 0
 exit
 !
 """
