@@ -1,0 +1,40 @@
+"""`make bench`: every claim beside its peer, a table and out/bench.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib import import_module
+from os import environ
+from pathlib import Path
+
+from benchmarks.claims import COLUMNS, Claim
+from testbed.cli.output import print_table
+
+ALL = ("bring_up", "impairments", "fidelity", "mirror_latency")
+
+
+def main() -> None:
+    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(ALL)
+    unknown = [name for name in chosen if name not in ALL]
+    if unknown:
+        sys.exit(f"benchmarks: no benchmark called {unknown[0]!r} (known: {', '.join(ALL)})")
+    claims: list[Claim] = []
+    with tempfile.TemporaryDirectory(prefix="testbed-bench-") as home:
+        environ["TESTBED_HOME"] = home
+        for name in chosen:
+            print(f"benchmark {name}", file=sys.stderr, flush=True)
+            claims += import_module(f"benchmarks.{name}").measure()
+    rows = [asdict(claim) | {"ratio": claim.ratio, "met": claim.met} for claim in claims]
+    Path("out").mkdir(exist_ok=True)
+    Path("out/bench.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    if "--json" in sys.argv:
+        print(json.dumps(rows, indent=2))
+    else:
+        print_table(COLUMNS, [claim.row() for claim in claims])
+    sys.exit(1 if any(claim.met is False for claim in claims) else 0)
+
+
+main()
