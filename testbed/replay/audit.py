@@ -118,7 +118,7 @@ class Report:
     """What `verify` found. False when anything is wrong; `first_bad` is the number of the first bad entry (from 0)."""
 
     ok: bool
-    entries: int
+    size: int
     first_bad: int | None
     problems: tuple[str, ...]
     head: Checkpoint | None

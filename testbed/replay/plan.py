@@ -27,10 +27,11 @@ from testbed.replay.audit import AuditLog
 AFTER = ("after-1", "after-2")
 LONGEST = 86400.0
 STEP_SECONDS = 2.0
+SETTLE_SECONDS = 8.0
 PROBE_SECONDS: Mapping[str, float] = {
     "reachable": 1.0,
     "path": 3.0,
-    "rtt": 3.0,
+    "rtt": 4.0,
     "loss": 6.0,
     "adjacency": 2.0,
     "nothing-else-changed": 4.0,
@@ -288,7 +289,7 @@ def _check_time(verdict: Verdict, revert_after: float) -> None:
 def needed_seconds(expectations: Sequence[Expectation], devices: int) -> float:
     """Estimate how long commit, verification and confirmation take, with a margin of a quarter."""
     probes = sum(PROBE_SECONDS.get(expectation.kind, 0.0) for expectation in expectations)
-    return round(1.25 * (2 * STEP_SECONDS * devices + probes), 1)
+    return round(1.25 * (2 * STEP_SECONDS * devices + SETTLE_SECONDS + probes), 1)
 
 
 def _check_unaltered(plan: Plan) -> None:

@@ -26,7 +26,7 @@ from testbed.replay import plan as plans
 from testbed.replay.audit import AuditLog
 from testbed.replay.journal import Entry, Journal
 
-Progress = Callable[[str], None]
+Progress = Callable[[str], object]
 Connect = Callable[[str], Adapter]
 RETRY = 0.5
 RECORDING = (Refused, OSError, sqlite3.Error)
@@ -119,7 +119,7 @@ def apply(
     """
     with journal.exclusive():
         try:
-            _admit(plan, adapters, journal, audit, approvers)
+            admit(plan, adapters, journal, audit, approvers)
             probes.before(plan, adapters)
         except (TestbedError, KeyboardInterrupt) as error:
             audit.append("apply.refused", plan=plan.id, reason=str(error) or "interrupted")
@@ -167,13 +167,18 @@ def recover(
                 adapter.close()
 
 
-def _admit(
+def admit(
     plan: Plan,
     adapters: Mapping[str, Adapter],
     journal: Journal,
     audit: AuditLog,
     approvers: Mapping[str, Sequence[Ed25519PublicKey]],
 ) -> None:
+    """Make sure that a plan may be carried out now; nothing is changed.
+
+    Raises:
+        Refused, BadInput, DeviceError: as `apply`.
+    """
     plans.check(plan, approvers)
     used = journal.used(plan.id)
     if used:

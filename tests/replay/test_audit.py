@@ -29,14 +29,14 @@ def rewrite(path, change):
 def test_an_untouched_log_verifies(log):
     report = audit.verify(log.path)
     assert report
-    assert (report.entries, report.first_bad, report.head) == (COUNT, None, log.head)
+    assert (report.size, report.first_bad, report.head) == (COUNT, None, log.head)
     assert [entry["fields"]["device"] for entry in audit.entries(log.path)] == [f"r{n}" for n in range(COUNT)]
 
 
 def test_a_log_opened_again_goes_on(log):
     AuditLog.open(log.path).append("more")
     log.append("and more")  # by the first process, which has not seen the other's entry
-    assert audit.verify(log.path).entries == COUNT + 2
+    assert audit.verify(log.path).size == COUNT + 2
 
 
 @pytest.mark.parametrize("bad", range(COUNT))
@@ -181,7 +181,7 @@ def test_a_killed_append_is_done_or_was_never_begun(log, write, moment):
     process.join()
     assert process.exitcode == -signal.SIGKILL
     begun = (write, moment) != (1, "before")
-    assert audit.verify(log.path).entries == COUNT + begun
+    assert audit.verify(log.path).size == COUNT + begun
     AuditLog.open(log.path).append("next")
     report = audit.verify(log.path)
     assert report
@@ -196,9 +196,9 @@ def test_a_pending_append_that_was_itself_cut_short_counts_as_never_begun(log, k
     process.join()
     pending = log.path / "pending"
     pending.write_bytes(pending.read_bytes()[:kept])
-    assert audit.verify(log.path).entries == COUNT
+    assert audit.verify(log.path).size == COUNT
     AuditLog.open(log.path).append("next")
-    assert audit.verify(log.path).entries == COUNT + 1
+    assert audit.verify(log.path).size == COUNT + 1
 
 
 def _append_many(path, count):
@@ -215,7 +215,7 @@ def test_processes_that_append_at_once_lose_nothing(log):
         process.join()
     report = audit.verify(log.path)
     assert report
-    assert report.entries == COUNT + 75
+    assert report.size == COUNT + 75
 
 
 def test_every_line_is_canonical_json(log):

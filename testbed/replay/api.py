@@ -1,0 +1,222 @@
+"""What commands and scripts call: files in, files out, everything else in its usual place.
+
+Under the folder of all state (`$TESTBED_HOME`): `journal.sqlite`, `audit/`, `approvers`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from adapters.base import Adapter
+from adapters.inventory import connect, connect_all
+from testbed.errors import BadInput
+from testbed.model.load import load_inventory
+from testbed.model.plan import Plan
+from testbed.model.verdict import Verdict
+from testbed.replay import audit, keys, plan, transaction
+from testbed.replay.audit import AuditLog, Report
+from testbed.replay.journal import Journal
+from testbed.replay.transaction import Result
+from testbed.replay.verify import RackProbes
+from testbed.substrate.folder import home
+
+Progress = Callable[[str], object]
+
+
+def journal_path() -> Path:
+    """Return the journal's file."""
+    return home() / "journal.sqlite"
+
+
+def audit_path() -> Path:
+    """Return the audit log's directory."""
+    return home() / "audit"
+
+
+def approvers_path() -> Path:
+    """Return the file that lists who may approve."""
+    return home() / "approvers"
+
+
+def plan_from_report(
+    report: Path, inventory: Path, *, proposed_by: str, revert_after: float = 60.0, output: Path | None = None
+) -> Plan:
+    """Make a plan of the verdict in a report, against the rack as it is now.
+
+    Args:
+        report: `report.json` of a validation. inventory: the rack's file. proposed_by: who asks.
+        revert_after: seconds until an unconfirmed device takes its old configuration back.
+        output: file to write the plan to.
+
+    Raises:
+        BadInput: a file that cannot be read, a device the rack has not.
+        Refused: not PASSED, not reproduced, or stale.
+        DeviceError: a device cannot be reached.
+    """
+    verdict, rack = read_verdict(report), load_inventory(inventory)
+    with _sessions(inventory) as adapters, _records() as records:
+        made = plan.make_plan(verdict, rack, adapters, proposed_by, revert_after=revert_after, audit=records.audit)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        plan.save(made, output)
+    return made
+
+
+def read_verdict(report: Path) -> Verdict:
+    """Read the verdict in a `report.json`.
+
+    Raises:
+        BadInput: no such file, or no verdict in it.
+    """
+    try:
+        document = json.loads(report.read_text())
+        return Verdict.model_validate(document["verdict"])
+    except OSError as error:
+        raise BadInput(f"cannot read the report {report}: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{report}: verdict.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{report} is no report.json of a validation: {error!r}") from None
+
+
+def approve_plan(file: Path, by: str, key: Path) -> Plan:
+    """Approve a plan file, in place.
+
+    Args:
+        by: the approver, as enrolled. key: the approver's private key.
+
+    Raises:
+        Refused: altered, not passed, self-approved. BadInput: no such plan, or no such key.
+    """
+    private = keys.read_private(key)
+    with _records() as records:
+        approved = plan.approve(plan.load(file), by, private, records.audit)
+    plan.save(approved, file)
+    return approved
+
+
+def enrol(name: str, public: str) -> None:
+    """Let somebody approve plans from now on.
+
+    Args:
+        public: the public key, as `ssh-ed25519 AAAA...`.
+    """
+    key = keys.parse_public(public, f"the key of {name}")
+    keys.enrol(approvers_path(), name, key)
+    with _records() as records:
+        records.audit.append("approver.enrolled", name=name, key=keys.public_text(key))
+
+
+def enrol_new_key(name: str, file: Path) -> None:
+    """Make a key for an approver and enrol it; a key that is there already is used."""
+    public = keys.read_private(file).public_key() if file.exists() else keys.make_key(file)
+    enrol(name, keys.public_text(public))
+
+
+def check_plan(file: Path, inventory: Path) -> Plan:
+    """Make sure that a plan could be applied now; nothing is changed.
+
+    Raises:
+        Refused, BadInput, DeviceError: as `apply_plan`.
+    """
+    chosen, approvers = plan.load(file), keys.read_approvers(approvers_path())
+    with _sessions(inventory) as adapters, _records() as records:
+        transaction.admit(chosen, adapters, records.journal, records.audit, approvers)
+    return chosen
+
+
+def apply_plan(file: Path, inventory: Path, progress: Progress = lambda _: None) -> Result:
+    """Carry a plan out on the rack; what an earlier crash left is ended first.
+
+    Raises:
+        Refused: stale, altered, used, unapproved, self-approved, not PASSED, or another replay is under way.
+        BadInput: a file that cannot be read, a device the rack has not.
+        DeviceError: a device cannot be reached, before anything was sent.
+    """
+    recover(inventory, progress)
+    chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
+    with _sessions(inventory) as adapters, _records() as records:
+        return transaction.apply(
+            chosen,
+            adapters,
+            RackProbes(rack, progress=progress),
+            records.journal,
+            records.audit,
+            approvers=approvers,
+            progress=progress,
+        )
+
+
+def recover(inventory: Path, progress: Progress = lambda _: None) -> list[Result]:
+    """Finish or roll back what a crash left half done.
+
+    Raises:
+        Refused: another replay is under way.
+    """
+    rack = load_inventory(inventory)
+    with _records() as records:
+        return transaction.recover(
+            records.journal,
+            lambda device: connect(rack, device, inventory.absolute().parent),
+            records.audit,
+            progress=progress,
+            patience=5.0,
+        )
+
+
+def audit_verify(path: Path | None = None) -> Report:
+    """Check the audit log; the product's own also against the head that the journal keeps.
+
+    Raises:
+        BadInput: no log there.
+    """
+    if path is not None and path.absolute() != audit_path():
+        return audit.verify(path)
+    journal = Journal.open(journal_path()) if journal_path().exists() else None
+    head = journal.head() if journal else None
+    if journal:
+        journal.close()
+    return audit.verify(audit_path(), heads=[head] if head else [])
+
+
+def audit_entries(path: Path | None = None) -> list[dict[str, Any]]:
+    """Return the entries, each with `n`, `at`, `kind` and its own fields side by side."""
+    return [
+        {"n": entry["n"], "at": entry["at"], "kind": entry["kind"], **entry["fields"]}
+        for entry in audit.entries(path or audit_path())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    journal: Journal
+    audit: AuditLog
+
+
+@contextmanager
+def _records() -> Iterator[_Records]:
+    """Open journal and audit log; at the end the journal knows the log's head."""
+    records = _Records(Journal.open(journal_path()), AuditLog.open(audit_path()))
+    try:
+        yield records
+    finally:
+        records.journal.keep_head(records.audit.head)
+        records.journal.close()
+
+
+@contextmanager
+def _sessions(inventory: Path) -> Iterator[dict[str, Adapter]]:
+    adapters = connect_all(load_inventory(inventory), inventory.absolute().parent)
+    try:
+        yield adapters
+    finally:
+        for adapter in adapters.values():
+            adapter.close()
