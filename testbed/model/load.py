@@ -95,7 +95,7 @@ def loads(text: str, model: type[M], file: StrPath = "<text>") -> M:
     try:
         result = model.model_validate(tree.plain(), context=WRITTEN)
     except ValidationError as error:
-        problems += [_line(tree, model, one) for one in error.errors(include_url=False)]
+        problems += [_line(tree, model, one) for one in _telling(error.errors(include_url=False))]
     else:
         if not problems:
             return result
@@ -106,6 +106,12 @@ def _order(line: str) -> list[int]:
     """As the file goes; a problem that has no line comes first."""
     found = re.match(r".*?:(\d+):(\d+): ", line)
     return [int(number) for number in found.groups()] if found else []
+
+
+def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without `found 0` of a list whose items are all there, and wrong: pydantic counts only the right ones."""
+    inside = {error["loc"][:length] for error in errors for length in range(len(error["loc"]))}
+    return [error for error in errors if not (error["type"] == "too_short" and error["loc"] in inside)]
 
 
 def _line(tree: Tree, model: type[Model], error: ErrorDetails) -> str:

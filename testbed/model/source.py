@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from testbed.errors import BadInput
 
 MOST_BYTES = 16 * 2**20
-MOST_VALUES = 1_000_000
+MOST_COPIES = 100_000
 """Aliases are copied out; more than this is a mistake or an attack (`billion laughs`)."""
 _TAG = "tag:yaml.org,2002:"
 
@@ -78,7 +78,8 @@ class Source:
 
     file: str
     problems: list[str] = field(default_factory=list)
-    values: int = 0
+    copies: int = 0
+    seen: set[int] = field(default_factory=set)
     open: set[int] = field(default_factory=set)
 
 
@@ -140,8 +141,10 @@ def shown(tree: Tree) -> str:
 
 
 def _compose(text: str, file: str) -> Node | None:
+    yaml = YAML(typ="rt", pure=True)
+    yaml.composer.warn_double_anchors = False  # YAML allows it: an alias is to the last one before it
     try:
-        return YAML(typ="rt", pure=True).compose(text)
+        return yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
@@ -155,9 +158,10 @@ def _compose(text: str, file: str) -> Node | None:
 
 def _tree(node: Node, source: Source, where: str, key: Place | None = None) -> Tree:
     place = Place(source.file, node.start_mark.line + 1, node.start_mark.column + 1)
-    source.values += 1
-    if source.values > MOST_VALUES:
-        raise BadInput(f"{place}: expected at most {MOST_VALUES} values; aliases make more of this file")
+    source.copies += id(node) in source.seen
+    source.seen.add(id(node))
+    if source.copies > MOST_COPIES:
+        raise BadInput(f"{place}: expected aliases that copy at most {MOST_COPIES} values")
     if id(node) in source.open:
         raise BadInput(f"{place}: {where}: expected no alias to what contains it")
     source.open.add(id(node))
