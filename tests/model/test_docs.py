@@ -1,0 +1,78 @@
+"""The pages of docs/ say what is so: their examples load, their tables have every key."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from testbed.model.change import Change, ConfigurationStep, InterfaceStep
+from testbed.model.explain import keys_of
+from testbed.model.impairment import GilbertElliott, Impairment
+from testbed.model.load import loads
+from testbed.model.short import PROFILES, profile_names
+from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, Router, Topology
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+EXPECTATIONS = get_args(get_args(Change.model_fields["expect"].annotation)[0].__origin__)
+
+
+def blocks(page):
+    return re.findall(r"^```yaml\n(.*?)^```", (DOCS / page).read_text(), re.S | re.M)
+
+
+EXAMPLES = [
+    (page, model, text) for page, model in [("topology.md", Topology), ("change.md", Change)] for text in blocks(page)
+]
+
+
+def test_the_pages_have_examples():
+    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["change.md"] * 2
+
+
+@pytest.mark.parametrize(("page", "model", "text"), EXAMPLES)
+def test_an_example_loads(page, model, text):
+    assert loads(text, model, DOCS / page).name
+
+
+@pytest.mark.parametrize(
+    ("page", "models"),
+    [
+        ("topology.md", [Topology, Host, Router, Bridge, Link, Endpoint, Impairment, GilbertElliott, GuestOptions]),
+        ("change.md", [Change, ConfigurationStep, InterfaceStep, *EXPECTATIONS]),
+    ],
+)
+def test_every_key_is_explained(page, models):
+    rows = "\n".join(re.findall(r"^\|.*\|$", (DOCS / page).read_text(), re.M))
+    for model in models:
+        for key in set(keys_of(model)) - {"kind"}:
+            assert f"`{key}`" in rows, f"{model.__name__}.{key}"
+
+
+def test_every_kind_of_expectation_is_explained_and_shown():
+    text = (DOCS / "change.md").read_text()
+    for model in EXPECTATIONS:
+        (kind,) = get_args(model.model_fields["kind"].annotation)
+        assert f"| `{kind}` |" in text
+        assert f"kind: {kind}" in "".join(blocks("change.md"))
+
+
+def test_every_profile_is_named():
+    own = {path.stem for path in PROFILES.glob("*.yaml")}
+    assert own == set(profile_names())
+    assert all(f"`{name}`" in (DOCS / "topology.md").read_text() for name in own)
+
+
+def test_every_default_is_as_the_table_says():
+    text = (DOCS / "topology.md").read_text()
+    for key, default in re.findall(r"^\| (?:\w+ \| )?`(\w+)` \|[^|]*\| `([^`]+)` \|", text, re.M):
+        example = {
+            "memory": GuestOptions, "guests": GuestOptions, "mtu": Link, "up": Link, "protocols": Router,
+            "bad_loss": GilbertElliott, "good_loss": GilbertElliott,
+        }.get(key, Impairment)  # fmt: skip
+        base = {Link: "endpoints: [a:b, c:d]\n", Router: "kind: router\n", GilbertElliott: "p: 1%\nr: 1%\n"}
+        written = loads(f"{base.get(example, '')}{key}: {default}\n", example, "x") if example is not Link else None
+        if written is not None:
+            assert getattr(written, key) == example.model_fields[key].get_default(), key
+        else:
+            assert str(example.model_fields[key].get_default()).lower() == default
