@@ -74,7 +74,12 @@ export {exports}
 mount -t proc proc /proc
 mount -t sysfs -o nosuid,nodev,noexec sysfs /sys
 {chr(10).join(mounts)}
-mkdir -p {GUEST_FOLDER} /run/lock /run/sshd /run/modules/lib/modules /dev/pts /dev/shm
+mkdir -p {GUEST_FOLDER} /run/lock /run/sshd /run/modules/lib/modules /dev/pts /dev/shm /dev/net
+mknod -m 666 /dev/net/tun c 10 200
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
 mount -t hostfs -o {quote(str(folder))} none {GUEST_FOLDER}
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm

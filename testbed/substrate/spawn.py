@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from testbed import errors
@@ -39,11 +39,11 @@ def bring_up(folder: LabFolder, orders: Orders, offline: bool) -> None:
     guest_keys = folder.guest / "keys"
     guest_keys.touch(mode=0o600)
     guest_keys.write_text(json.dumps(keys))
-    messages = Messages(_spawn(folder), time.monotonic() + (BUILD_TIMEOUT if offline else BOOT_TIMEOUT))
+    messages = Messages(_spawn(folder), BUILD_TIMEOUT if offline else BOOT_TIMEOUT)
     try:
         messages.until(folder, "ready" if offline else "booted")
-        if not offline and hello(folder, messages.left(), messages.descriptor) is None:
-            messages.until(folder, "answered")  # raises what happened instead
+        while not offline and hello(folder, messages.left(), messages.descriptor) is None:
+            messages.next(folder)  # raises when the guest failed, ended or is too slow
         if offline:
             folder.update(state="running")
     finally:
@@ -68,9 +68,10 @@ def _spawn(folder: LabFolder) -> int:
 class Messages:
     """What the keeper reports while the guest comes up: one JSON object a line."""
 
-    def __init__(self, descriptor: int, deadline: float) -> None:
+    def __init__(self, descriptor: int, timeout: float) -> None:
         self.descriptor = descriptor
-        self._deadline = deadline
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
         self._buffer = b""
 
     def left(self) -> float:
@@ -82,24 +83,32 @@ class Messages:
         Raises:
             TestbedError: it failed, ended, or took too long.
         """
-        for message in self._read():
-            if message["event"] == event:
-                return
-            if message["event"] == "failed":
-                raise _error(message["kind"], message["message"], folder)
-            if message["event"] == "ended":
-                raise failure(folder, message["message"])
-        if self.left():
-            raise failure(folder, "the lab's keeper died" + _quote("keeper log", tail(folder.keeper_log, 8)))
-        raise failure(folder, f"the guest came up too slowly: it has not {event} in time")
+        while self.next(folder) != event:
+            continue
 
-    def _read(self) -> Iterator[dict[str, Any]]:
-        while select.select([self.descriptor], [], [], self.left())[0]:
+    def next(self, folder: LabFolder) -> str:
+        """Wait for the next event and return its name.
+
+        Raises:
+            TestbedError: it is bad news, or none came in time.
+        """
+        message = self._read(folder)
+        if message["event"] == "failed":
+            raise _error(message["kind"], message["message"], folder)
+        if message["event"] == "ended":
+            raise failure(folder, message["message"])
+        return message["event"]
+
+    def _read(self, folder: LabFolder) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            if not select.select([self.descriptor], [], [], self.left())[0]:
+                raise failure(folder, f"it did not come up within {self._timeout:g} s")
             data = os.read(self.descriptor, 65536)
             if not data:
-                return
-            *lines, self._buffer = (self._buffer + data).split(b"\n")
-            yield from (json.loads(line) for line in lines)
+                raise failure(folder, "the lab's keeper died" + _quote("keeper log", tail(folder.keeper_log, 8)))
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return json.loads(line)
 
 
 def _error(kind: str, message: str, folder: LabFolder) -> errors.TestbedError:
