@@ -165,8 +165,7 @@ class Wiring:
         batch = _Batch()
         for name in names:
             wire = self._wires[name]
-            lit = wire.up and not any(end.node in self._dark for end in wire.ends)
-            batch.add((netlink.set_link(index, up=lit) for index in wire.hub), name)
+            batch.add((netlink.set_link(index, up=self._lit(wire)) for index in wire.hub), name)
         batch.run(self._hub)
 
     def power(self, node: str, on: bool) -> None:
@@ -186,6 +185,42 @@ class Wiring:
             options = {q.index: q.options for q in self._hub.root_qdiscs() if q.kind == "netem"}
             up = {link.index for link in self._hub.links() if link.up}
             return tuple(_read(wire, options, up) for wire in wires)
+
+    def peers(self, bridges: set[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """Return (node, interface) to the ends it reaches over wires that carry, through any number of bridges."""
+        with self._lock:
+            lit = [wire for wire in self._wires.values() if self._lit(wire)]
+        at: dict[str, list[tuple[str, str]]] = {bridge: [] for bridge in bridges}
+        across: dict[tuple[str, str], tuple[str, str]] = {}
+        for wire in lit:
+            one, other = ((end.node, end.interface) for end in wire.ends)
+            across[one], across[other] = other, one
+            for end in (one, other):
+                if end[0] in bridges:
+                    at[end[0]].append(end)
+
+        def beyond(end: tuple[str, str], seen: set[str]) -> list[tuple[str, str]]:
+            far = across[end]
+            if far[0] not in bridges:
+                return [far]
+            if far[0] in seen:
+                return []
+            onward = [port for port in at[far[0]] if port != far]
+            return [found for port in onward for found in beyond(port, seen | {far[0]})]
+
+        return {end: beyond(end, set()) for end in across if end[0] not in bridges}
+
+    def carries(self, node: str, address: str) -> bool | None:
+        """Say whether the wire that joins `node` to the end with this address is up; None when there is no such wire."""
+        with self._lock:
+            for wire in self._wires.values():
+                for near, far in (wire.ends, wire.ends[::-1]):
+                    if near.node == node and any(a.partition("/")[0] == address for a in far.addresses):
+                        return self._lit(wire)
+        return None
+
+    def _lit(self, wire: Wire) -> bool:
+        return wire.up and not any(end.node in self._dark for end in wire.ends)
 
     def _unknown(self, name: str) -> Wire:
         known = ", ".join(sorted(self._wires)[:20])
