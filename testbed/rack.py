@@ -9,6 +9,7 @@ cuts cables and pulls plugs, lies beside them and is in no inventory.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import threading
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_interface
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +28,7 @@ from adapters import inventory as inventories
 from adapters import secrets, ssh
 from adapters.base import Adapter, Completed, Facts
 from adapters.keys import new_key
-from testbed.emulator.lower import lower
+from testbed.emulator.lower import build_of
 from testbed.emulator.messages import Build, Progress, SshServer, WireNode
 from testbed.errors import BadInput, DeviceError, NotReady, Unable, nearest
 from testbed.lab import Lab, OnProgress
@@ -39,6 +41,8 @@ from testbed.substrate.folder import home, write_atomically
 
 PORT = 2022
 """Port of every device on its loopback address here."""
+
+MANAGEMENT = IPv4Network("10.0.2.0/24")
 
 BENCH = "bench"
 _BENCH_HOST = 250
@@ -178,8 +182,28 @@ def _refuse_clashes(topology: Topology) -> None:
         raise BadInput(f"{topology.name}: a rack has a bench of its own; call node {BENCH!r} something else")
     if not any(node.kind == "router" for node in topology.nodes.values()):
         raise BadInput(f"{topology.name}: a rack needs at least one router; its nodes are hosts and bridges")
+    for name, address in _managed_prefixes(topology):
+        raise BadInput(f"{topology.name}: {name} has {address}, but {MANAGEMENT} is the rack's management network")
     if len(topology.nodes) > 100:
         raise BadInput(f"{topology.name}: {len(topology.nodes)} nodes; a rack has at most 100")
+
+
+def _managed_prefixes(topology: Topology) -> Iterator[tuple[str, str]]:
+    """Addresses that a router would have in the management network too: it could answer on neither."""
+    for name, node in topology.nodes.items():
+        own = [str(address) for address in getattr(node, "loopbacks", ())]
+        own += re.findall(r"^\s*ip address (\S+)", getattr(node, "config", None) or "", re.MULTILINE)
+        ends = (end for link in topology.links.values() for end in link.endpoints if end.node == name)
+        own += [str(address) for end in ends for address in end.addresses]
+        yield from ((name, text) for text in own if _in_management(text))
+
+
+def _in_management(text: str) -> bool:
+    try:
+        network = ip_interface(text).network
+    except ValueError:
+        return False
+    return network.version == 4 and network.overlaps(MANAGEMENT)
 
 
 def _make_folder(rack: RackHandle) -> None:
@@ -242,7 +266,7 @@ def _equip(rack: RackHandle, topology: Topology, addresses: Mapping[str, tuple[s
         address=addresses[BENCH][1], host_key=hosts[BENCH][0], user=BENCH, authorized_key=bench_public,
         forced_command=BENCH,
     )  # fmt: skip
-    return _managed(lower(topology), servers, panel)
+    return _managed(build_of(topology), servers, panel)
 
 
 def _managed(build: Build, servers: Mapping[str, SshServer], panel: SshServer) -> Build:
