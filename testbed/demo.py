@@ -134,14 +134,13 @@ def _discover(demo: Demo, rack: RackHandle) -> None:
 def _mirror(demo: Demo, rack: RackHandle, undo: ExitStack) -> None:
     with demo.step("twin in step") as said:
         undo.callback(_take_twin_down)
-        state = mirrors.start(rack.inventory_path, None, TWIN, progress=demo.tell)
+        state = mirrors.start(rack.inventory(), None, TWIN, base=rack.folder, progress=demo.tell)
         said.append(f"{len(state.links)} links mirrored every {state.period:g} s")
 
 
 def _take_twin_down() -> None:
     if TWIN in {lab.name for lab in Lab.all()}:
         mirrors.stop(TWIN)
-        Lab.open(TWIN).down()
 
 
 def _try(demo: Demo, name: str, expected: Outcome) -> Verdict:

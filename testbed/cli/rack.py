@@ -17,14 +17,21 @@ rack = typer.Typer(
 @rack.command()
 def up(
     file: Annotated[Path, typer.Argument(help="Topology of the rack (YAML).")],
-    base: Annotated[str, typer.Option(help="Loopback network the devices' SSH ports are reached at.")] = "127.77.0",
+    name: Annotated[str | None, typer.Option(help="Name of the rack; the topology's when not given.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="First three numbers of the devices' loopback addresses, such as 127.77.0; a free one when not given."
+        ),
+    ] = None,
+    substrate: Annotated[str, typer.Option(help="auto, native or uml.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Bring a rack up; return when every device answers over SSH and says its neighbours are full."""
     from testbed.rack import rack_up
 
     with Reporter() as report:
-        handle = rack_up(file, progress=report, base=base)
+        handle = rack_up(file, report, name=name, base=base, substrate=substrate)
     if as_json:
         print_json({"rack": handle.name, "inventory": str(handle.inventory_path)})
     else:

@@ -54,11 +54,12 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Bring a twin of a rack up and keep it in step; return when it is."""
-    from testbed.model.load import load_topology
+    from testbed.model.load import load_inventory, load_topology
     from testbed.twin import mirror as mirrors
 
     with Reporter() as report:
-        state = mirrors.start(inventory, load_topology(topology) if topology else None, name, progress=report)
+        known = load_topology(topology) if topology else None
+        state = mirrors.start(load_inventory(inventory), known, name, base=inventory.parent, progress=report)
     if as_json:
         print_json(state)
     else:
@@ -66,15 +67,21 @@ def start(
 
 
 @mirror.command()
-def stop(name: TwinName, as_json: AsJson = False) -> None:
-    """Stop mirroring. The twin stays up as it is; `testbed down` takes it away."""
+def stop(
+    name: TwinName,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the twin up as it is; `testbed down` takes it away.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Stop mirroring and take the twin down."""
     from testbed.twin import mirror as mirrors
 
-    mirrors.stop(name)
+    last = mirrors.stop(name, down=not keep)
     if as_json:
-        print_json({"stopped": name})
+        print_json(last)
     else:
-        stdout.print(f"mirror of {name} is stopped; the twin stays: testbed down {name}", markup=False)
+        stdout.print(f"mirror of {name} is stopped; the twin {'stays up' if keep else 'is down'}", markup=False)
 
 
 @mirror.command()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -15,8 +16,10 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from adapters.base import Adapter, Facts, InterfaceFacts
+from adapters.inventory import connect_all
 from testbed import units
 from testbed.errors import DeviceError, TestbedError
+from testbed.model.load import load_inventory
 from testbed.model.rack import Inventory
 from testbed.model.topology import Bridge, Endpoint, Host, Link, Protocol, Router, Topology
 from testbed.twin.segments import (
@@ -40,6 +43,7 @@ _PROTOCOLS: Mapping[Protocol, str] = {
     "bgp": "router bgp",
     "static": "ip route",
 }
+_TO_WHOM = re.compile(r"^to \S+[,:;]\s+")
 _HEADER = "Written by `testbed discover` from what the devices said; delays and losses are measured by the mirror."
 
 
@@ -58,6 +62,21 @@ def discover(adapters: Mapping[str, Adapter], inventory: Inventory) -> Topology:
         DeviceError: a device could not be read; the message names each.
     """
     return infer(survey(adapters), inventory).topology
+
+
+def discover_rack(file: Path) -> Discovery:
+    """Ask all devices of an inventory file, over connections that are closed again.
+
+    Raises:
+        BadInput: the file is wrong. DeviceError: a device could not be read; the message names each.
+    """
+    inventory = load_inventory(file)
+    adapters = connect_all(inventory, file.parent)
+    try:
+        return infer(survey(adapters), inventory)
+    finally:
+        for adapter in adapters.values():
+            adapter.close()
 
 
 def survey(adapters: Mapping[str, Adapter]) -> dict[str, Facts]:
@@ -245,8 +264,9 @@ class _Drawing:
 
 
 def medium(*interfaces: InterfaceFacts) -> str | None:
-    """What the interfaces' descriptions say of the wire; both, where they differ."""
-    told = list(dict.fromkeys(i.description.strip() for i in interfaces if i.description.strip()))
+    """What the interfaces' descriptions say of the wire, without to whom it leads; both, where they differ."""
+    texts = (_TO_WHOM.sub("", i.description.strip()) for i in interfaces)
+    told = list(dict.fromkeys(text for text in texts if text))
     return " | ".join(told) or None
 
 
