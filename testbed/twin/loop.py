@@ -100,8 +100,8 @@ class Loop:
         self._watcher = Watcher(agent, picture, self._lock, adapters, period=period, ignore=ignore)
         self._devices = {device: DeviceRecord() for device in adapters}
         self._ages, self._alignment = FieldAges(), Alignment()
-        self._ticks = Schedule(start, period)
-        self._planned_until = start
+        self._first_due, self._tick = time.time() + (start - time.monotonic()), 0
+        self._arrived: dict[int, dict[tuple[str, str], tuple[float, float]]] = {}
         self._load: tuple[MirroredFlow, ...] = ()
         self._load_scale = 1.0
         self._batches = self._changes = 0
@@ -170,10 +170,20 @@ class Loop:
         return expected <= {reading.device for reading in found}
 
     def _plan(self) -> None:
-        """Count what ought to have come, deadline by deadline, whether it came or not."""
-        while self._planned_until + self._period <= time.monotonic():
-            self._planned_until += self._period
-            self._alignment.plan(len(self._picture.fields()))
+        """Close the deadlines that are a period ago: what ought to have come, whether it did, and whether in time."""
+        while self._first_due + (self._tick + 1) * self._period <= time.time():
+            arrived = self._arrived.pop(self._tick, {})
+            planned = self._picture.fields()
+            self._alignment.plan(len(planned))
+            for key in planned:
+                if key in arrived:
+                    self._alignment.arrived(*arrived[key], self._period)
+            self._tick += 1
+
+    def _came(self, key: tuple[str, str], due: float, applied: float) -> None:
+        tick = round((due - self._first_due) / self._period)
+        if tick >= self._tick:
+            self._arrived.setdefault(tick, {})[key] = (due, applied)
 
     # --- in ---
 
@@ -221,7 +231,7 @@ class Loop:
         applied = time.time()
         for key, arrival in self._picture.arrived(self._routers.busy()).items():
             self._ages.add(*key, Update(arrival.measured, applied))
-            self._alignment.arrived(arrival.due, applied, self._period)
+            self._came(key, arrival.due, applied)
             if key[1] == "delay":
                 self._latencies.append(applied - arrival.measured)
 

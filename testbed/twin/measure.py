@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import median
 from typing import TypeVar
 
 from adapters.base import Adapter, Counters, Facts, InterfaceFacts
@@ -118,7 +119,7 @@ class DevicePoller(threading.Thread):
         self._deliver = deliver
         self._full_every = full_every
         self._stopped = threading.Event()
-        self._offset = 0.0
+        self._offsets: deque[float] = deque(maxlen=5)
         self._costs: dict[str, int | None] = {}
         self._until_full = 0
 
@@ -152,7 +153,7 @@ class DevicePoller(threading.Thread):
         return {link: batch for link, batch in taken.items() if batch is not None}
 
     def _take(self, echo: Echo) -> Batch | None:
-        return echo.take(time.time(), self._offset)
+        return echo.take(time.time(), median(self._offsets) if self._offsets else 0.0)
 
     def _wants_facts(self, counters: Counters) -> bool:
         """At the first poll, every so many polls, and as soon as a cost has changed."""
@@ -164,7 +165,8 @@ class DevicePoller(threading.Thread):
 
     def _learn(self, facts: Facts | None) -> None:
         if facts is not None:
-            self._offset = facts.clock_offset
+            # One reading of a clock over a busy connection may be far off; the middle of five is not.
+            self._offsets.append(facts.clock_offset)
             self._until_full = self._full_every
 
     def _try(self, act: Callable[[], T], errors: list[str]) -> T | None:

@@ -97,6 +97,10 @@ class RouterKeeper(threading.Thread):
         except TestbedError as error:
             self.differences[router] = str(error)
             self._told(router, f"cannot be configured as on the rack: {error}")
+        except Exception as error:
+            # A configuration that no model foresaw must not end the keeping of all other routers.
+            log.exception("%s: unexpected", router)
+            self.differences[router] = f"{type(error).__name__}: {error}"
         with self._lock:
             if self._newest.get(router) == config:
                 del self._newest[router]

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,12 +25,16 @@ class Saying:
         return self.facts
 
 
+def saying(facts=None, error=None) -> Any:
+    return Saying(facts, error)
+
+
 def kinds(discovery):
     return sorted(note.kind for note in discovery.notes)
 
 
 def test_the_topology_has_the_devices_links_costs_and_addresses_they_told():
-    topology = discover({name: Saying(facts) for name, facts in metro().items()}, inventory())
+    topology = discover({name: saying(facts) for name, facts in metro().items()}, inventory())
     assert list(topology.nodes) == ["core1", "core2", "agg1", "agg3", "cell1"]
     assert set(topology.links) == {"core1-core2", "core1-agg1", "core2-agg3", "agg1-cell1", "agg3-cell1"}
     link = topology.links["agg3-cell1"]
@@ -50,8 +55,8 @@ def test_an_undisturbed_rack_leaves_no_doubt():
 
 
 def test_a_device_that_does_not_answer_is_named_and_nothing_is_drawn():
-    adapters = {name: Saying(facts) for name, facts in metro().items()}
-    adapters["agg1"] = Saying(error=DeviceError("agg1: timed out"))
+    adapters = {name: saying(facts) for name, facts in metro().items()}
+    adapters["agg1"] = saying(error=DeviceError("agg1: timed out"))
     with pytest.raises(DeviceError, match="agg1: timed out"):
         discover(adapters, inventory())
 
@@ -184,6 +189,11 @@ def test_parallel_links_get_names_of_their_own():
 def test_descriptions_that_differ_are_both_kept():
     assert medium(interface("a", description="fibre"), interface("b", description="to core")) == "fibre | to core"
     assert medium(interface("a"), interface("b")) is None
+    here, there = (
+        interface("a", description="to agg1, fibre 15 km"),
+        interface("b", description="to cell1, fibre 15 km"),
+    )
+    assert medium(here, there) == "fibre 15 km"
 
 
 def test_the_file_reads_back_to_the_same_topology_with_its_doubts_as_comments():

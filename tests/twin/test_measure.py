@@ -1,0 +1,161 @@
+import threading
+import time
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from testbed.errors import DeviceError
+from testbed.twin.discover import infer
+from testbed.twin.echo import Batch
+from testbed.twin.measure import DevicePoller, Schedule, link_samples, plan_echoes, samples
+from tests.twin.metro import change, counters, inventory, metro
+
+
+@given(st.floats(0.1, 3), st.lists(st.floats(0, 10), min_size=1, max_size=20))
+def test_deadlines_stay_on_the_grid_and_every_one_is_either_kept_or_counted(period, busy):
+    schedule, now, kept, deadline = Schedule(100.0, period), 100.0, 0, 100.0
+    for seconds in busy:
+        deadline = schedule.next(now)
+        assert deadline >= now - 1e-6
+        turns = (deadline - 100.0) / period
+        assert turns == pytest.approx(round(turns), abs=1e-6)
+        kept += 1
+        now = deadline + seconds
+    assert kept + schedule.missed == round((deadline - 100.0) / period) + 1
+
+
+def test_a_quick_poll_misses_nothing():
+    schedule, now = Schedule(0.0, 1.0), 0.0
+    for _ in range(50):
+        now = schedule.next(now) + 0.3
+    assert schedule.missed == 0
+
+
+def test_every_link_is_measured_once_and_the_work_is_shared():
+    plans = plan_echoes(infer(metro(), inventory()).topology)
+    assert sorted(plan.link for each in plans.values() for plan in each) == [
+        "agg1-cell1", "agg3-cell1", "core1-agg1", "core1-core2", "core2-agg3",
+    ]  # fmt: skip
+    assert max(map(len, plans.values())) <= 2
+    only = next(plan for each in plans.values() for plan in each if plan.link == "agg3-cell1")
+    assert only.destination in ("10.0.15.1", "10.0.15.2")
+
+
+class Device:
+    """An adapter made of facts; `delay` is how long it takes, `fail` what it raises."""
+
+    def __init__(self, fact, delay=0.0):
+        self.fact, self.delay = fact, delay
+        self.fail: Exception | None = None
+        self.collected = 0
+
+    def _answer(self):
+        time.sleep(self.delay)  # a slow device is what is simulated
+        if self.fail:
+            raise self.fail
+
+    def counters(self):
+        self._answer()
+        return counters(self.fact, time.time())
+
+    def collect(self):
+        self._answer()
+        self.collected += 1
+        return self.fact
+
+
+class Hearing:
+    def __init__(self, batch):
+        self.batch = batch
+
+    def take(self, now, offset):
+        return self.batch
+
+    def close(self):
+        pass
+
+
+def poller(device: Any, echoes: Any = None, period=0.1, out=None, full_every=3):
+    deliver = (out or SimpleQueue()).put
+    schedule = Schedule(time.monotonic(), period)
+    return DevicePoller(device.fact.device, device, echoes or {}, schedule, deliver, full_every=full_every)
+
+
+def test_facts_are_read_at_first_then_now_and_then_and_at_once_when_a_cost_changes():
+    device = Device(metro()["agg1"])
+    polling = poller(device)
+    had = [polling.poll(0.0).facts is not None for _ in range(6)]
+    assert had == [True, False, False, False, True, False]
+    device.fact = change(metro(), "agg1", "eth2", cost=77)["agg1"]
+    assert polling.poll(0.0).facts is not None
+
+
+def test_an_interface_that_goes_down_and_loses_its_cost_is_no_change_of_cost():
+    device = Device(metro()["agg1"])
+    polling = poller(device, full_every=100)
+    polling.poll(0.0)
+    device.fact = change(metro(), "agg1", "eth2", cost=None, carrier=False)["agg1"]
+    assert polling.poll(0.0).facts is None
+
+
+def test_a_lost_device_is_an_error_in_the_reading_and_comes_back():
+    device = Device(metro()["agg1"])
+    polling = poller(device, {"core1-agg1": Hearing(Batch((1e-3,), 0, 5.0))})
+    device.fail = DeviceError("agg1: no answer in time")
+    lost = polling.poll(0.0)
+    assert (lost.counters, lost.facts, dict(lost.echoes)) == (None, None, {})
+    assert lost.error == "agg1: no answer in time"
+    device.fail = None
+    back = polling.poll(1.0)
+    assert back.counters is not None
+    assert back.echoes["core1-agg1"].rtts == (1e-3,)
+
+
+def test_an_answer_that_nobody_thought_of_does_not_end_the_polling():
+    device = Device(metro()["agg1"])
+    device.fail = KeyError("operationalStatus")
+    assert "KeyError" in poller(device).poll(0.0).error
+
+
+def test_a_slow_device_does_not_delay_the_others_and_its_missed_polls_are_counted():
+    out = SimpleQueue()
+    slow = poller(Device(metro()["core1"], delay=0.35), out=out)
+    quick = poller(Device(metro()["core2"]), out=out)
+    for each in (slow, quick):
+        each.start()
+    late = threading.Event()
+    late.wait(1.5)
+    for each in (slow, quick):
+        each.stop()
+        each.join(5)
+    readings = [out.get() for _ in range(out.qsize())]
+    times = {name: [r.received - r.due for r in readings if r.device == name] for name in ("core1", "core2")}
+    assert len(times["core2"]) > 2 * len(times["core1"])
+    assert sorted(times["core2"])[len(times["core2"]) // 2] < 0.1
+    assert slow.schedule.missed > quick.schedule.missed
+
+
+def test_samples_carry_the_time_measured_and_the_time_received():
+    device = Device(replace(metro()["agg1"], cpu=0.25, memory=0.5))
+    reading = poller(device).poll(0.0)
+    found = {(s.entity, s.metric): s for s in samples(reading)}
+    assert found["interface:agg1:eth2", "cost"].value == 10.0
+    assert found["interface:agg1:eth2", "carrier"].value == 1.0
+    assert found["device:agg1", "cpu"].value == 0.25
+    assert all(s.measured <= s.received for s in found.values())
+    assert reading.counters is not None
+    assert found["interface:agg1:eth2", "cost"].measured == reading.counters.measured
+
+
+def test_a_round_trip_is_halved_and_loss_is_a_share():
+    found = list(link_samples("a-b", Batch((4e-3, 2e-3, 9e-3), 1, 7.0), 8.0, "a/ping"))
+    assert [(s.entity, s.metric, s.value) for s in found] == [
+        ("link:a-b:forward", "delay", 2e-3),
+        ("link:a-b:backward", "delay", 2e-3),
+        ("link:a-b", "loss", 0.25),
+    ]
+    assert [s.metric for s in link_samples("a-b", Batch((), 5, 7.0), 8.0, "a/ping")] == ["loss"]
