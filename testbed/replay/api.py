@@ -24,7 +24,7 @@ from testbed.replay import audit, keys, plan, transaction
 from testbed.replay.audit import AuditLog, Report
 from testbed.replay.journal import Journal
 from testbed.replay.transaction import Result
-from testbed.replay.verify import RackProbes
+from testbed.replay.verify import WINDOW, RackProbes
 from testbed.substrate.folder import home
 
 Progress = Callable[[str], object]
@@ -133,8 +133,12 @@ def check_plan(file: Path, inventory: Path) -> Plan:
     return chosen
 
 
-def apply_plan(file: Path, inventory: Path, progress: Progress = lambda _: None) -> Result:
+def apply_plan(file: Path, inventory: Path, progress: Progress = lambda _: None, *, window: float = WINDOW) -> Result:
     """Carry a plan out on the rack; what an earlier crash left is ended first.
+
+    Args:
+        window: seconds without any change of routes and neighbours that count as converged; longer than the dead
+            interval where a neighbour may time out.
 
     Raises:
         Refused: stale, altered, used, unapproved, self-approved, not PASSED, or another replay is under way.
@@ -147,7 +151,7 @@ def apply_plan(file: Path, inventory: Path, progress: Progress = lambda _: None)
         return transaction.apply(
             chosen,
             adapters,
-            RackProbes(rack, progress=progress),
+            RackProbes(rack, window=window, progress=progress),
             records.journal,
             records.audit,
             approvers=approvers,

@@ -174,8 +174,11 @@ class DiskDevice:
     def _disarm(self, transaction: str) -> None:
         file = self._folder(transaction) / "timer"
         if file.exists():
+            process = Path("/proc") / file.read_text().strip()
             with suppress(ProcessLookupError):
-                os.killpg(int(file.read_text()), signal.SIGKILL)
+                os.killpg(int(process.name), signal.SIGKILL)
+            while _is_timer(process, self._folder(transaction)):
+                time.sleep(0.001)  # a signal is not yet a death
             file.unlink()
 
     def _die(self, where: str) -> None:
@@ -232,4 +235,4 @@ def _is_timer(process: Path, folder: Path) -> bool:
         words = (process / "cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return len(words) > 4 and words[3] == b"timer" and words[4].decode().startswith(f"{folder}/")
+    return len(words) > 4 and words[3] == b"timer" and f"{words[4].decode()}/".startswith(f"{folder}/")
