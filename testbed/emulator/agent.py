@@ -33,7 +33,7 @@ from testbed.emulator import bench, messages
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
-from testbed.emulator.namespaces import home
+from testbed.emulator.namespaces import home, power_off
 from testbed.emulator.nodes import Laboratory
 from testbed.emulator.ready import wait_ready
 
@@ -253,9 +253,7 @@ class Agent:
 
 
 def _exec(request: messages.Exec, context: Context) -> messages.Result:
-    code = context.run(
-        request.node, request.argv, stdin=request.stdin, timeout=request.timeout, on_output=context.emit
-    )
+    code = context.run(request.node, request.argv, stdin=request.stdin, timeout=request.timeout, on_output=context.emit)
     return messages.Exited(code=code)
 
 
@@ -284,7 +282,7 @@ def _admit(gate: zmq.Socket[bytes], keys: Keys) -> None:
     gate.send_multipart([version, number, status, text, b"", b""])
 
 
-def build_offline(agent: Agent, folder: Path, file: Path) -> None:
+def build_offline(agent: Agent, folder: Path, file: Path) -> bool:
     """Build from a msgpack `Build`, serve the bench, and leave `ready`, or `failed` with the reason, in the folder."""
     try:
         request = msgspec.msgpack.decode(file.read_bytes(), type=messages.Build)
@@ -293,8 +291,10 @@ def build_offline(agent: Agent, folder: Path, file: Path) -> None:
         bench.serve(agent.lab)
     except (OSError, msgspec.DecodeError, errors.TestbedError) as error:
         _leave(folder / "failed", str(error))
-        raise
+        print(f"failed: {error}", flush=True)
+        return False
     _leave(folder / "ready", "")
+    return True
 
 
 def _own_kernel() -> None:
@@ -325,8 +325,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.substrate == "uml":
         _own_kernel()
     agent = Agent(options.substrate)
-    if offline:
-        build_offline(agent, folder, offline)
+    if offline and not build_offline(agent, folder, offline):
+        return errors.ExitCode.UNABLE
     if options.endpoint:
         agent.serve(options.endpoint, Keys.read(folder))
     elif offline:
@@ -337,4 +337,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     code = main()
+    if os.getpid() == 1 and "uml" in sys.argv:
+        power_off()  # the end of process 1 would be a panic
     os._exit(code)  # threads of requests may still be at work; the namespaces go with the process

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import threading
@@ -22,7 +23,9 @@ _QUANTITIES = {
     "delay": (units.TIME, "10ms"),
     "jitter": (units.TIME, "1ms"),
     "rate": (units.RATE, "100Mbit"),
-    **dict.fromkeys(("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), (units.SHARE, "0.1%")),
+    **dict.fromkeys(
+        ("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), (units.SHARE, "0.1%")
+    ),
 }
 _KEYS = (*_QUANTITIES, "distribution", "limit", "burst")
 _USAGE = "cut LINK | mend LINK | impair LINK key=value... | power-off NODE | power-on NODE | status"
@@ -49,7 +52,8 @@ def _listen(lab: Laboratory, node: Node, request: int) -> None:
             for line in lines:
                 caller, _, command = line.decode(errors="replace").partition(" ")
                 code, text = answer(lab, command)
-                _reply(node, caller, f"{int(code)}\n{text}\n")
+                lines = text.splitlines()
+                _reply(node, caller, "\n".join([f"{int(code)} {len(lines)}", *lines, ""]))
 
 
 def _reply(node: Node, caller: str, text: str) -> None:
@@ -58,7 +62,8 @@ def _reply(node: Node, caller: str, text: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         return  # the caller has gone; there is nobody to tell
-    with os.fdopen(descriptor, "w") as pipe:
+    os.set_blocking(descriptor, True)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "w") as pipe:
         pipe.write(text)
 
 

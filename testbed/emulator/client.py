@@ -142,7 +142,9 @@ class AgentClient:
             raise GuestFailed(_with_console(f"the lab died: {state.reason}", state.console))
         if now - heard > SILENCE:
             console = state.console if state is not None else ()
-            raise GuestFailed(_with_console(f"the agent at {self._endpoint} has been silent for {SILENCE:g} s", console))
+            raise GuestFailed(
+                _with_console(f"the agent at {self._endpoint} has been silent for {SILENCE:g} s", console)
+            )
 
     # --- the calls that everybody makes ---
 
@@ -186,6 +188,3 @@ def _error(reply: Failed) -> errors.TestbedError:
 
 def _with_console(text: str, console: Sequence[str]) -> str:
     return "\n".join([text + ("; its console's last lines:" if console else ""), *(f"  {line}" for line in console)])
-
-
-

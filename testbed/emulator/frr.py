@@ -81,9 +81,7 @@ class Daemon:
 class Frr:
     """The daemons of one node."""
 
-    def __init__(
-        self, node: str, namespaces: Namespaces, run: int, daemons: Sequence[str], children: Children
-    ) -> None:
+    def __init__(self, node: str, namespaces: Namespaces, run: int, daemons: Sequence[str], children: Children) -> None:
         unknown = [name for name in daemons if name not in DAEMONS]
         if unknown:
             raise BadInput(f"{node}: no daemon called {unknown[0]!r} (known: {', '.join(DAEMONS)})")

@@ -282,4 +282,9 @@ def _static(name: str, router: Router, ports: tuple[Port, ...], topology: Topolo
     return []
 
 
-_RENDERERS: Mapping[str, Callable[[str, Router, tuple[Port, ...], Topology], list[str]]] = {"static": _static, "ospf": _ospf, "isis": _isis, "bgp": _bgp}
+_RENDERERS: Mapping[str, Callable[[str, Router, tuple[Port, ...], Topology], list[str]]] = {
+    "static": _static,
+    "ospf": _ospf,
+    "isis": _isis,
+    "bgp": _bgp,
+}

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from testbed.errors import Unable
 CLONE_FS, CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x200, 0x20000, 0x04000000, 0x40000000
 MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
 PR_SET_CHILD_SUBREAPER = 36
+RB_POWER_OFF = 0x4321FEDC
 IN_CREATE, IN_MOVED_TO, IN_NONBLOCK, IN_CLOEXEC = 0x100, 0x80, 0o4000, 0o2000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +60,13 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 def adopt_orphans() -> None:
     """Make this process the one that orphaned descendants are given to, PID 1 or not (PR_SET_CHILD_SUBREAPER)."""
     _call("prctl", "PR_SET_CHILD_SUBREAPER", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def power_off() -> None:
+    """Switch the machine off (reboot(2)); for process 1 of a guest."""
+    sys.stdout.flush()
+    os.sync()
+    _call("reboot", "power off", RB_POWER_OFF)
 
 
 def _open(kind: str) -> int:

@@ -30,7 +30,7 @@ _TICK = 64  # ns; the kernel's PSCHED_SHIFT
 _FASTEST = 2e9  # bit/s; what an unlimited link is taken to carry where its queue is sized
 _LIMIT_MAX = 1_000_000
 _JITTER_MAX = (2**31 - 1) / 1e9  # the kernel cuts jitter to INT_MAX nanoseconds
-_FIXED = struct.Struct("=6I" "HH3I" "HH2I" "HH2I" "HHIiIi" "HHQ" "HHq" "HHq")
+_FIXED = struct.Struct("=6IHH3IHH2IHH2IHHIiIiHHQHHqHHq")
 _QOPT = struct.Struct("=6I")
 
 

@@ -131,7 +131,7 @@ class VethEnd(NamedTuple):
     """One end of a new veth pair.
 
     Attributes:
-        index: 0 lets the kernel choose. namespace: a file descriptor, None for here.
+        index: 0 lets the kernel choose; a peer's is heeded only where the first end has one. namespace: a file descriptor, None for here.
         up: only the first end can be made up; the kernel refuses to open a peer that is half made.
     """
 

@@ -203,8 +203,8 @@ class Laboratory:
         if not serving:
             return
         managed = [node for node in serving if node.wire.sshd]
-        for node in managed:
-            sshd.connect(node)
+        for number, node in enumerate(managed):
+            sshd.connect(node, number)
         with ThreadPoolExecutor(STARTERS) as pool:
             for done, node in enumerate(pool.map(self._serve, serving), 1):
                 progress(Progress(text=f"{node.name} started", done=done, total=len(serving)))

@@ -196,7 +196,9 @@ def _agreement(reports: Mapping[str, Report], peers: Peers) -> Iterator[str]:
 
 
 def _checksums(area: dict[str, Any]) -> list[object]:
-    return [area.get(f"lsa{kind}{what}") for kind in ("Router", "Network", "Summary") for what in ("Number", "Checksum")]
+    return [
+        area.get(f"lsa{kind}{what}") for kind in ("Router", "Network", "Summary") for what in ("Number", "Checksum")
+    ]
 
 
 def _next_hops(report: Report) -> list[tuple[str, object, tuple[object, ...]]]:

@@ -23,6 +23,7 @@ BRIDGE = "mgmt"
 INTERFACE = "mgmt"
 PROGRAM = "/usr/sbin/sshd"
 INDEX = 99
+_HUB_BASE = 5_000
 FOLDER = "/run/sshd.d"
 _CONFIGURATION = """Port 22
 ListenAddress {address}
@@ -48,18 +49,27 @@ LogLevel ERROR
 Subsystem sftp internal-sftp
 {forced}"""
 _BENCH = """#!/bin/sh
-# Hands the command to the agent and gives its answer: the exit code on the first line, then text.
+# Hands the command to the agent and gives its answer: first a line with exit code and number of lines, then these.
 answer=/run/bench/$$
 mkfifo -m 600 $answer || exit 4
+exec 3<>$answer  # open before it asks, so that the agent finds a reader
+trap 'rm -f /run/bench/$$' EXIT
 printf '%s %s\\n' $$ "$SSH_ORIGINAL_COMMAND" > /run/bench/request
-{ read -r code; while IFS= read -r line; do printf '%s\\n' "$line"; done; } < $answer
-rm -f $answer
+read -r code lines <&3
+while [ $lines -gt 0 ]; do
+    IFS= read -r line <&3
+    printf '%s\\n' "$line"
+    lines=$((lines - 1))
+done
 exit $code
 """
 
 
-def connect(node: Node) -> None:
+def connect(node: Node, number: int) -> None:
     """Give a managed node its interface `mgmt` on the management bridge; the bridge is made where there is none.
+
+    Args:
+        number: of the node among the managed ones.
 
     Raises:
         Unable: the kernel refuses.
@@ -72,12 +82,11 @@ def connect(node: Node) -> None:
         if bridge is None:
             hub.run([netlink.bridge(BRIDGE)])
             bridge = hub.index_of(BRIDGE)
-        outer = f"m{node.network}.{len(node.interfaces)}"
+        outer = VethEnd(f"m{number}", _HUB_BASE + number, group=GROUP)
         inner = VethEnd(INTERFACE, INDEX, up=False, namespace=node.network)
-        hub.run([netlink.veth(VethEnd(outer, group=GROUP), inner)])
-        hub.run([netlink.set_link(hub.index_of(outer) or 0, master=bridge)])
+        hub.run([netlink.veth(outer, inner), netlink.set_link(outer.index, master=bridge)])
     except netlink.NetlinkError as error:
-        raise netlink.explain(error, [f"{node.name}: interface {INTERFACE}"]) from None
+        raise netlink.explain(error, [f"{node.name}: interface {INTERFACE}"] * 2) from None
     finally:
         hub.close()
     text = server.address if "/" in server.address else f"{server.address}/24"
