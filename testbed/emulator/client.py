@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ class AgentClient:
                 self._socket.send_multipart([HEARTBEAT, _HELLO])
                 next_beat = now + BEAT
             until = next_beat if deadline is None else min(next_beat, deadline)
-            if not self._socket.poll(max(0.0, until - now) * 1000):
+            if not self._socket.poll(math.ceil(max(0.0, until - now) * 1000)):
                 continue
             answered, body = self._socket.recv_multipart()
             heard = time.monotonic()

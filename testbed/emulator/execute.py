@@ -102,7 +102,7 @@ class Children:
                 raise FileNotFoundError(argv[0])
             with self._lock:
                 pid = os.posix_spawn(
-                    program, argv, environment or ENVIRONMENT, file_actions=actions, setsid=True, setsigmask=[],
+                    program, list(argv), environment or ENVIRONMENT, file_actions=actions, setsid=True, setsigmask=[],
                     setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD],
                 )  # fmt: skip
                 process = self._known[pid] = Process(pid, argv[0], on_end=on_end)

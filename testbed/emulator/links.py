@@ -211,7 +211,7 @@ class Wiring:
         return {end: beyond(end, set()) for end in across if end[0] not in bridges}
 
     def carries(self, node: str, address: str) -> bool | None:
-        """Say whether the wire that joins `node` to the end with this address is up; None when there is no such wire."""
+        """Say whether the wire from `node` to the end with this address is up; None when there is no such wire."""
         with self._lock:
             for wire in self._wires.values():
                 for near, far in (wire.ends, wire.ends[::-1]):

@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from testbed.errors import Unable
@@ -63,7 +64,8 @@ class Request(NamedTuple):
     body: bytes
 
 
-class Failure(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failure:
     """What the kernel says of one message: `index` counts the messages given to `run`."""
 
     index: int
@@ -127,11 +129,13 @@ def _link_settings(
     return body + (_text(IFLA_IFNAME, name) if name is not None else b"")
 
 
-class VethEnd(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class VethEnd:
     """One end of a new veth pair.
 
     Attributes:
-        index: 0 lets the kernel choose; a peer's is heeded only where the first end has one. namespace: a file descriptor, None for here.
+        index: 0 lets the kernel choose; a peer's is heeded only where the first end has one.
+        namespace: a file descriptor, None for here.
         up: only the first end can be made up; the kernel refuses to open a peer that is half made.
     """
 
@@ -261,7 +265,8 @@ def delete_root(index: int) -> Request:
 # --- the socket ------------------------------------------------------------------------------------------------------
 
 
-class LinkInfo(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LinkInfo:
     """An interface as the kernel lists it. `carrier`: the wire is there."""
 
     index: int
@@ -270,7 +275,8 @@ class LinkInfo(NamedTuple):
     carrier: bool
 
 
-class QdiscInfo(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class QdiscInfo:
     """A root qdisc as the kernel lists it."""
 
     index: int

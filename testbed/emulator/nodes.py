@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -137,7 +138,7 @@ class Laboratory:
         self.children = children
         self.wiring = Wiring()
         self.nodes: dict[str, Node] = {}
-        self._owners: dict[str, str] = {}
+        self._owners: dict[bytes, str] = {}
         self._addresses: dict[str, list[tuple[str, str]]] = {}
         self._changing = threading.RLock()
 
@@ -154,7 +155,7 @@ class Laboratory:
 
     def owner_of(self, address: str) -> str | None:
         """Return the node that was built with this address, or None."""
-        return self._owners.get(address)
+        return self._owners.get(_bare(address))
 
     def build(self, request: Build, progress: Callable[[Progress], None]) -> Built:
         """Take down what is there and build anew; an empty `Build` only takes down.
@@ -177,8 +178,8 @@ class Laboratory:
         self._addresses = {node.name: [] for node in request.nodes}
         for end in (end for link in request.links for end in link.ends):
             self._addresses[end.node] += [(end.interface, address) for address in end.addresses]
-        self._owners = {a.partition("/")[0]: n for n, given in self._addresses.items() for _, a in given}
-        self._owners |= {a.partition("/")[0]: node.name for node in request.nodes for a in node.addresses}
+        self._owners = {_bare(a): n for n, given in self._addresses.items() for _, a in given}
+        self._owners |= {_bare(a): node.name for node in request.nodes for a in node.addresses}
         self._make_nodes(request.nodes)
         progress(Progress(text="nodes made", done=len(request.nodes), total=len(request.nodes)))
         self.wiring.build(request.links, dict(self.nodes))
@@ -191,8 +192,8 @@ class Laboratory:
 
     def _make_nodes(self, wires: Sequence[WireNode]) -> None:
         sysctls = [_ROUTER_SYSCTLS if wire.kind == "router" else _HOST_SYSCTLS for wire in wires]
-        for wire, (net, socket) in zip(wires, new_networks(len(wires), sysctls), strict=True):
-            self.nodes[wire.name] = Node(wire, Namespaces(net), socket)
+        for wire, (net, inside) in zip(wires, new_networks(len(wires), sysctls), strict=True):
+            self.nodes[wire.name] = Node(wire, Namespaces(net), inside)
         for node in self.nodes.values():
             if node.kind == "router" or node.wire.sshd is not None:
                 mnt, uts, node.run = new_machine(node.name, _FOLDERS, _files(node.wire), node.network)
@@ -254,6 +255,15 @@ class Laboratory:
             for node in nodes:
                 node.close()
             self.nodes, self._owners = {}, {}
+
+
+def _bare(address: str) -> bytes:
+    """Return an address without its prefix length, in the one form that equal addresses share."""
+    host = address.partition("/")[0]
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
+        raise BadInput(f"{address!r} is not an IP address") from None
 
 
 def _check(request: Build) -> None:

@@ -259,6 +259,8 @@ def _bgp(lab: Laboratory, reports: Mapping[str, Report]) -> Iterator[str]:
     for name, report in reports.items():
         for address, state in report.bgp.items():
             owner = lab.owner_of(address)
-            speaks = owner in reports and bool(reports[owner].bgp) and lab.wiring.carries(name, address) is not False
+            if owner is None or owner not in reports:
+                continue
+            speaks = bool(reports[owner].bgp) and lab.wiring.carries(name, address) is not False
             if speaks and state != "Established" and "Admin" not in state:
                 yield f"{name}: BGP neighbour {owner} ({address}) is {state}"
