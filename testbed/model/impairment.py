@@ -52,7 +52,7 @@ class Impairment(Model):
     reorder: Share = 0.0
     corrupt: Share = 0.0
     rate: Rate | None = None
-    limit: Annotated[int, Strict(), Field(ge=1, le=10_000_000)] | None = None
+    limit: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -61,9 +61,16 @@ class Impairment(Model):
         return self
 
 
+_LONGEST_DELAY = 3600.0
+_LONGEST_JITTER = (2**31 - 1) / 1e9
+"""The kernel cuts jitter to INT_MAX nanoseconds (sch_netem.c)."""
+
+
 def _contradictions(it: Impairment) -> list[Problem]:
     problems = []
-    if it.jitter > it.delay:
+    if it.delay > _LONGEST_DELAY:
+        problems.append(Problem(("delay",), it.delay, "expected at most 1h"))
+    if it.jitter > min(it.delay, _LONGEST_JITTER):
         problems.append(_jitter_problem(it))
     if it.reorder > 0 and it.delay == 0:
         problems.append(Problem(("reorder",), it.reorder, "expected a delay too: packets are reordered by not waiting"))
@@ -76,5 +83,7 @@ def _contradictions(it: Impairment) -> list[Problem]:
 
 
 def _jitter_problem(it: Impairment) -> Problem:
+    if it.jitter <= it.delay:
+        return Problem(("jitter",), it.jitter, "expected at most 2.147s, the most that the kernel takes")
     most = units.show(it.delay, units.TIME)
     return Problem(("jitter",), it.jitter, f"expected at most the delay ({most}): no packet arrives before it was sent")

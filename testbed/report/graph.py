@@ -6,17 +6,19 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from itertools import count
+from math import dist
+from statistics import median
 
 from testbed import units
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Link, Node, Topology
 from testbed.report.layout import Points, layout
 
-_HOP = 190.0
-"""Pixels between neighbours."""
+_HOP = 210.0
+"""Pixels between most neighbours; so much that a label fits."""
 _MARGIN = 46.0
 _NODE_HEIGHT = 32.0
 _MOST_LABELS = 80
@@ -102,7 +104,8 @@ def to_svg(
     shown = sorted(topology.links, key=lambda name: name in (highlight or {}))  # the marked ones on top
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tb-graph" viewBox="0 0 {width:.0f} {height:.0f}"'
-        f' width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{_xml("topology " + topology.name)}">',
+        f' width="{width:.0f}" height="{height:.0f}" role="img" style="max-width:100%;height:auto"'
+        f' aria-label="{_xml("topology " + topology.name)}">',
         f"<title>{_xml(topology.name)}</title><style>{_STYLE}</style>",
         f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" rx="10"/>',
         *(_svg_wire(topology.links[n], n, wires[n], alive[n], (highlight or {}).get(n)) for n in shown),
@@ -189,7 +192,13 @@ def _pixels(topology: Topology) -> Points:
     top = min(y for _, y in places.values())
     side = max(_node_width(name) for name in places) / 2 + _MARGIN
     up = _NODE_HEIGHT / 2 + _MARGIN
-    return {name: ((x - left) * _HOP + side, (y - top) * _HOP + up) for name, (x, y) in places.items()}
+    hop = _HOP if len(topology.links) <= _MOST_LABELS else _HOP / 2
+    scale = hop / median(_lengths(topology, places) or [1.0])
+    return {name: ((x - left) * scale + side, (y - top) * scale + up) for name, (x, y) in places.items()}
+
+
+def _lengths(topology: Topology, places: Points) -> list[float]:
+    return [dist(*(places[end.node] for end in link.endpoints)) for link in topology.links.values()]
 
 
 def _node_width(name: str) -> float:
@@ -225,7 +234,7 @@ def _svg_wire(link: Link, name: str, wire: _Wire, up: bool, colour: str | None) 
 def _svg_labels(
     topology: Topology, wires: Mapping[str, _Wire], boxes: Mapping[str, _Box], alive: Mapping[str, bool]
 ) -> Iterator[str]:
-    """Each label goes to the place on its wire where it hides the least."""
+    """Each label goes to the place on or beside its wire where it hides the least."""
     taken = list(boxes.values())
     if len(topology.links) > _MOST_LABELS:
         return
@@ -233,15 +242,21 @@ def _svg_labels(
         lines = _label(link, alive[name])
         if not lines:
             continue
-        width, height = max(map(len, lines)) * 6.2 + 6, len(lines) * 14.0
-        spots = [_Box(*wires[name].at(t), width, height) for t in (0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72)]
-        best = min(spots, key=lambda spot: sum(spot.overlap(other) for other in taken))
+        best = min(_spots(wires[name], lines), key=lambda spot: sum(spot.overlap(other) for other in taken))
         taken.append(best)
         yield _rectangle(best, "back", 4)
         for index, line in enumerate(lines):
             y = best.y + (index - (len(lines) - 1) / 2) * 14
             medium = " medium" if line == link.medium else ""
             yield f'<text class="label{medium}" x="{best.x:.1f}" y="{y:.1f}">{_xml(line)}</text>'
+
+
+def _spots(wire: _Wire, lines: list[str]) -> list[_Box]:
+    """Where a label may stand: first on the wire from its middle outwards, then above and below it."""
+    width, height = max(map(len, lines)) * 6.2 + 6, len(lines) * 14.0
+    middles = [wire.at(t) for t in (0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72)]
+    on = [_Box(x, y, width, height) for x, y in middles]
+    return on + [replace(box, y=box.y + side * (height / 2 + 8)) for box in on for side in (1, -1)]
 
 
 def _svg_node(name: str, node: Node, box: _Box) -> str:
@@ -278,16 +293,20 @@ def _label(link: Link, up: bool = True) -> list[str]:
     medium = [link.medium] if link.medium else []
     there, back = _settings(link.forward), _settings(link.backward)
     first, second = (end.node for end in link.endpoints)
-    both = [there] if there == back else [f"{first} → {there or '0s'}", f"{second} → {back or '0s'}"]
-    return [*medium, *(line for line in both if line), *([] if up else ["down"])]
+    both = (
+        there if there == back else [f"{first} → {' · '.join(there) or '0s'}", f"{second} → {' · '.join(back) or '0s'}"]
+    )
+    return [*medium, *both, *([] if up else ["down"])]
 
 
-def _settings(one: Impairment) -> str:
+def _settings(one: Impairment) -> list[str]:
+    """Delay and jitter, then loss and rate; a line for each where they would be long."""
     delay = units.show(one.delay, units.TIME) if one.delay else ""
     jitter = f"±{units.show(one.jitter, units.TIME)}" if one.jitter else ""
     loss = f"{units.show(one.loss, units.SHARE)} loss" if one.loss else ("burst loss" if one.burst else "")
     rate = f"{units.show(one.rate, units.RATE)}/s" if one.rate else ""
-    return " · ".join(part for part in (f"{delay} {jitter}".strip(), loss, rate) if part)
+    lines = [f"{delay} {jitter}".strip(), " · ".join(part for part in (loss, rate) if part)]
+    return [line for line in lines if line]
 
 
 def _tooltip(name: str, link: Link, up: bool) -> str:

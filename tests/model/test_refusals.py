@@ -59,6 +59,8 @@ CASES = {
     "distribution": (IMPAIRMENT, "    impairment: {distribution: gauss}", ":9:32: *value 'gauss': expected one of"),
     "jitter over delay": (IMPAIRMENT, "    impairment: {delay: 1ms, jitter: 2ms}", ":9:38: *at most the delay (1ms)"),
     "jitter, no delay": (IMPAIRMENT, "    impairment: {jitter: 2ms}", ":9:26: *'2ms': expected at most the delay"),
+    "delay over the kernel's": (IMPAIRMENT, "    impairment: {delay: 2h}", ":9:25: *value '2h': expected at most 1h"),
+    "jitter over the kernel's": (IMPAIRMENT, "    impairment: {delay: 5s, jitter: 3s}", ":9:37: *at most 2.147s"),
     "reorder, no delay": (IMPAIRMENT, "    impairment: {reorder: 2%}", ":9:27: *value '2%': expected a delay too"),
     "loss and burst": (
         IMPAIRMENT, "    impairment: {loss: 1%, burst: {p: 1%, r: 1%}}", ":9:35: *either loss (random) or burst"

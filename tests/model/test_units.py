@@ -2,7 +2,7 @@ import math
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed import units
@@ -12,16 +12,19 @@ tables = st.sampled_from(TABLES)
 numbers = st.floats(0, 1e14)
 
 
+@settings(deadline=None)
 @given(tables, numbers)
 def test_what_is_written_is_read_back_exactly(table, value):
     assert units.parse(units.write(value, table), table, "") == value
 
 
+@settings(deadline=None)
 @given(tables, st.floats(-1e14, 1e14))
 def test_what_is_shown_is_read_back_to_six_digits(table, value):
     assert math.isclose(units.parse(units.show(value, table), table, ""), value, rel_tol=1e-5)
 
 
+@settings(deadline=None)
 @given(tables, st.floats(1e-9, 1e14))
 def test_what_is_shown_is_short(table, value):
     assert len(units.show(value, table)) <= 16
@@ -71,6 +74,7 @@ def test_a_slip_of_the_shift_key_is_named():
         units.parse("100mbit", units.RATE, "100Mbit")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), tables)
 def test_any_text_is_read_or_refused(text, table):
     with suppress(ValueError):

@@ -71,7 +71,9 @@ def test_svg_shows_every_node_in_its_kinds_look():
 def test_svg_shows_every_link_with_its_medium_and_what_it_does():
     tree = svg(DEMO)
     assert set(wires(tree)) == set(DEMO.links)
-    assert {"fibre <40> & 'km'", "196us", "core1 → 6ms ±1ms · 0.05% loss · 100Mbit/s", "down"} <= set(texts(tree))
+    assert {"fibre <40> & 'km'", "196us", "core1 → 6ms ±1ms · 0.05% loss · 100Mbit/s", "agg1 → 0s", "down"} <= set(
+        texts(tree)
+    )
 
 
 def test_svg_marks_links_that_are_down_whoever_says_so():
@@ -105,7 +107,7 @@ def test_svg_needs_nothing_from_elsewhere():
     assert not re.search(r"href|url\(|http|<script|@import", text)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30, deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_is_escaped(text):
     link = DEMO.links["core1-core2"].model_copy(update={"medium": text})
@@ -126,6 +128,24 @@ def test_parallel_links_do_not_lie_on_each_other():
 def test_nodes_of_a_ring_do_not_lie_on_each_other(count):
     places = layout(ring(count)) if count > 2 else layout(DEMO)
     assert min(math.dist(a, b) for a, b in combinations(places.values(), 2)) > 0.4
+
+
+def test_a_grid_is_drawn_without_crossing_links():
+    size = 4
+    cells = [(x, y) for x in range(size) for y in range(size)]
+    pairs = [((x, y), other) for x, y in cells for other in ((x + 1, y), (x, y + 1)) if other in cells]
+    ends = [[{"node": f"n{x}{y}", "interface": f"i{i}"} for x, y in pair] for i, pair in enumerate(pairs)]
+    links = {f"l{i}": {"endpoints": pair} for i, pair in enumerate(ends)}
+    nodes = {f"n{x}{y}": {"kind": "router"} for x, y in cells}
+    places = layout(Topology.model_validate({"name": "grid", "nodes": nodes, "links": links}))
+
+    def side(a, b, c):
+        return (b[0] - a[0]) * (c[1] - a[1]) > (b[1] - a[1]) * (c[0] - a[0])
+
+    lines = [(places[f"n{a[0]}{a[1]}"], places[f"n{b[0]}{b[1]}"]) for a, b in pairs]
+    for (a, b), (c, d) in combinations(lines, 2):
+        if len({a, b, c, d}) == 4:
+            assert not (side(a, b, c) != side(a, b, d) and side(c, d, a) != side(c, d, b))
 
 
 def test_all_of_the_drawing_is_inside_its_frame():
