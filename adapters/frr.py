@@ -102,6 +102,8 @@ class FrrAdapter:
         return Loaded(transaction, lines, rollback, diff, frr_config.digest(before))
 
     def commit(self, transaction: str, revert_after: float) -> None:
+        if self.state(transaction) is TransactionState.LOADED:
+            self._check_unchanged(transaction)
         transaction_script.commit(self._transport, transaction, revert_after)
         self._protocols = None
         try:
@@ -114,9 +116,8 @@ class FrrAdapter:
         transaction_script.confirm(self._transport, transaction)
 
     def rollback(self, transaction: str) -> None:
-        transaction_script.rollback(self._transport, transaction)
         self._protocols = None
-        if self.state(transaction) is TransactionState.REVERTED:
+        if transaction_script.rollback(self._transport, transaction) is TransactionState.REVERTED:
             now, before = self._config(), frr_config.parse(self._file(transaction, "before"))
             if frr_config.digest(now) != frr_config.digest(before):
                 difference = frr_config.unified(before, now, self.name)
@@ -161,6 +162,15 @@ class FrrAdapter:
         if done.code:
             raise DeviceError(f"{self.name}: cannot read {name} of transaction {transaction}: {done.out.strip()}")
         return done.out
+
+    def _check_unchanged(self, transaction: str) -> None:
+        """See that the device is as it was at `load`, and that a reboot would bring just that back."""
+        before, now = self._file(transaction, "before"), self.running_config()
+        if now != before:
+            raise DeviceError(f"{self.name}: its configuration is not what it was at `load`; load the transaction anew")
+        startup = self._transport.run("exec cat /etc/frr/frr.conf")
+        if startup.code or _text(startup.out) != before:
+            self._transport.vtysh(("write memory",))
 
     def _prove(self, transaction: str) -> None:
         """Look for every line in the running configuration; sharpen the rollback when the model foretold another."""

@@ -101,6 +101,8 @@ class LinuxAdapter:
         return Loaded(transaction, lines, rollback, diff, linux_config.digest(before))
 
     def commit(self, transaction: str, revert_after: float) -> None:
+        if self.state(transaction) is TransactionState.LOADED:
+            self._check_unchanged(transaction)
         transaction_script.commit(self._transport, transaction, revert_after)
         try:
             self._prove(transaction)
@@ -112,11 +114,12 @@ class LinuxAdapter:
         transaction_script.confirm(self._transport, transaction)
 
     def rollback(self, transaction: str) -> None:
-        transaction_script.rollback(self._transport, transaction)
-        if self.state(transaction) is TransactionState.REVERTED:
-            before, now = linux_config.parse(self._file(transaction, "before")), self.running_config()
-            if linux_config.digest(linux_config.parse(now)) != linux_config.digest(before):
-                difference = linux_config.unified(before, linux_config.parse(now), self.name)
+        if transaction_script.rollback(self._transport, transaction) is TransactionState.REVERTED:
+            before, now = (
+                linux_config.parse(text) for text in (self._file(transaction, "before"), self.running_config())
+            )
+            if linux_config.digest(now) != linux_config.digest(before):
+                difference = linux_config.unified(before, now, self.name)
                 raise DeviceError(f"{self.name}: THE OLD CONFIGURATION IS NOT BACK after {transaction}:\n{difference}")
 
     def state(self, transaction: str) -> TransactionState:
@@ -169,6 +172,14 @@ class LinuxAdapter:
             hint = nearest(step.interface, known)
             raise BadInput(f"{self.name} has no interface {step.interface!r}{hint} (it has {', '.join(known)})")
         return interface_lines(step)
+
+    def _check_unchanged(self, transaction: str) -> None:
+        """See that the device is as it was at `load`, and that a boot would bring just that back."""
+        before, now = self._file(transaction, "before"), self.running_config()
+        if now != before:
+            raise DeviceError(f"{self.name}: its configuration is not what it was at `load`; load the transaction anew")
+        if self._transport.run(f"exec cat {STARTUP}").out != before:
+            self._transport.write(STARTUP, before.encode())
 
     def _prove(self, transaction: str) -> None:
         """See that every line is in force; sharpen the rollback when the kernel did more (down takes routes away)."""

@@ -163,7 +163,9 @@ def execute(name: str, target: SshTarget, command: str, timeout: float = 30.0) -
         out, code = channel.end(timeout)
         return Completed(code, out)
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise DeviceError(f"{name} ({target.host()}): {command!r} failed: {error or 'no answer in time'}") from None
+        raise DeviceError(
+            f"{name} ({target.host()}): {command!r} failed: {str(error) or 'no answer in time'}"
+        ) from None
     finally:
         client.close()
 

@@ -8,6 +8,7 @@ connection and the shell it came by may all die.
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 
@@ -17,34 +18,33 @@ from testbed.errors import BadInput, DeviceError, Refused
 FOLDER = "/var/lib/testbed/txn"
 
 SCRIPT = r"""
-# One transaction on this device: sh txn.sh load | commit SECONDS | confirm | rollback | state | forget
-# Exit: 0 done, 3 a line was rejected (and undone), 4 changed since load, 5 the old configuration is NOT back,
-#       6 refused, 7 could not write the startup configuration, 8 another transaction is open.
+# One transaction on this device: sh FOLDER/txn.sh load | commit SECONDS | confirm | rollback | state | forget
+# Exit: 0 done, 3 a line was rejected (and undone), 5 the old configuration is NOT back, 6 refused,
+#       7 could not write the startup configuration, 8 another transaction is open.
+# A fork is dear on some devices: what the shell itself can do, it does.
 set -u
 umask 077
 trap '' HUP PIPE
-here=$(cd "$(dirname "$0")" && pwd) && cd "$here" || exit 70
+here=${0%/*}
+cd "$here" || exit 70
 
 say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>log; }
-take() { mv "$1" "$2" 2>/dev/null; }
+take() { [ -e "$1" ] && mv "$1" "$2" 2>/dev/null; }
 is_before() { snapshot 2>/dev/null | cmp -s - before; }
 saved_is_before() { saved 2>/dev/null | cmp -s - before; }
-ticking() { pid=$(cat timer 2>/dev/null) && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$here/txn.sh"; }
+ticking() { read -r pid 2>/dev/null <timer && grep -qaF "$here/txn.sh" "/proc/$pid/cmdline" 2>/dev/null; }
 disarm() { if ticking; then kill -- "-$pid" 2>/dev/null; fi; rm -f timer; }
 
 restore() {
-    for attempt in 1 2 3 4 5 6; do
-        if is_before; then
-            saved_is_before || persist >>log 2>&1
-            take firing reverted
-            say "the old configuration is back"
-            return 0
-        fi
-        say "applying the rollback, attempt $attempt"
+    for pause in 0 0 1 2 3 4 5; do
+        [ "$pause" = 0 ] || sleep "$pause"
         apply rollback >>log 2>&1
-        is_before || sleep "$((attempt - 1))"
+        is_before || continue
+        saved_is_before || persist >>log 2>&1
+        take firing reverted
+        say "the old configuration is back"
+        return 0
     done
-    if is_before; then take firing reverted; say "the old configuration is back"; return 0; fi
     say "THE OLD CONFIGURATION IS NOT BACK:"
     snapshot 2>&1 | diff before - >>log
     return 5
@@ -57,18 +57,15 @@ settle() {
 
 load() {
     for other in ../*/armed ../*/firing; do
-        case $other in "../${here##*/}/"* | "../*/"*) ;; *) echo "$other"; exit 8 ;; esac
+        if [ -e "$other" ]; then echo "$other"; cd / && rm -rf "$here"; exit 8; fi
     done
-    [ -e armed ] || [ -e firing ] || [ -e confirmed ] && exit 6
-    is_before || exit 4
     rm -f reverted activated
     : >loaded
+    sync lines rollback before txn.sh .
 }
 
 commit() {
     if [ -e loaded ]; then
-        is_before || exit 4
-        saved_is_before || persist >>log 2>&1 || exit 7
         take loaded armed || exit 6
         setsid sh "$here/txn.sh" timer "$1" </dev/null >>log 2>&1 9>&- &
         echo "$!" >timer
@@ -77,7 +74,7 @@ commit() {
     fi
     [ -e armed ] || exit 6
     [ -e activated ] && exit 0
-    if apply lines >applied 2>&1; then : >activated; say "activated"; exit 0; fi
+    if apply lines >applied 2>&1; then : >activated; exit 0; fi
     say "a line was rejected"
     cat applied
     take armed firing && disarm
@@ -95,8 +92,8 @@ timer() {
 }
 
 confirm() {
-    settle
     if [ ! -e confirmed ]; then
+        settle
         [ -e activated ] || exit 6
         take armed confirmed || exit 6
         disarm
@@ -109,8 +106,8 @@ confirm() {
 rollback() {
     if take armed firing; then disarm; fi
     take confirmed firing
-    if [ -e firing ]; then say "rolling back"; restore; exit "$?"; fi
-    [ -e reverted ] || [ -e loaded ] || exit 6
+    if [ -e firing ]; then say "rolling back"; restore || exit 5; fi
+    state
 }
 
 state() {
@@ -167,23 +164,24 @@ def folder(transaction: str) -> str:
 
 
 def load(transport: Transport, transaction: str, hooks: Hooks, files: dict[str, str]) -> None:
-    """Put a candidate on the device; nothing becomes active.
+    """Put a candidate on the device, in one command; nothing becomes active.
 
     Args:
         files: `lines`, `rollback` and `before` (what `snapshot` prints now).
 
     Raises:
-        DeviceError: another transaction is open there, or the configuration has just changed.
+        DeviceError: another transaction is open there.
         Refused: this transaction has been committed already.
     """
     place = folder(transaction)
-    state_now = state(transport, transaction)
-    if state_now not in (TransactionState.NONE, TransactionState.LOADED, TransactionState.REVERTED):
-        raise Refused(f"{transport.name}: transaction {transaction} is {state_now} already; forget it first")
-    _expect(transport.run(f"umask 077; mkdir -p {place}"), transport.name, "making the transaction's folder")
+    parts = [f"for state in armed firing confirmed; do [ -e {place}/$state ] && exit 6; done"]
+    parts += [f"umask 077; mkdir -p {place} && cd {place} && rm -f loaded || exit 1"]
     for name, text in {**files, "txn.sh": hooks.script()}.items():
-        transport.write(f"{place}/{name}", text.encode())
-    _call(transport, transaction, "load")
+        parts.append(
+            f"base64 -d >{name} <<'END-OF-FILE' || exit 1\n{base64.encodebytes(text.encode()).decode()}END-OF-FILE"
+        )
+    parts.append(f"exec sh {place}/txn.sh load")
+    _expect(transport.run("\n".join(parts), timeout=30.0), transport.name, f"transaction {transaction}: load")
 
 
 def commit(transport: Transport, transaction: str, revert_after: float) -> None:
@@ -191,7 +189,7 @@ def commit(transport: Transport, transaction: str, revert_after: float) -> None:
 
     Raises:
         BadInput: a time that is no time to look at anything.
-        DeviceError: a line was rejected (the old configuration is back), or the configuration changed since `load`.
+        DeviceError: a line was rejected; the old configuration is back.
         Refused: not loaded, or already over.
     """
     if not 1 <= revert_after <= 86400:
@@ -204,27 +202,31 @@ def confirm(transport: Transport, transaction: str) -> None:
     _call(transport, transaction, "confirm", timeout=60.0)
 
 
-def rollback(transport: Transport, transaction: str) -> None:
-    """Put the old configuration back now, and as startup configuration too."""
-    if state(transport, transaction) is not TransactionState.NONE:
-        _call(transport, transaction, "rollback", timeout=120.0)
+def rollback(transport: Transport, transaction: str) -> TransactionState:
+    """Put the old configuration back now, and as startup configuration too; returns the state then."""
+    return _state(transport, transaction, "rollback", timeout=120.0)
 
 
 def state(transport: Transport, transaction: str) -> TransactionState:
     """What the device knows of the transaction; a timer found dead is made good first."""
+    return _state(transport, transaction, "state", timeout=60.0)
+
+
+def _state(transport: Transport, transaction: str, verb: str, timeout: float) -> TransactionState:
     script = f"{folder(transaction)}/txn.sh"
-    done = transport.run(f"if [ -e {script} ]; then exec sh {script} state; else echo none; fi", timeout=60.0)
+    done = transport.run(f"if [ -e {script} ]; then exec sh {script} {verb}; else echo none; fi", timeout=timeout)
+    _expect(done, transport.name, f"transaction {transaction}: {verb}")
     word = done.out.strip().rpartition("\n")[2]
-    if done.code or word not in _STATES:
-        _expect(done, transport.name, f"reading the state of transaction {transaction}")
+    if word not in _STATES:
         raise DeviceError(f"{transport.name}: transaction {transaction} is in a state it cannot tell: {word!r}")
     return _STATES[word]
 
 
 def forget(transport: Transport, transaction: str) -> None:
     """Remove the transaction's folder. Raises Refused while its timer runs."""
-    if state(transport, transaction) is not TransactionState.NONE:
-        _call(transport, transaction, "forget")
+    script = f"{folder(transaction)}/txn.sh"
+    done = transport.run(f"if [ -e {script} ]; then exec sh {script} forget; fi", timeout=30.0)
+    _expect(done, transport.name, f"transaction {transaction}: forget")
 
 
 def log(transport: Transport, transaction: str) -> str:
@@ -243,7 +245,6 @@ _STATES = {
 
 _MEANING: dict[int, tuple[type[Exception], str]] = {
     3: (DeviceError, "a line was rejected and the old configuration put back"),
-    4: (DeviceError, "the configuration is not what it was at `load`; load the transaction anew"),
     5: (DeviceError, "THE OLD CONFIGURATION IS NOT BACK; its log and `before` are on the device"),
     6: (Refused, "the transaction is not in a state for that; its timer may have fired"),
     7: (DeviceError, "the startup configuration could not be written; see its log on the device"),
