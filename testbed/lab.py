@@ -59,9 +59,9 @@ class Lab:
             GuestFailed: the substrate died or hangs.
             NotReady: the network is not ready in time; the message names what is missing.
         """
-        from testbed.emulator.lower import lower
+        from testbed.emulator.lower import build_of
 
-        build = lower(topology)
+        build = build_of(topology)
         chosen = _substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:

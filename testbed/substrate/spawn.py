@@ -131,16 +131,17 @@ def look(folder: LabFolder) -> Liveness:
     """Say at once whether the lab's processes live, without asking any of them."""
     record = folder.record()
     reason = _what_died(folder, record)
-    return Liveness(not reason, reason or folder.busy(), folder.console_tail())
+    coming_up = record.state == "starting" and processes.alive(record.starter)
+    return Liveness(not reason, reason or ("it is being brought up" if coming_up else ""), folder.console_tail())
 
 
 def _what_died(folder: LabFolder, record: Record) -> str:
     if record.state == "ended":
         return record.ended
+    if record.keeper is None:
+        return "" if processes.alive(record.starter) else "the command that brought it up died half way"
     if not processes.alive(record.keeper):
-        if folder.busy():
-            return ""
-        return "its keeper process is gone" if record.keeper else "the command that brought it up died half way"
+        return "its keeper process is gone"
     stopped = [process.pid for process in processes.marked(record.id) if processes.state(process) == "T"]
     return f"process {stopped[0]} of it is stopped (`kill -CONT {stopped[0]}` lets it go on)" if stopped else ""
 
@@ -152,9 +153,9 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
         kernel_answers: asks the guest's kernel, for a lab without an agent channel.
     """
     seen = look(folder)
-    if not seen.alive or folder.busy():
-        return seen
     record = folder.record()
+    if not seen.alive or (record.state == "starting" and processes.alive(record.starter)):
+        return seen
     answers = kernel_answers(folder, HANG) if record.endpoint is None else hello(folder, HANG) is not None
     if not answers:
         return Liveness(False, f"no answer within {HANG:g} s: it hangs", seen.console)

@@ -119,6 +119,7 @@ def test_what_a_killed_command_was_making_is_swept_but_not_what_a_living_one_mak
     assert len(drafts) == 1
     assert drafts[0].name.startswith(".new-")
     me = identify(os.getpid())
+    assert me is not None
     living = home() / "labs" / f".new-{me.pid}-{me.started}-abcd"
     living.mkdir()
     assert sweep_drafts() == [str(drafts[0])]

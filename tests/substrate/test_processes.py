@@ -41,12 +41,14 @@ def test_a_stopped_process_says_so(sleeper):
 
 def test_kill_never_hits_a_later_owner_of_a_pid(sleeper):
     known = identify(sleeper.pid)
+    assert known is not None
     assert kill([Process(known.pid, known.started - 1)]) == []
     assert alive(known)
 
 
 def test_kill_returns_when_the_process_has_ended(sleeper):
     known = identify(sleeper.pid)
+    assert known is not None
     assert kill([known]) == []
     assert not alive(known)
 

@@ -1,0 +1,168 @@
+"""Whole labs: a topology goes in, a ready network comes out, and nothing is left of one that failed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.emulator.messages import Progress
+from testbed.errors import BadInput, NotReady, Unable
+from testbed.lab import Lab
+from testbed.model.topology import Topology
+from testbed.substrate import processes
+from testbed.substrate.folder import home
+from testbed.substrate.probe import run as probe
+
+PAIR = {
+    "name": "pair",
+    "nodes": {"a": {"kind": "host"}, "b": {"kind": "host"}},
+    "links": {
+        "a-b": {
+            "endpoints": [
+                {"node": "a", "interface": "eth1", "addresses": ["10.0.0.1/30"]},
+                {"node": "b", "interface": "eth1", "addresses": ["10.0.0.2/30"]},
+            ]
+        }
+    },
+}
+ROUTERS = {
+    "name": "routers",
+    "guest": {"memory": "512MiB"},
+    "nodes": {
+        "r1": {"kind": "router", "loopbacks": ["10.255.0.1/32"]},
+        "r2": {"kind": "router", "loopbacks": ["10.255.0.2/32"]},
+    },
+    "links": {
+        "r1-r2": {
+            "endpoints": [
+                {"node": "r1", "interface": "eth1", "addresses": ["10.0.0.1/30"]},
+                {"node": "r2", "interface": "eth1", "addresses": ["10.0.0.2/30"]},
+            ],
+            "forward": {"delay": "10ms"},
+            "backward": {"delay": "10ms"},
+        }
+    },
+}
+
+
+def _nothing_of(name: str) -> None:
+    assert name not in [lab.name for lab in Lab.all()]
+    assert not (home() / "labs" / name).exists()
+
+
+def test_a_native_lab_carries_packets_between_its_nodes(testbed_home):
+    if not (allowed := probe("namespaces")).ok:
+        pytest.skip(f"native: {allowed.detail}")
+    with Lab.up(Topology.model_validate(PAIR), substrate="native") as lab:
+        assert lab.topology == Topology.model_validate(PAIR)
+        with lab.agent() as agent:
+            assert agent.run("a", ["ping", "-c1", "-W2", "10.0.0.2"]).code == 0
+    _nothing_of("pair")
+
+
+@pytest.mark.guest
+def test_routers_come_up_ready_and_their_link_delays(uml_works, testbed_home):
+    events: list[Progress] = []
+    with Lab.up(Topology.model_validate(ROUTERS), substrate="uml", progress=events.append) as lab:
+        assert lab.liveness().alive
+        assert lab.liveness().reason == ""
+        with lab.agent() as agent:
+            done = agent.run("r1", ["ping", "-c3", "-i0.1", "-q", "10.255.0.2"])
+        assert done.code == 0, done.stdout
+        average = float(done.stdout.decode().rsplit("=", 1)[1].split("/")[1])
+        assert average >= 20
+    assert events
+    _nothing_of("routers")
+
+
+def test_links_to_be_impaired_are_refused_where_the_kernel_cannot(monkeypatch, testbed_home):
+    if probe("netem").ok:
+        from testbed.substrate import probe as module
+
+        monkeypatch.setattr(module, "run", lambda name: module.Answer(False, "no netem"))
+    with pytest.raises(Unable, match=r"r1-r2.*--substrate uml"):
+        Lab.up(Topology.model_validate(ROUTERS), substrate="native")
+    _nothing_of("routers")
+
+
+def test_a_network_that_does_not_become_ready_is_named_and_taken_away(testbed_home):
+    config = "interface eth1\n ip ospf area 0\n ip ospf hello-interval 7\nrouter ospf\n"  # r1 says hello each second
+    broken = ROUTERS | {
+        "name": "alone",
+        "nodes": ROUTERS["nodes"] | {"r2": {"kind": "router", "config": config}},
+        "links": {"r1-r2": {"endpoints": ROUTERS["links"]["r1-r2"]["endpoints"]}},
+    }
+    with pytest.raises(NotReady, match=r"r1.*OSPF"):
+        Lab.up(Topology.model_validate(broken), substrate="native", ready_timeout=6.0)
+    _nothing_of("alone")
+
+
+@pytest.mark.parametrize("guests", [2, 64])
+def test_more_guests_than_can_be_had_are_refused(uml_works, testbed_home, guests):
+    with pytest.raises(BadInput, match="one guest per lab"):
+        Lab.up(Topology.model_validate(PAIR | {"guest": {"guests": guests}}), substrate="uml")
+    _nothing_of("pair")
+
+
+def test_too_little_memory_is_refused(uml_works, testbed_home):
+    with pytest.raises(BadInput, match="128MiB"):
+        Lab.up(Topology.model_validate(PAIR | {"guest": {"memory": "16MiB"}}), substrate="uml")
+    _nothing_of("pair")
+
+
+@pytest.mark.guest
+def test_a_guest_has_the_memory_asked_for(uml_works, testbed_home):
+    with Lab.up(Topology.model_validate(PAIR | {"guest": {"memory": "200MiB"}}), substrate="uml") as lab:
+        with lab.agent() as agent:
+            total = agent.run("a", ["sh", "-c", "read -r _ kib _ < /proc/meminfo; echo $kib"]).stdout
+        assert 150 * 1024 < int(total) < 200 * 1024
+
+
+def test_a_name_in_use_is_refused_and_the_first_lab_stays(testbed_home):
+    with Lab.up(Topology.model_validate(PAIR), substrate="native") as lab:
+        with pytest.raises(BadInput, match="testbed down pair"):
+            Lab.up(Topology.model_validate(PAIR), substrate="native")
+        assert lab.liveness().alive
+
+
+def test_an_interrupt_during_up_leaves_nothing(testbed_home):
+    script = (
+        "import os, signal; from testbed.lab import Lab; from testbed.model.topology import Topology\n"
+        "from testbed.emulator.client import AgentClient\n"
+        "AgentClient.call = lambda *a, **k: (os.kill(os.getpid(), signal.SIGINT), signal.pause())\n"
+        f"Lab.up(Topology.model_validate({PAIR!r}), substrate='native')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[1], capture_output=True, check=False
+    )
+    assert b"KeyboardInterrupt" in done.stderr
+    _nothing_of("pair")
+
+
+def test_a_lab_outlives_the_command_and_the_terminal_that_started_it(testbed_home):
+    script = (
+        "from testbed.lab import Lab; from testbed.model.topology import Topology\n"
+        f"Lab.up(Topology.model_validate({PAIR!r}), substrate='native')"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1], check=True, start_new_session=True)
+    lab = Lab.open("pair")
+    try:
+        keeper = lab.folder.record().keeper
+        assert keeper is not None
+        assert os.getsid(keeper.pid) == keeper.pid
+        os.kill(keeper.pid, signal.SIGHUP)
+        os.kill(keeper.pid, signal.SIGINT)
+        assert lab.liveness().alive
+    finally:
+        run = lab.folder.run
+        started = time.monotonic()
+        lab.down()
+    assert time.monotonic() - started < 5
+    assert not processes.alive(keeper)
+    assert not run.exists()
