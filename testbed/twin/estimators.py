@@ -88,11 +88,10 @@ class LinkEstimator:
             return False
         known, spread = _centre(self._rtts)
         limit = max(self.tuning.step_sigmas * spread, self.tuning.step_floor, self.tuning.step_share * known)
-        # The middle half must be beyond: one outlier in a batch is noise, four out of five are not.
+        # Busy devices only ever add to a round trip. Up is believed when even the quickest reply is beyond; down when
+        # all but the slowest quarter are.
         ordered = sorted(rtts)
-        quarter = len(ordered) // 4
-        low, high = ordered[quarter], ordered[-1 - quarter]
-        return low > known + limit or high < known - limit
+        return ordered[0] > known + limit or ordered[-1 - len(ordered) // 4] < known - limit
 
     def _count(self, echoes: Sequence[bool]) -> None:
         if self._loss_stepped(echoes):
@@ -160,6 +159,9 @@ class Settings:
 NOISE_JITTER = 0.25e-3
 """Seconds. Spread below this is the two stacks' own (scheduling), not the link's: it isn't set on the twin's link."""
 
+ENOUGH = 20
+"""Replies that a spread needs to be believed."""
+
 FASTEST_RATE = 1e9
 """bit/s. From here on a twin's link is left unlimited: its kernel cannot carry more anyway."""
 
@@ -181,7 +183,7 @@ def settings(estimate: LinkEstimate, rate: float | None, stack_rtt: float = 0.0,
     spread = math.sqrt(max(0.0, estimate.spread**2 - stack_spread**2)) / math.sqrt(2)
     return Settings(
         delay=max(0.0, (estimate.rtt - stack_rtt) / 2),
-        jitter=spread if spread > max(NOISE_JITTER, 0.02 * estimate.rtt) else 0.0,
+        jitter=spread if estimate.replies >= ENOUGH and spread > max(NOISE_JITTER, 0.02 * estimate.rtt) else 0.0,
         loss=1.0 if estimate.silent else 1.0 - math.sqrt(1.0 - estimate.loss),
         rate=rate if rate is not None and rate < FASTEST_RATE else None,
     )

@@ -101,7 +101,7 @@ class Loop:
         self._devices = {device: DeviceRecord() for device in adapters}
         self._ages, self._alignment = FieldAges(), Alignment()
         self._first_due, self._tick = time.time() + (start - time.monotonic()), 0
-        self._arrived: dict[int, dict[tuple[str, str], tuple[float, float]]] = {}
+        self._arrived: dict[int, dict[tuple[str, str], float]] = {}
         self._load: tuple[MirroredFlow, ...] = ()
         self._load_scale = 1.0
         self._batches = self._changes = 0
@@ -174,16 +174,14 @@ class Loop:
         while self._first_due + (self._tick + 1) * self._period <= time.time():
             arrived = self._arrived.pop(self._tick, {})
             planned = self._picture.fields()
-            self._alignment.plan(len(planned))
-            for key in planned:
-                if key in arrived:
-                    self._alignment.arrived(*arrived[key], self._period)
+            delays = [arrived[key] for key in planned if key in arrived]
+            self._alignment.close(len(planned), delays, self._period)
             self._tick += 1
 
     def _came(self, key: tuple[str, str], due: float, applied: float) -> None:
         tick = round((due - self._first_due) / self._period)
         if tick >= self._tick:
-            self._arrived.setdefault(tick, {})[key] = (due, applied)
+            self._arrived.setdefault(tick, {})[key] = applied - due
 
     # --- in ---
 

@@ -128,22 +128,34 @@ def _between(ordered: Sequence[float], share: float) -> float:
 
 @dataclass(slots=True)
 class Alignment:
-    """Updates that were in the twin in time, out of those planned.
+    """Updates that were in the twin in time, out of those planned, over the last `window` deadlines.
 
     An update planned for `due` is in time when the twin holds its value before the next one is due. A poll that was
     skipped because the one before it took too long was planned too: polling faster than devices answer lowers this.
     """
 
-    planned: int = 0
-    in_time: int = 0
+    window: int = 300
+    _deadlines: deque[tuple[int, int]] = field(default_factory=deque)
 
-    def plan(self, count: int) -> None:
-        """Count updates that ought to come, whether or not they do."""
-        self.planned += count
+    def close(self, planned: int, delays: Iterable[float], period: float) -> None:
+        """Account for one deadline.
 
-    def arrived(self, due: float, applied: float, period: float) -> None:
-        """Count one update: planned for `due`, in the twin at `applied` (the same clock, seconds)."""
-        self.in_time += applied < due + period
+        Args:
+            planned: updates that ought to have come for it, whether or not they did.
+            delays: of those that came, from the deadline until the twin held them, seconds.
+            period: until the next deadline, seconds.
+        """
+        self._deadlines.append((planned, sum(delay < period for delay in delays)))
+        while len(self._deadlines) > self.window:
+            self._deadlines.popleft()
+
+    @property
+    def planned(self) -> int:
+        return sum(planned for planned, _ in self._deadlines)
+
+    @property
+    def in_time(self) -> int:
+        return sum(in_time for _, in_time in self._deadlines)
 
     @property
     def share(self) -> float:

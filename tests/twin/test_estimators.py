@@ -67,6 +67,19 @@ def test_a_single_late_reply_is_not_a_step():
     assert estimator.steps == 0
 
 
+def test_a_busy_device_that_delays_most_of_a_batch_is_not_a_step():
+    estimator = LinkEstimator()
+    feed(estimator, 0.4e-3, 3e-5, 40)
+    estimator.add([0.41e-3, 3e-3, 2.2e-3, 4e-3, 1.9e-3], 0)
+    assert estimator.steps == 0
+
+
+def test_a_spread_of_few_replies_is_not_yet_a_jitter():
+    few, many = (LinkEstimate(9e-3, 3e-3, replies, 0.0, replies, False) for replies in (10, 40))
+    assert link_settings(few, None).jitter == 0.0
+    assert link_settings(many, None).jitter > 0
+
+
 def test_a_jittery_link_is_known_by_its_spread():
     estimate = feed(LinkEstimator(), 12e-3, 2e-3, 60)
     assert estimate.spread == pytest.approx(2e-3, rel=0.35)

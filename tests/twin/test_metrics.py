@@ -113,11 +113,11 @@ def poll(period, service, duration=60.0):
     alignment, history, free = Alignment(), [], 0.0
     for number in range(int(duration / period)):
         due = number * period
-        alignment.plan(1)
         if due < free:
+            alignment.close(1, [], period)
             continue
         free = due + service
-        alignment.arrived(due, free, period)
+        alignment.close(1, [service], period)
         history.append(Update(due, free))
     age = age_of_information(history, 5.0, duration)
     assert age is not None
@@ -141,6 +141,13 @@ def test_alignment_is_whole_exactly_when_devices_answer_within_a_period(period, 
 
 def test_nothing_planned_is_no_alignment():
     assert Alignment().share == 0.0
+
+
+def test_alignment_forgets_what_is_long_ago():
+    alignment = Alignment(window=10)
+    for number in range(30):
+        alignment.close(4, [0.1] * (2 if number < 20 else 4), 1.0)
+    assert (alignment.planned, alignment.in_time, alignment.share) == (40, 40, 1.0)
 
 
 def test_fields_are_kept_apart_and_a_silent_one_ages():
