@@ -242,13 +242,20 @@ def _svg_labels(
         lines = _label(link, alive[name])
         if not lines:
             continue
-        best = min(_spots(wires[name], lines), key=lambda spot: sum(spot.overlap(other) for other in taken))
+        best = min(_spots(wires[name], lines), key=lambda spot, wire=wires[name]: _hidden(spot, wire, taken))
         taken.append(best)
         yield _rectangle(best, "back", 4)
         for index, line in enumerate(lines):
             y = best.y + (index - (len(lines) - 1) / 2) * 14
             medium = " medium" if line == link.medium else ""
             yield f'<text class="label{medium}" x="{best.x:.1f}" y="{y:.1f}">{_xml(line)}</text>'
+
+
+def _hidden(spot: _Box, wire: _Wire, taken: list[_Box]) -> float:
+    """What a label would hide: area of others, and its own wire where that is flat and would vanish under it."""
+    points = [wire.at(step / 20) for step in range(21)]
+    own = sum(abs(x - spot.x) < spot.width / 2 and abs(y - spot.y) < spot.height / 2 for x, y in points)
+    return sum(spot.overlap(other) for other in taken) + max(0, own - 9) * 50.0
 
 
 def _spots(wire: _Wire, lines: list[str]) -> list[_Box]:
