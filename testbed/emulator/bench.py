@@ -14,20 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from testbed import units
-from testbed.emulator.messages import GilbertElliott, LinkChange, LinkPatch, LinkState
+from testbed.emulator.messages import LinkChange, LinkState
 from testbed.emulator.nodes import Laboratory, Node
-from testbed.errors import BadInput, ExitCode, TestbedError, nearest
+from testbed.emulator.settings import read_patch
+from testbed.errors import BadInput, ExitCode, TestbedError
 
 FOLDER = "/run/bench"
-_QUANTITIES = {
-    "delay": (units.TIME, "10ms"),
-    "jitter": (units.TIME, "1ms"),
-    "rate": (units.RATE, "100Mbit"),
-    **dict.fromkeys(
-        ("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), (units.SHARE, "0.1%")
-    ),
-}
-_KEYS = (*_QUANTITIES, "distribution", "limit", "burst")
 _USAGE = "cut LINK | mend LINK | impair LINK key=value... | power-off NODE | power-on NODE | status"
 
 
@@ -100,36 +92,12 @@ def patches(link: str, settings: Sequence[str]) -> list[LinkChange]:
     Raises:
         BadInput: an unknown key, or a value that cannot be read.
     """
-    fields: tuple[dict[str, object], dict[str, object]] = ({}, {})
-    for setting in settings:
-        word, _, value = setting.partition("=")
-        side, _, key = word.rpartition(".")
-        if side not in ("", "forward", "backward") or key not in _KEYS:
-            raise BadInput(f"{link}: unknown setting {word!r}{nearest(key, _KEYS)} (known: {', '.join(_KEYS)})")
-        for end in (0, 1) if not side else (0,) if side == "forward" else (1,):
-            fields[end][key] = _value(key, value)
+    forward = [word.removeprefix("forward.") for word in settings if not word.startswith("backward.")]
+    backward = [word.removeprefix("backward.") for word in settings if not word.startswith("forward.")]
     return [
-        LinkChange(link=link, end=0 if end == 0 else 1, patch=LinkPatch(**found))  # pyright: ignore[reportArgumentType]
-        for end, found in enumerate(fields)
-        if found
+        LinkChange(link=link, end=0, patch=read_patch(forward)),
+        LinkChange(link=link, end=1, patch=read_patch(backward)),
     ]
-
-
-def _value(key: str, text: str) -> object:
-    if text == "none" and key in ("rate", "limit", "burst"):
-        return None
-    if key == "distribution":
-        return text
-    try:
-        if key == "limit":
-            return int(text)
-        if key == "burst":
-            shares = [units.parse(word, units.SHARE, "1%") for word in text.split(",")]
-            return GilbertElliott(**dict(zip(("p", "r", "bad_loss", "good_loss"), shares, strict=False)))
-        table, example = _QUANTITIES[key]
-        return 0.0 if text == "0" else units.parse(text, table, example)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"{key}={text}: {error}") from None
 
 
 def _status(lab: Laboratory) -> str:
