@@ -294,7 +294,8 @@ def _inventory(rack: RackHandle, addresses: Mapping[str, tuple[str, str]], devic
 
 def _role(name: str) -> Role:
     """What a name such as `core1` or `cell2` says that a device is for."""
-    return next((role for prefix, role in _ROLES if name.startswith(prefix)), "other")
+    fitting: list[Role] = [role for prefix, role in _ROLES if name.startswith(prefix)]
+    return fitting[0] if fitting else "other"
 
 
 # --- ready -----------------------------------------------------------------------------------------------------------

@@ -1,20 +1,24 @@
-"""Devices that adapters talk to, started once."""
+"""Devices that adapters talk to, each kind started once for all tests."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from native_devices import NativeDevice, known_hosts_line, pair, private_key_of
-
+from adapters.inventory import target as target_of
 from adapters.ssh import SshTarget, SshTransport
+from testbed.emulator.client import AgentClient
+from testbed.emulator.lower import build_of
+from testbed.emulator.messages import WaitReady
+from testbed.lab import Lab
+from testbed.model.load import load_topology
+from testbed.rack import RackHandle, rack_down, rack_up
+from tests.adapters.native_devices import NativeDevice, configuration, known_hosts_line, pair, private_key_of
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +47,46 @@ def transport(target: SshTarget) -> Iterator[SshTransport]:
     transport = SshTransport("r1", target)
     yield transport
     transport.close()
+
+
+@pytest.fixture(scope="session")
+def pair_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same two routers as a topology, with 1 ms of fibre between them."""
+    folder = tmp_path_factory.mktemp("pair")
+    for number in (1, 2):
+        (folder / f"r{number}.conf").write_text(configuration(f"r{number}", number))
+    path = folder / "pair.yaml"
+    path.write_text(
+        "name: pair\n"
+        "nodes:\n"
+        "  r1: {kind: router, config_file: r1.conf}\n"
+        "  r2: {kind: router, config_file: r2.conf}\n"
+        "links:\n"
+        "  r1-r2: {endpoints: [r1:eth1, r2:eth1], impairment: {delay: 1ms}}\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def rack(uml_works: None, testbed_home: Path, pair_file: Path) -> Iterator[RackHandle]:
+    """Those routers as a rack in a guest, reached by SSH alone."""
+    handle = rack_up(pair_file, name="pair-rack", substrate="uml", ready_timeout=120.0)
+    yield handle
+    rack_down(handle.name)
+
+
+@pytest.fixture(scope="session")
+def rack_transport(rack: RackHandle) -> Iterator[SshTransport]:
+    """A session with the rack's r1, kept for all tests."""
+    transport = SshTransport("r1", target_of(rack.inventory(), "r1"))
+    yield transport
+    transport.close()
+
+
+@pytest.fixture(scope="module")
+def twin_client(guest_lab: Lab, pair_file: Path) -> Iterator[AgentClient]:
+    """Those routers as nodes of a lab, reached through the agent."""
+    with guest_lab.agent() as client:
+        client.call(build_of(load_topology(pair_file)))
+        client.call(WaitReady(deadline=60.0))
+        yield client

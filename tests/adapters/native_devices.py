@@ -157,7 +157,7 @@ def wait_for(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> Non
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
-def _config(name: str, number: int) -> str:
+def configuration(name: str, number: int) -> str:
     return f"""frr defaults traditional
 hostname {name}
 service integrated-vtysh-config
@@ -192,7 +192,7 @@ exit
 def pair(folder: Path) -> Iterator[tuple[NativeDevice, NativeDevice]]:
     """Two routers, one link, OSPF full."""
     private, public = new_key()
-    devices = [NativeDevice(f"r{n}", folder / f"r{n}", _config(f"r{n}", n), private, public) for n in (1, 2)]
+    devices = [NativeDevice(f"r{n}", folder / f"r{n}", configuration(f"r{n}", n), private, public) for n in (1, 2)]
     try:
         for device in devices:
             device.start()

@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import count
 
 import pytest
-from native_devices import wait_for
 
-from adapters.base import Adapter, TransactionState
+from adapters.base import Adapter, TransactionState, Transport
+from adapters.inventory import target as target_of
 from adapters.registry import find
 from adapters.ssh import SshTarget, SshTransport
 from testbed.errors import BadInput, DeviceError, Refused
 from testbed.model.change import ConfigurationStep, InterfaceStep
+from testbed.twin.transport import AgentTransport
+from tests.adapters.native_devices import wait_for
 
 _number = count(1)
 
 
 @dataclass
 class Subject:
-    """An adapter under test: a harmless change for it, a line it must reject, and a peer that answers."""
+    """An adapter under test on r1, whose neighbour is r2: a harmless change for it, and one it must reject.
+
+    `patience`: seconds within which a commit is surely followed by the next call.
+    """
 
     adapter: Adapter
     again: Callable[[], Adapter]
-    peer: str
-    own: str
     bad: str
-    applied: str
+    patience: float
+    peer: str = "10.255.0.2"
+    own: str = "10.255.0.1"
+    applied: str = "changed by a test"
 
     def lines(self) -> str:
-        return self.adapter.render([InterfaceStep(device="r1", interface="eth1", description="changed by a test")])
+        return self.adapter.render([InterfaceStep(device="r1", interface="eth1", description=self.applied)])
 
     def transaction(self) -> str:
         return f"contract-{next(_number)}-{time.time_ns()}"
@@ -41,20 +48,48 @@ BAD = {
     "frr": "interface eth1\n description half done\n no such setting\nexit\n",
     "linux": "link set dev eth1 alias half\nroute add 10.99.0.0/16 via 192.0.2.1 dev eth1\n",
 }
+GUEST = (pytest.mark.guest, pytest.mark.timeout(240))
 
 
-@pytest.fixture(params=["frr", "linux"])
-def subject(request: pytest.FixtureRequest, target: SshTarget) -> Iterator[Subject]:
-    family = request.param
-    opened: list[Adapter] = []
+@pytest.fixture(
+    params=[
+        ("frr", "native"),
+        ("linux", "native"),
+        pytest.param(("frr", "rack"), marks=GUEST),
+        pytest.param(("linux", "rack"), marks=GUEST),
+        pytest.param(("frr", "twin"), marks=GUEST),
+    ],
+    ids="-".join,
+)
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    """Each family, over each transport."""
+    family, where = request.param
+    with ExitStack() as opened:
+        transports = TRANSPORTS[where](request, opened)
+        adapter = find(family)(next(transports))
+        yield Subject(adapter, lambda: find(family)(next(transports)), BAD[family], 3.0 if where == "native" else 12.0)
 
-    def connect() -> Adapter:
-        opened.append(find(family)(SshTransport("r1", target)))
-        return opened[-1]
 
-    yield Subject(connect(), connect, "10.255.0.2", "10.255.0.1", BAD[family], "changed by a test")
-    for adapter in opened:
-        adapter.close()
+def native(request: pytest.FixtureRequest, opened: ExitStack) -> Iterator[Transport]:
+    target: SshTarget = request.getfixturevalue("target")
+    while True:
+        yield opened.enter_context(closing(SshTransport("r1", target)))
+
+
+def on_rack(request: pytest.FixtureRequest, opened: ExitStack) -> Iterator[Transport]:
+    yield request.getfixturevalue("rack_transport")
+    rack = request.getfixturevalue("rack")
+    while True:
+        yield opened.enter_context(closing(SshTransport("r1", target_of(rack.inventory(), "r1"))))
+
+
+def in_twin(request: pytest.FixtureRequest, opened: ExitStack) -> Iterator[Transport]:
+    client = request.getfixturevalue("twin_client")
+    while True:
+        yield AgentTransport(client, "r1")
+
+
+TRANSPORTS = {"native": native, "rack": on_rack, "twin": in_twin}
 
 
 def test_collect_tells_what_the_device_is(subject: Subject) -> None:
@@ -68,7 +103,7 @@ def test_collect_tells_what_the_device_is(subject: Subject) -> None:
     assert eth1.rx_bytes > 0
     assert eth1.tx_packets > 0
     assert any(route.prefix == f"{subject.peer}/32" and route.protocol == "ospf" for route in facts.routes)
-    assert abs(facts.clock_offset) < 0.5
+    assert abs(facts.clock_offset) < 2
     assert abs(facts.measured - time.time()) < 5
     assert facts.memory is not None
     assert 0 < facts.memory < 1
@@ -119,10 +154,10 @@ def test_a_load_changes_nothing_and_shows_what_would(subject: Subject) -> None:
 def test_an_unconfirmed_commit_reverts_by_itself(subject: Subject) -> None:
     before = subject.adapter.config_hash()
     subject.adapter.load(transaction := subject.transaction(), subject.lines())
-    subject.adapter.commit(transaction, revert_after=2.0)
+    subject.adapter.commit(transaction, revert_after=subject.patience)
     assert subject.adapter.state(transaction) is TransactionState.COMMITTED
     assert subject.applied in subject.adapter.running_config()
-    wait_for(lambda: subject.adapter.state(transaction) is TransactionState.REVERTED, "the timer reverts")
+    wait_for(lambda: subject.adapter.state(transaction) is TransactionState.REVERTED, "the timer reverts", 60.0)
     assert subject.adapter.config_hash() == before
     with pytest.raises(Refused):
         subject.adapter.confirm(transaction)
@@ -132,10 +167,10 @@ def test_an_unconfirmed_commit_reverts_by_itself(subject: Subject) -> None:
 def test_a_confirmed_commit_stays_and_can_still_be_rolled_back(subject: Subject) -> None:
     before = subject.adapter.config_hash()
     subject.adapter.load(transaction := subject.transaction(), subject.lines())
-    subject.adapter.commit(transaction, revert_after=1.0)
+    subject.adapter.commit(transaction, revert_after=subject.patience)
     subject.adapter.confirm(transaction)
     subject.adapter.confirm(transaction)
-    time.sleep(1.5)  # past the moment when the timer would have fired
+    time.sleep(subject.patience + 0.5)  # past the moment when the timer would have fired
     assert subject.adapter.state(transaction) is TransactionState.CONFIRMED
     assert subject.applied in subject.adapter.running_config()
     subject.adapter.rollback(transaction)

@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from native_devices import NativeDevice, private_key_of, wait_for
 
 from adapters.keys import new_key
 from adapters.secrets import private_key
 from adapters.ssh import SshTarget, SshTransport, execute
 from testbed.errors import BadInput, DeviceError
+from tests.adapters.native_devices import NativeDevice, private_key_of, wait_for
 
 Devices = tuple[NativeDevice, NativeDevice]
 
