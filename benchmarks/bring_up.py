@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.claims import Claim
-from testbed.emulator.lower import lower
+from testbed.emulator.lower import build_of
 from testbed.lab import Lab
 from testbed.model.topology import Topology
 
@@ -44,7 +44,7 @@ def ring(count: int, delay: float) -> Topology:
 
 def time_ring(topology: Topology, substrate: str) -> tuple[float, float, float]:
     """Return seconds to boot the substrate, to build the ring, and to take it all down."""
-    build = lower(topology)
+    build = build_of(topology)
     begun = time.monotonic()
     empty = Topology.model_validate({**EMPTY, "name": "bench"})
     lab = Lab.up(empty, substrate=substrate, name="bench")

@@ -6,8 +6,8 @@ import os
 import sys
 import tempfile
 import traceback
+from typing import Any
 
-import click
 import typer
 
 from testbed import __version__
@@ -33,17 +33,21 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
         raise typer.Exit
 
 
+# Typer carries its own copy of click in some releases and not in others; this is the base of its usage errors in all.
+_UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
 def main() -> None:
     """Run the command and end with its exit code (`testbed.errors.ExitCode`)."""
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as wrong_usage:
+    except _UsageError as wrong_usage:
         wrong_usage.show()
         code = ExitCode.BAD_INPUT
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("testbed: interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:

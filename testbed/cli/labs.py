@@ -75,9 +75,9 @@ def _with_guest(topology, memory: str | None, guests: int | None):
 
 
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
-    from testbed.emulator.lower import lower
+    from testbed.emulator.lower import build_of
 
-    build = lower(topology)
+    build = build_of(topology)
     if as_json:
         print_json({"substrate": substrate, "why": why, "build": build})
         return
@@ -218,7 +218,8 @@ def link(
         raise BadInput("--cut and --mend exclude each other")
     patch = read_patch(settings or [])
     ends = [end for end, asked in ((0, forward), (1, backward)) if asked or forward == backward]
-    with _only_lab(lab).agent() as agent:
+    opened = _only_lab(lab)
+    with opened.agent() as agent:
         before = agent.call(GetLinks(names=(name,))).links[0]
         changes = [LinkChange(link=name, end=end, patch=patch) for end in ends] if settings else []
         if cut or mend:
@@ -233,7 +234,8 @@ def link(
     if settings:
         for end in ends:
             old = write_patch((before.forward, before.backward)[end], only=patch)
-            stdout.print(f"undo: testbed link {name} {' '.join(old)} --{('forward', 'backward')[end]}", markup=False)
+            way = ("forward", "backward")[end]
+            stdout.print(f"undo: testbed link {name} --lab {opened.name} --{way} {' '.join(old)}", markup=False)
 
 
 def _link_row(state) -> list[str]:
