@@ -1,7 +1,7 @@
 """Bring-up and teardown of rings of hosts: milliseconds per node, and whether they stay the same as the ring grows.
 
-The guest's boot is a line of its own: it does not grow with the ring. Mininet runs in a guest of the same kernel (or in a
-namespace of this one), at the size it finishes within a minute.
+The guest's boot is a line of its own: it does not grow with the ring. Mininet runs in a guest of the same kernel (or
+in a namespace of this one), at the size it finishes within a minute.
 """
 
 from __future__ import annotations

@@ -14,7 +14,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of all messages, tagged with its class name. `frozen` stands on each again because type checkers do not inherit it."""
+    """Base of all messages, tagged with its class name.
+
+    `frozen` stands on each again because type checkers do not inherit it.
+    """
 
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
@@ -38,12 +41,12 @@ class LinkPatch(Message, frozen=True):
     jitter_correlation: float | UnsetType = UNSET
     loss: float | UnsetType = UNSET
     loss_correlation: float | UnsetType = UNSET
-    burst: GilbertElliott | None | UnsetType = UNSET
+    burst: GilbertElliott | UnsetType | None = UNSET
     duplicate: float | UnsetType = UNSET
     reorder: float | UnsetType = UNSET
     corrupt: float | UnsetType = UNSET
-    rate: float | None | UnsetType = UNSET
-    limit: int | None | UnsetType = UNSET
+    rate: float | UnsetType | None = UNSET
+    limit: int | UnsetType | None = UNSET
 
 
 class LinkChange(Message, frozen=True):
@@ -240,7 +243,7 @@ class VtyOutput(Message, frozen=True):
 
 
 class Power(Message, frozen=True):
-    """Take a node's power away or give it back: its daemons are killed and start again from startup configuration. -> Ok"""
+    """Take a node's power away or give it back; its daemons start again from the startup configuration. -> Ok"""
 
     node: str
     on: bool
@@ -254,7 +257,7 @@ class Ok(Message, frozen=True):
 
 
 class Stamp(Message, frozen=True):
-    """Run one STAMP session (RFC 8762), unauthenticated mode, from `source` to an address that belongs to `reflector`. -> StampResult"""
+    """Run one STAMP session (RFC 8762, unauthenticated) from `source` to an address of `reflector`. -> StampResult"""
 
     source: str
     destination: str

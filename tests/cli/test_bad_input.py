@@ -57,7 +57,7 @@ def test_bad_input_is_explained(words, said, tmp_path):
 
 def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tmp_path):
     topology = tmp_path / "topology.yaml"
-    topology.write_text("name: t\nnodes: {a: {kind: host}, r: {kind: router}}\n")
+    topology.write_text("name: t\nnodes: {a: {kind: host}, r: {kind: router, loopbacks: [10.255.0.1/32]}}\n")
     done = run("up", topology, "--dry-run", "--json")
     assert done.returncode == ExitCode.DONE, done
     assert [node["name"] for node in json.loads(done.stdout)["build"]["nodes"]] == ["a", "r"]
