@@ -24,7 +24,7 @@ from testbed.errors import TestbedError
 from testbed.substrate import kernel
 from testbed.substrate.folder import LabFolder, write_atomically
 from testbed.substrate.guest_init import AGENT_PORT, PROJECT
-from testbed.substrate.processes import Process, identify
+from testbed.substrate.processes import Process, identify, is_child, marked
 
 CONSOLE_LIMIT = 4 * 2**20
 
@@ -220,9 +220,17 @@ class Keeper:
             message = path.read_text(errors="replace").strip()
             if name == "failed" and not message:
                 continue  # made, but not yet written
+            if not self.seen:
+                self._record_guest()
             self.seen.add(name)
             self.starter.tell(event=name, kind="GuestFailed", message=message)
         return True
+
+    def _record_guest(self) -> None:
+        """Add the guest kernel itself, which only now is sure to have become what it is."""
+        record = self.folder.record()
+        inner = [p for p in marked(record.id) if p not in record.guest and is_child(p, record.guest)]
+        self.folder.update(guest=(*record.guest, *inner))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ def main() -> int:
     orders: dict[str, Any] = json.loads(sys.argv[2])
     report: int = orders["report"]
     os.set_inheritable(report, False)
-    seal, problem = isolate(orders)
+    seal, problem = (
+        isolate(orders) if may_isolate(orders) else ("", f"user {os.geteuid()} may not make namespaces here")
+    )
     if problem and orders["must_isolate"]:
         _report(report, {"failed": problem})
         return 1
@@ -41,6 +43,20 @@ def main() -> int:
     os.close(alive)
     _report(report, {"pid": child, "sealed": orders["seal"], "seal": seal})
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF
+
+
+def may_isolate(orders: dict[str, Any]) -> bool:
+    """Try it in a child: where it is forbidden half way, the process that tried would be left in an unusable state."""
+    child = os.fork()
+    if child == 0:
+        how, _ = isolate(orders)
+        try:
+            if how:
+                kernel.mount("", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        except OSError:
+            how = ""
+        os._exit(0 if how else 1)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def isolate(orders: dict[str, Any]) -> tuple[str, str]:

@@ -25,13 +25,13 @@ class Process(Struct, frozen=True):
     started: int
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start time, or None when there is no such process."""
+def _stat(pid: int) -> tuple[str, int, int] | None:
+    """State letter, start time and parent, or None when there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return fields[0], int(fields[19])
+    return fields[0], int(fields[19]), int(fields[1])
 
 
 def identify(pid: int) -> Process | None:
@@ -46,6 +46,12 @@ def state(process: Process | None) -> str:
     if process is None or stat is None or stat[1] != process.started or stat[0] in "ZX":
         return ""
     return stat[0]
+
+
+def is_child(process: Process, parents: Iterable[Process]) -> bool:
+    """Return whether one of `parents` is the parent of a process."""
+    stat = _stat(process.pid)
+    return stat is not None and stat[2] in {parent.pid for parent in parents}
 
 
 def alive(process: Process | None) -> bool:

@@ -7,6 +7,7 @@ addresses in 10.0.2.0/24 can be reached from loopback addresses here. No rights 
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import struct
 
@@ -76,8 +77,10 @@ class Network:
         """
         if not listen.startswith("127."):
             raise Unable(f"a forward may only listen on loopback, not on {listen}")
-        result = self._library.vdeslirp_add_fwd(self._handle, 0, _packed(listen), listen_port, _packed(address), port)
-        if result != 0:
+        taken = _listens(listen, listen_port)
+        if not taken:
+            self._library.vdeslirp_add_fwd(self._handle, 0, _packed(listen), listen_port, _packed(address), port)
+        if taken or not _listens(listen, listen_port):  # the library answers 0 also where somebody else has the port
             raise Unable(
                 f"{listen}:{listen_port} cannot be listened on (forward to {address}:{port}); "
                 f"`ss -ltnp src {listen}` shows who has it"
@@ -95,6 +98,18 @@ class Network:
                 continue
             return listen_port
         raise AssertionError
+
+
+def _listens(address: str, port: int) -> bool:
+    """Whether this process has a socket that listens there."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            with socket.socket(fileno=os.dup(int(name))) as each:
+                if each.getsockname() == (address, port) and each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    return True
+        except OSError:  # not a socket, or closed since it was listed
+            continue
+    return False
 
 
 def _packed(address: str) -> int:

@@ -142,7 +142,7 @@ def _what_died(folder: LabFolder, record: Record) -> str:
         return "" if processes.alive(record.starter) else "the command that brought it up died half way"
     if not processes.alive(record.keeper):
         return "its keeper process is gone"
-    stopped = [process.pid for process in processes.marked(record.id) if processes.state(process) == "T"]
+    stopped = [process.pid for process in record.guest if processes.state(process) == "T"]
     return f"process {stopped[0]} of it is stopped (`kill -CONT {stopped[0]}` lets it go on)" if stopped else ""
 
 
