@@ -119,11 +119,11 @@ class AgentClient:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 raise _Abandoned(f"{type(request).__name__}: no result within {timeout:g} s; cancelled")
-            if now >= next_beat:
+            if now >= min(next_beat, heard + SILENCE):
                 self._check(heard, now)
                 self._socket.send_multipart([HEARTBEAT, _HELLO])
                 next_beat = now + BEAT
-            until = next_beat if deadline is None else min(next_beat, deadline)
+            until = min(next_beat, heard + SILENCE, deadline if deadline is not None else next_beat)
             if not self._socket.poll(math.ceil(max(0.0, until - now) * 1000)):
                 continue
             answered, body = self._socket.recv_multipart()
@@ -141,7 +141,7 @@ class AgentClient:
         state = self._liveness() if self._liveness is not None else None
         if state is not None and not state.alive:
             raise GuestFailed(_with_console(f"the lab died: {state.reason}", state.console))
-        if now - heard > SILENCE:
+        if now - heard >= SILENCE:
             console = state.console if state is not None else ()
             raise GuestFailed(
                 _with_console(f"the agent at {self._endpoint} has been silent for {SILENCE:g} s", console)
