@@ -102,14 +102,19 @@ class Network:
 
 def _listens(address: str, port: int) -> bool:
     """Whether this process has a socket that listens there."""
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            with socket.socket(fileno=os.dup(int(name))) as each:
-                if each.getsockname() == (address, port) and each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    return True
-        except OSError:  # not a socket, or closed since it was listed
-            continue
-    return False
+    return any(_is_listener(int(name), (address, port)) for name in os.listdir("/proc/self/fd"))
+
+
+def _is_listener(descriptor: int, name: tuple[str, int]) -> bool:
+    try:
+        borrowed = socket.socket(fileno=descriptor)
+    except OSError:  # not a socket, or closed since it was listed
+        return False
+    try:
+        listens = borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        return bool(listens) and borrowed.getsockname() == name
+    finally:
+        borrowed.detach()
 
 
 def _packed(address: str) -> int:

@@ -52,6 +52,13 @@ def test_a_port_that_another_process_has_is_refused(network: Network):
         other.kill()
 
 
+def test_many_forwards_take_one_descriptor_each(network: Network):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        network.forward_any("10.0.2.15", 7000)
+    assert len(os.listdir("/proc/self/fd")) == before + 20
+
+
 def test_frames_of_the_guest_are_answered_by_the_network(network: Network):
     """An ARP request for the network's own address, sent as a guest would (RFC 826)."""
     guest, here, there = bytes.fromhex("525400123456"), bytes([10, 0, 2, 15]), bytes([10, 0, 2, 2])
