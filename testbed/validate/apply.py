@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -88,7 +87,11 @@ def roll_back(candidate: Candidate) -> list[str]:
     """
     wrong = []
     for device, adapter in candidate.adapters.items():
-        adapter.rollback(candidate.transaction)
+        try:
+            adapter.rollback(candidate.transaction)
+        except DeviceError as error:
+            wrong.append(str(error))
+            continue
         found, wanted = adapter.config_hash(), candidate.loaded[device].before_hash
         if found != wanted:
             wrong.append(f"{device}: configuration is {found[:12]} after the rollback, it was {wanted[:12]}")
@@ -109,8 +112,3 @@ def records(candidate: Candidate, after: Mapping[str, str]) -> tuple[DeviceChang
         )
         for device, loaded in candidate.loaded.items()
     )
-
-
-def text_hash(text: str) -> str:
-    """Return the SHA-256 (hex) of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()

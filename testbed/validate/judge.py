@@ -36,7 +36,7 @@ def _outcome(expectation: Expectation, rounds: Mapping[str, Measured]) -> tuple[
         return Outcome.INCONCLUSIVE, f"the measuring failed in {', '.join(failed)}: {_first(rounds[failed[0]])}"
     for pair in (BEFORE, AFTER):
         both = [rounds[phase] for phase in pair if phase in kind.phases]
-        if len(both) == 2 and (why := kind.differs(*both)):
+        if len(both) == 2 and (why := kind.differs(expectation, *both)):
             return Outcome.INCONCLUSIVE, f"did not reproduce: {why}"
     return _after(expectation, rounds)
 

@@ -35,9 +35,11 @@ def run_round(
         ways = _trace_all(pool, change.expect, topology, call, routes)
         scene = Scene(phase, topology, call, routes, routes if baseline is None else baseline, ways)
         mine = [(i, e) for i, e in enumerate(change.expect) if _belongs(e, phase)]
-        quiet = [(i, e) for i, e in mine if not find(e.kind).alone]
-        measured = dict(zip((i for i, _ in quiet), pool.map(lambda item: _measure(scene, item[1]), quiet), strict=True))
-        measured.update({i: _measure(scene, e) for i, e in mine if find(e.kind).alone})
+        measured: dict[int, Measured] = {}
+        for wave in sorted({find(e.kind).wave for _, e in mine}):
+            items = [(i, e) for i, e in mine if find(e.kind).wave == wave]
+            found = pool.map(lambda item: _measure(scene, item[1]), items)
+            measured.update(zip((i for i, _ in items), found, strict=True))
     return scene, measured
 
 

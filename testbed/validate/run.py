@@ -14,7 +14,7 @@ from adapters import frr_config
 from adapters.base import Adapter
 from adapters.frr import FrrAdapter
 from testbed.emulator.messages import Hello, Welcome
-from testbed.errors import BadInput, TestbedError, Unable
+from testbed.errors import AgentError, GuestFailed, NotReady, TestbedError
 from testbed.model.change import Change, ConvergenceGap
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, StaticFinding, Verdict
 from testbed.twin.fork import fork as fork_twin
@@ -52,10 +52,24 @@ def validate(change: Change, state: MirroredState, progress: Tell | None = None,
     tell: Tell = progress or (lambda text: None)
     tell("checking the change without running anything")
     trial = Trial(notes=list(static.check(change, state.topology)))
-    refusals = [note for note in trial.notes if note.outcome is Outcome.FAILED]
-    if refusals:
-        return _verdict(change, state, trial, (Outcome.FAILED, f"refused before any emulation: {refusals[0].message}"))
-    return _verdict(change, state, trial, _try_out(change, state, trial, tell, fork))
+    return _verdict(change, state, trial, _refusal(trial) or _try_out(change, state, trial, tell, fork))
+
+
+def foresee(change: Change, state: MirroredState) -> Verdict:
+    """Run the static checks and the prediction only.
+
+    Returns:
+        FAILED when a check refuses the change, else INCONCLUSIVE: what was not tried has not passed.
+    """
+    trial = Trial(notes=list(static.check(change, state.topology)))
+    return _verdict(
+        change, state, trial, _refusal(trial) or (Outcome.INCONCLUSIVE, "not tried: checks and prediction only")
+    )
+
+
+def _refusal(trial: Trial) -> tuple[Outcome, str] | None:
+    refusals = [note.message for note in trial.notes if note.outcome is Outcome.FAILED]
+    return (Outcome.FAILED, f"refused before any emulation: {refusals[0]}") if refusals else None
 
 
 @dataclass(slots=True)
@@ -119,22 +133,22 @@ class Bench:
 def _try_out(change: Change, state: MirroredState, trial: Trial, tell: Tell, fork: Fork) -> tuple[Outcome, str] | None:
     """Run the trial; None when the measurements are to decide."""
     name = f"validate-{secrets.token_hex(3)}"
+    tell(f"forking the twin as {name}")
     try:
-        tell(f"forking the twin as {name}")
         with trial.timed("fork"):
             lab = fork(state, name)
-        try:
-            with _bench(change, state, lab, trial, tell) as bench:
-                return _emulate(bench)
-        finally:
-            with trial.timed("down"):
-                lab.down()
+    except (GuestFailed, NotReady, AgentError) as error:
+        return Outcome.INCONCLUSIVE, f"the twin could not be forked: {error}"
+    try:
+        with _bench(change, state, lab, trial, tell) as bench:
+            return _emulate(bench)
     except apply.Rejected as error:
         return Outcome.FAILED, str(error)
-    except (BadInput, Unable):
-        raise
     except TestbedError as error:
         return Outcome.INCONCLUSIVE, f"the trial could not be carried out: {error}"
+    finally:
+        with trial.timed("down"):
+            lab.down()
 
 
 @contextmanager
@@ -174,8 +188,11 @@ def _environment(state: MirroredState, agent: Welcome, lab: Any) -> dict[str, An
 
 def _emulate(bench: Bench) -> tuple[Outcome, str] | None:
     trial, state = bench.trial, bench.state
-    trial.obstacles += fidelity.mismatches(state, bench.call)
-    bench.settle("before")
+    trial.obstacles += [f"the fork is not the mirrored rack: {line}" for line in fidelity.mismatches(state, bench.call)]
+    if not trial.obstacles:
+        bench.settle("before")
+    if trial.obstacles:
+        return None  # what is measured in another network than the rack's proves nothing about the rack
     baseline = bench.round("before-1").routes
     before = bench.round("before-2", baseline)
     candidate = _load(bench)
@@ -257,7 +274,9 @@ def _roll_back(bench: Bench, candidate: apply.Candidate, baseline: routes.Routes
 def _second_gap(bench: Bench) -> None:
     """A gap is about the event: to see it reproduce, the change goes in a second time."""
     if any(isinstance(expectation, ConvergenceGap) for expectation in bench.change.expect):
-        _apply(bench, _load(bench), "after-2")
+        candidate = _load(bench)
+        _apply(bench, candidate, "after-2")
+        bench.trial.wrong += apply.roll_back(candidate)
 
 
 def _verdict(change: Change, state: MirroredState, trial: Trial, answer: tuple[Outcome, str] | None) -> Verdict:

@@ -2,7 +2,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import BadInput
@@ -48,6 +48,7 @@ def test_it_passes_only_when_both_rounds_after_the_change_hold(expectation):
 
 
 @pytest.mark.parametrize("expectation", EXPECTATIONS, ids=lambda e: e.kind)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_a_round_that_is_missing_or_failed_is_never_a_pass(expectation, data):
     lost = data.draw(st.sampled_from(find(expectation.kind).phases))
@@ -59,6 +60,7 @@ def test_a_round_that_is_missing_or_failed_is_never_a_pass(expectation, data):
     assert "the probe died" in finding.reason
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(answers, min_size=4, max_size=4), st.lists(times, min_size=4, max_size=4))
 def test_no_pass_without_two_rounds_that_show_it(holds, values):
     measured = [Measured(phase=p, holds=h, value=v) for p, h, v in zip(PHASES, holds, values, strict=True)]
@@ -94,6 +96,7 @@ def test_a_path_that_alternates_is_inconclusive():
     )
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(times, max_size=300), times, times, st.sampled_from([50.0, 95.0, 99.0]))
 def test_an_rtt_that_holds_holds_for_every_looser_bound(samples, one, other, percentile):
     tight, loose = sorted((one, other))
@@ -103,6 +106,7 @@ def test_an_rtt_that_holds_holds_for_every_looser_bound(samples, one, other, per
         assert rtt.assess(samples, percentile, tight)[3] is False
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 5000), st.data(), st.floats(0.0001, 1), st.floats(0.0001, 1))
 def test_a_loss_that_holds_holds_for_every_looser_bound(sent, data, one, other):
     received = data.draw(st.integers(0, sent))
@@ -113,6 +117,7 @@ def test_a_loss_that_holds_holds_for_every_looser_bound(sent, data, one, other):
         assert loss.assess(sent, received, tight)[3] is False
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(1e3, 1e10), max_size=20), st.floats(1e3, 1e10), st.floats(1e3, 1e10))
 def test_a_throughput_that_holds_holds_for_every_lower_bound(intervals, one, other):
     low, high = sorted((one, other))
@@ -137,6 +142,7 @@ def test_as_many_samples_as_asked_for_can_bound_the_percentile(percentile):
     assert rtt.assess([0.001] * rtt.needed(percentile), percentile, 0.002)[3] is True
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.floats(0.001, 0.5))
 def test_as_many_packets_as_asked_for_can_show_the_loss(bound):
     sent = loss.needed(bound)
@@ -161,6 +167,7 @@ def test_an_obstacle_beats_every_finding_and_no_finding_is_no_pass():
     assert judge.overall([])[0] is Outcome.INCONCLUSIVE
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from([(True, True), (False, False), (True, False)]), min_size=1, max_size=6))
 def test_one_failed_finding_fails_the_change(pairs):
     findings = [judge.judge(EXPECTATIONS[0], rounds(True, True, *pair)) for pair in pairs]

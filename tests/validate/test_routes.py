@@ -1,12 +1,16 @@
 import json
+from typing import Any
 
+import msgspec
 import pytest
 
-from testbed.emulator.messages import Hop, Hops, Trace, Vty, VtyOutput
+from testbed.emulator.messages import Hop, Hops, LinkPatch, LinkState, LinkStates, Reach, Trace, Vty, VtyOutput
 from testbed.errors import AgentError
-from testbed.model.change import Adjacency, PathIs
-from testbed.validate import routes, scene
-from testbed.validate.expectations import adjacency, path
+from testbed.model.change import Adjacency, Change, InterfaceStep, PathIs, Reachable
+from testbed.model.verdict import Outcome
+from testbed.twin.state import MirroredState
+from testbed.validate import fidelity, judge, rounds, routes, scene
+from testbed.validate.expectations import AFTER, BEFORE, adjacency, path
 from testbed.validate.scene import Scene, Way
 from tests.report.samples import square
 
@@ -19,8 +23,9 @@ def entry(*hops, selected=True):
 class Twin:
     """Routers that answer from a table; each answer of `tables` is given once, the last for ever."""
 
-    def __init__(self, *tables, neighbours=None, hops=()):
-        self.tables, self.neighbours, self.hops, self.asked = list(tables), neighbours or {}, hops, 0
+    def __init__(self, *tables, neighbours=None, hops=None):
+        self.tables, self.neighbours, self.asked = list(tables), neighbours or {}, 0
+        self.hops = hops or Hops(hops=(), reached=False)
 
     def __call__(self, request):
         if isinstance(request, Trace):
@@ -138,3 +143,70 @@ def test_a_neighbour_is_known_by_any_of_its_addresses():
     unknown = adjacency.measure(surroundings, Adjacency(kind="adjacency", device="r1", neighbour="r3"))
     assert (full.holds, partial.holds, unknown.holds) == (True, False, False)
     assert "Init" in partial.proof[0]
+
+
+def test_a_probe_that_fails_is_recorded_and_the_others_still_measure():
+    def call(request):
+        if isinstance(request, Reach):
+            raise AgentError("the probe is broken")
+        return Twin(ONE, hops=traced("10.0.4.1", "10.255.0.3"))(request)
+
+    reach = Reachable(kind="reachable", source="r1", destination="r3")
+    step = InterfaceStep(device="r1", interface="eth1", cost=5)
+    change = Change(name="a-change", steps=(step,), expect=(reach, wanted(via=("r4",))))
+    _, measured = rounds.run_round("after-1", change, square(), call)
+    assert (measured[0].holds, measured[1].holds) == (None, True)
+    finding = judge.judge(reach, [m.model_copy(update={"phase": p}) for p in BEFORE + AFTER for m in (measured[0],)])
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "the probe is broken" in finding.reason
+
+
+def test_tracing_that_fails_leaves_the_path_open():
+    def call(request):
+        if isinstance(request, Trace):
+            raise AgentError("no socket")
+        return Twin(ONE)(request)
+
+    step = InterfaceStep(device="r1", interface="eth1", cost=5)
+    change = Change(name="a-change", steps=(step,), expect=(wanted(avoid=("r2",)),))
+    _, measured = rounds.run_round("after-1", change, square(), call)
+    assert measured[0].holds is None
+    assert "no socket" in measured[0].proof[0]
+
+
+def kernel(**other: Any):
+    """Links as the kernel has them: as the square wants them, but for `other` of one direction."""
+
+    def link(name):
+        patch = LinkPatch(delay=square().links[name].forward.delay, rate=None)
+        odd = msgspec.structs.replace(patch, **other) if name == "r2-r3" else patch
+        return LinkState(name=name, up=name != "cut", forward=odd, backward=patch)
+
+    return lambda request: LinkStates(links=tuple(link(name) for name in square().links))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({}, []),
+        ({"loss": 0.2}, ["r2-r3 forward: loss is 0.2 in the fork, 0 in the mirror"]),
+        ({"delay": 0.002}, ["r2-r3 forward: delay is 0.002 in the fork, 0.001 in the mirror"]),
+        ({"delay": 0.0010005}, []),
+    ],
+)
+def test_a_fork_unlike_the_mirror_is_told(other, said):
+    state = MirroredState(twin="a-twin", measured=1.0, topology=square())
+    assert fidelity.mismatches(state, kernel(**other)) == said
+    stale = state.model_copy(update={"stale": ("r1",)})
+    assert "r1 is stale" in fidelity.mismatches(stale, kernel())[0]
+
+
+def test_what_was_foretold_wrongly_is_reported():
+    table = routes.snapshot(Twin(ONE), square())
+    way = scene.trace(Twin(hops=traced("10.0.1.2", "10.255.0.3")), square(), table, "r1", "10.255.0.3")
+    after = Scene("after-2", square(), Twin(), ways={("r1", "10.255.0.3"): way})
+    step = InterfaceStep(device="r1", interface="eth1", cost=100)
+    change = Change(name="a-change", steps=(step,), expect=(wanted(via=("r4",)),))
+    found = fidelity.disagreements(change, square(), after, {})
+    assert len(found) == 1
+    assert "predicted r1 > r4 > r3, the packets took r1 > r2 > r3" in found[0].message

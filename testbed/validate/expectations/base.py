@@ -25,14 +25,15 @@ class Kind:
         differs: why two rounds of the same network do not reproduce each other; empty when they do.
         phases: rounds it is measured in.
         forecast: the value two rounds after the change foretell for the rack, or None.
-        alone: disturbs other measurements (it fills links), so it runs by itself.
+        wave: those of one wave are measured at the same time, after the waves below: first what puts hardly a packet
+            on the links, then delays, then losses, and last what fills links.
     """
 
     measure: Callable[[Scene, Any], Measured]
-    differs: Callable[[Measured, Measured], str]
+    differs: Callable[[Any, Measured, Measured], str]
     phases: tuple[str, ...] = BEFORE + AFTER
     forecast: Callable[[Measured, Measured], float | None] = lambda one, other: mean(one.value, other.value)
-    alone: bool = False
+    wave: int = 0
 
 
 def mean(one: float | None, other: float | None) -> float | None:
@@ -40,7 +41,7 @@ def mean(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else (one + other) / 2
 
 
-def same_answer(one: Measured, other: Measured) -> str:
+def same_answer(expectation: object, one: Measured, other: Measured) -> str:
     """Compare rounds of an expectation that is a yes or a no."""
     words = {True: "it held", False: "it did not hold", None: "it stayed open"}
     return (
@@ -48,26 +49,38 @@ def same_answer(one: Measured, other: Measured) -> str:
     )
 
 
-def same_number(tolerance: float, share: float, unit: float, name: str) -> Callable[[Measured, Measured], str]:
-    """Make a comparison of rounds by value.
+@dataclass(frozen=True, slots=True)
+class SameNumber:
+    """Compares rounds by value.
 
-    Two rounds agree when their values are within `tolerance` (SI) or `share` of the larger one, or their intervals,
-    widened by half (95 % becomes about 99.7 %), touch: over many expectations 95 % alone would often cry wolf.
+    Two rounds agree when their values are within `tolerance` (SI) or `share` of the larger one; or their intervals,
+    widened by half (95 % becomes about 99.7 %), touch, because over many expectations 95 % alone would often cry wolf;
+    or they are within a quarter, and that is less than half of what separates the nearer one from the bound: a busy
+    machine moves round-trip times by more than their intervals say, and so far from the bound it means nothing.
 
-    Args:
-        unit: SI value of one unit shown. name: of the unit.
+    Attributes:
+        bound: reads the bound off an expectation. unit: SI value of one unit shown. name: of the unit.
     """
 
-    def differs(one: Measured, other: Measured) -> str:
+    tolerance: float
+    share: float
+    bound: Callable[[Any], float]
+    unit: float
+    name: str
+
+    def __call__(self, expectation: object, one: Measured, other: Measured) -> str:
+        """Return why two rounds do not agree, or an empty string."""
         if one.value is None or other.value is None:
             return "" if one.value is other.value else f"only one of {one.phase} and {other.phase} gave a value"
-        apart = abs(one.value - other.value)
-        if apart <= max(tolerance, share * max(abs(one.value), abs(other.value))) or _touch(one, other):
+        if self._near(one.value, other.value, self.bound(expectation)) or _touch(one, other):
             return ""
-        values = f"{one.value / unit:.4g} {name} in {one.phase}, {other.value / unit:.4g} {name} in {other.phase}"
-        return f"{values}, further apart than their confidence intervals allow"
+        values = " and ".join(f"{r.value / self.unit:.4g} {self.name} in {r.phase}" for r in (one, other) if r.value)
+        return f"{values or 'zero in one'}, further apart than their confidence intervals allow"
 
-    return differs
+    def _near(self, one: float, other: float, bound: float) -> bool:
+        apart, larger = abs(one - other), max(abs(one), abs(other))
+        margin = min(abs(one - bound), abs(other - bound)) if (one < bound) == (other < bound) else 0.0
+        return apart <= max(self.tolerance, self.share * larger, min(0.25 * larger, 0.5 * margin))
 
 
 def _touch(one: Measured, other: Measured) -> bool:

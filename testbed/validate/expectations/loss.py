@@ -9,7 +9,7 @@ from testbed.emulator.messages import Stamp, StampResult
 from testbed.model.change import Loss
 from testbed.model.verdict import Measured
 from testbed.validate import places
-from testbed.validate.expectations.base import Kind, below, same_number
+from testbed.validate.expectations.base import Kind, SameNumber, below
 from testbed.validate.scene import Scene
 from testbed.validate.statistics import binomial_interval
 
@@ -70,4 +70,4 @@ def assess(sent: int, received: int, bound: float) -> tuple[float | None, float 
     return lost / sent, low, high, below(bound, low, high)
 
 
-KIND = Kind(measure, same_number(0.0005, 0.0, 0.01, "%"))
+KIND = Kind(measure, SameNumber(0.0005, 0.0, lambda e: e.below, 0.01, "%"), wave=2)

@@ -20,7 +20,7 @@ def measure(scene: Scene, expectation: NothingElse) -> Measured:
     return Measured(phase=scene.phase, holds=holds, value=float(len(changed)), proof=proof)
 
 
-def differs(one: Measured, other: Measured) -> str:
+def differs(expectation: NothingElse, one: Measured, other: Measured) -> str:
     """Two rounds reproduce each other when they found the same routes changed."""
     return "" if one.proof == other.proof else f"{one.phase} and {other.phase} found different routes changed"
 

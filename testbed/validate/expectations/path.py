@@ -38,7 +38,7 @@ def assess(way: Way, expectation: PathIs) -> tuple[bool | None, list[str]]:
     return (None if still_open else True), still_open
 
 
-def differs(one: Measured, other: Measured) -> str:
+def differs(expectation: PathIs, one: Measured, other: Measured) -> str:
     """Two rounds reproduce each other when the packets took the same nodes."""
     paths = [measured.proof[:1] for measured in (one, other)]
     return "" if paths[0] == paths[1] else f"{one.phase} took {paths[0][0]}, {other.phase} took {paths[1][0]}"

@@ -10,7 +10,7 @@ from testbed.emulator.messages import Stamp, StampResult
 from testbed.model.change import RoundTrip
 from testbed.model.verdict import Measured
 from testbed.validate import places
-from testbed.validate.expectations.base import Kind, below, same_number, thinned
+from testbed.validate.expectations.base import Kind, SameNumber, below, thinned
 from testbed.validate.scene import Scene
 from testbed.validate.statistics import percentile_interval
 
@@ -84,4 +84,4 @@ def _shown(samples: Sequence[float], expectation: RoundTrip, address: str, kerne
     return lines
 
 
-KIND = Kind(measure, same_number(0.3e-3, 0.05, 1e-3, "ms"))
+KIND = Kind(measure, SameNumber(0.3e-3, 0.05, lambda e: e.below, 1e-3, "ms"), wave=1)

@@ -11,7 +11,7 @@ from testbed.emulator.messages import ThroughputResult
 from testbed.model.change import Throughput
 from testbed.model.verdict import Measured
 from testbed.validate import places
-from testbed.validate.expectations.base import Kind, above, same_number, thinned
+from testbed.validate.expectations.base import Kind, SameNumber, above, thinned
 from testbed.validate.scene import Scene
 
 SECONDS = (3.0, 6.0)
@@ -74,4 +74,4 @@ def assess(intervals: Sequence[float], bound: float) -> tuple[float | None, floa
     return value, low, high, above(bound, low, high)
 
 
-KIND = Kind(measure, same_number(0.0, 0.15, 1e6, "Mbit/s"), alone=True)
+KIND = Kind(measure, SameNumber(0.0, 0.15, lambda e: e.above, 1e6, "Mbit/s"), wave=3)
