@@ -7,6 +7,7 @@ but its packets, and gives every reply with the device's own time stamp. It ends
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -50,12 +51,14 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-def command(interface: str, destination: str) -> str:
-    """The ping (iputils) that runs on the device: time-stamped, telling each reply missed, bound to the interface.
+def command(source: str, destination: str, interval: float = INTERVAL) -> str:
+    """The ping (iputils) that runs on the device: time-stamped, and telling of each reply that stays away.
 
-    Bound, so that packets cannot take another way when the link is dead.
+    Args:
+        source: an address; or an interface, for packets that must not take another way when its link is dead.
+        destination: IP address. interval: seconds.
     """
-    return f"exec ping -n -D -O -i {INTERVAL:g} -I {interface} {ip_address(destination)} 2>&1"
+    return f"exec ping -n -D -O -i {interval:g} -I {shlex.quote(source)} {ip_address(destination)} 2>&1"
 
 
 @dataclass(slots=True)

@@ -162,6 +162,9 @@ NOISE_JITTER = 0.25e-3
 ENOUGH = 20
 """Replies that a spread needs to be believed."""
 
+LONGEST = 2.0
+"""Seconds one way; no terrestrial or satellite link is longer, and the kernel takes little more as a jitter."""
+
 FASTEST_RATE = 1e9
 """bit/s. From here on a twin's link is left unlimited: its kernel cannot carry more anyway."""
 
@@ -182,8 +185,10 @@ def settings(estimate: LinkEstimate, rate: float | None, stack_rtt: float = 0.0,
     """
     spread = math.sqrt(max(0.0, estimate.spread**2 - stack_spread**2)) / math.sqrt(2)
     return Settings(
-        delay=max(0.0, (estimate.rtt - stack_rtt) / 2),
-        jitter=spread if estimate.replies >= ENOUGH and spread > max(NOISE_JITTER, 0.02 * estimate.rtt) else 0.0,
+        delay=min(LONGEST, max(0.0, (estimate.rtt - stack_rtt) / 2)),
+        jitter=min(LONGEST, spread)
+        if estimate.replies >= ENOUGH and spread > max(NOISE_JITTER, 0.02 * estimate.rtt)
+        else 0.0,
         loss=1.0 if estimate.silent else 1.0 - math.sqrt(1.0 - estimate.loss),
         rate=rate if rate is not None and rate < FASTEST_RATE else None,
     )
@@ -196,9 +201,9 @@ class Tolerance:
     absolute: float
     share: float
 
-    def exceeded(self, held: float, wanted: float) -> bool:
+    def exceeded(self, held: float, wanted: float, scale: float = 1.0) -> bool:
         """Must `wanted` replace `held`? The share is of the smaller one, so leaving zero counts beyond the amount."""
-        return abs(wanted - held) > max(self.absolute, self.share * min(abs(held), abs(wanted)))
+        return abs(wanted - held) > scale * max(self.absolute, self.share * min(abs(held), abs(wanted)))
 
 
 TOLERANCES = {
@@ -208,14 +213,18 @@ TOLERANCES = {
 }
 
 
-def changed(held: Settings | None, wanted: Settings) -> dict[str, float | None]:
-    """What must be sent: only the settings off by more than their tolerance; all of them when nothing is known."""
+def changed(held: Settings | None, wanted: Settings, scale: float = 1.0) -> dict[str, float | None]:
+    """What must be sent: only the settings off by more than their tolerance; all of them when nothing is known.
+
+    Args:
+        scale: of the tolerances; 0 sends whatever differs at all.
+    """
     if held is None:
         return {"delay": wanted.delay, "jitter": wanted.jitter, "loss": wanted.loss, "rate": wanted.rate}
     picked: dict[str, float | None] = {
         name: getattr(wanted, name)
         for name, tolerance in TOLERANCES.items()
-        if tolerance.exceeded(getattr(held, name), getattr(wanted, name))
+        if tolerance.exceeded(getattr(held, name), getattr(wanted, name), scale)
     }
     # A dead link coming back, or dying, is never within tolerance.
     if (held.loss == 1.0) != (wanted.loss == 1.0):

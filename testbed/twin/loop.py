@@ -28,8 +28,11 @@ from testbed.twin.watch import Watcher
 
 log = logging.getLogger(__name__)
 
-LINGER = 0.25
-"""Share of a period for which a batch waits for the other devices' readings, from the first one on."""
+LINGER = 0.03
+"""Share of a period for which a batch waits for further readings, from the first one on."""
+
+FULL_EVERY = 15
+"""Polls of a device from one full collection (configuration, routes, clock) to the next."""
 
 
 @dataclass(slots=True)
@@ -91,13 +94,18 @@ class Loop:
         self._lock = threading.Lock()
         self._readings: queue.SimpleQueue[Reading] = queue.SimpleQueue()
         start = time.monotonic() + 0.1
+        # Devices take turns within a period: racks that share a machine answer faster one by one than all at once.
+        turns = {device: number / len(adapters) for number, device in enumerate(adapters)}
         self._pollers = {
-            device: DevicePoller(device, adapter, echoes.get(device, {}), Schedule(start, period), self._readings.put)
+            device: DevicePoller(
+                device, adapter, echoes.get(device, {}), Schedule(start + turns[device] * period, period),
+                self._readings.put, full_every=FULL_EVERY, full_first=int(turns[device] * FULL_EVERY),
+            )
             for device, adapter in adapters.items()
-        }
+        }  # fmt: skip
         self._routers = RouterKeeper(agent, self._told)
         ignore = frozenset(name for names in management.interfaces.values() for name in names)
-        self._watcher = Watcher(agent, picture, self._lock, adapters, period=period, ignore=ignore)
+        self._watcher = Watcher(agent, picture, self._lock, period=period, ignore=ignore)
         self._devices = {device: DeviceRecord() for device in adapters}
         self._ages, self._alignment = FieldAges(), Alignment()
         self._first_due, self._tick = time.time() + (start - time.monotonic()), 0
@@ -152,26 +160,22 @@ class Loop:
             self._publish("running")
 
     def _gather(self) -> list[Reading]:
-        """Wait for readings: at most a period for the first, then a little for the other devices that still answer."""
+        """Wait for readings: at most a period for the first, then a moment for those that come with it."""
         try:
             found = [self._readings.get(timeout=self._period)]
         except queue.Empty:
             return []
         until = time.monotonic() + LINGER * self._period
-        while not self._all_in(found) and (left := until - time.monotonic()) > 0:
+        while (left := until - time.monotonic()) > 0:
             try:
                 found.append(self._readings.get(timeout=left))
             except queue.Empty:
                 break
         return found
 
-    def _all_in(self, found: list[Reading]) -> bool:
-        expected = {device for device, record in self._devices.items() if record.reachable or not record.polls}
-        return expected <= {reading.device for reading in found}
-
     def _plan(self) -> None:
-        """Close the deadlines that are a period ago: what ought to have come, whether it did, and whether in time."""
-        while self._first_due + (self._tick + 1) * self._period <= time.time():
+        """Close the periods whose last deadline is a period ago: what ought to have come, what came in time."""
+        while self._first_due + (self._tick + 2) * self._period <= time.time():
             arrived = self._arrived.pop(self._tick, {})
             planned = self._picture.fields()
             delays = [arrived[key] for key in planned if key in arrived]
@@ -179,7 +183,7 @@ class Loop:
             self._tick += 1
 
     def _came(self, key: tuple[str, str], due: float, applied: float) -> None:
-        tick = round((due - self._first_due) / self._period)
+        tick = int((due - self._first_due) / self._period + 0.01)
         if tick >= self._tick:
             self._arrived.setdefault(tick, {})[key] = applied - due
 
@@ -199,6 +203,9 @@ class Loop:
             self._say(f"{reading.device} {'answers again' if record.reachable else f'is lost: {reading.error}'}")
         with self._lock:
             found = self._picture.absorb(reading)
+            for key, batch in reading.echoes.items():
+                if key.startswith("far:"):
+                    self._watcher.hear(key, batch)
         self._outlets.store.add(found)
         if reading.facts is not None:
             self._configure(reading.device, reading.facts.running_config)
@@ -230,7 +237,7 @@ class Loop:
         for key, arrival in self._picture.arrived(self._routers.busy()).items():
             self._ages.add(*key, Update(arrival.measured, applied))
             self._came(key, arrival.due, applied)
-            if key[1] == "delay":
+            if key[1] == "delay" and key[0].removeprefix("link:") in decision.settings:
                 self._latencies.append(applied - arrival.measured)
 
     def _send_load(self, client: AgentClient) -> None:

@@ -106,10 +106,12 @@ class DevicePoller(threading.Thread):
         deliver: Callable[[Reading], None],
         *,
         full_every: int = 10,
+        full_first: int | None = None,
     ) -> None:
         """Args:
         adapter: of the device, used by this thread. echoes: link to how it is measured.
         deliver: called with each reading, in this thread. full_every: polls from one `collect` to the next.
+        full_first: polls from the first `collect` to the second, so that devices do not all do it at once.
         """
         super().__init__(name=f"poll-{name}", daemon=True)
         self.device = name
@@ -122,6 +124,7 @@ class DevicePoller(threading.Thread):
         self._offsets: deque[float] = deque(maxlen=5)
         self._costs: dict[str, int | None] = {}
         self._until_full = 0
+        self._next_full = full_every if full_first is None else full_first
 
     def stop(self) -> None:
         """Ask the thread to end; it does within one poll."""
@@ -167,7 +170,7 @@ class DevicePoller(threading.Thread):
         if facts is not None:
             # One reading of a clock over a busy connection may be far off; the middle of five is not.
             self._offsets.append(facts.clock_offset)
-            self._until_full = self._full_every
+            self._until_full, self._next_full = self._next_full, self._full_every
 
     def _try(self, act: Callable[[], T], errors: list[str]) -> T | None:
         try:

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,14 +27,15 @@ from testbed.telemetry.sinks import SqliteFile
 from testbed.telemetry.store import Store
 from testbed.twin import status as published
 from testbed.twin.discover import infer, survey
-from testbed.twin.echo import Echo, PolledEcho, StreamedEcho, command
+from testbed.twin.echo import Echo, StreamedEcho, command
 from testbed.twin.loop import Loop, Management, Outlets
-from testbed.twin.measure import EchoPlan, plan_echoes
+from testbed.twin.measure import plan_echoes
 from testbed.twin.picture import Picture
 from testbed.twin.segments import addresses, management
 from testbed.twin.state import STATE_FILE, MirroredState, write_atomically
 from testbed.twin.status import MirrorStatus
 from testbed.twin.streams import StreamingTransport
+from testbed.twin.watch import FAR_INTERVAL, far_pairs
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Order(msgspec.Struct, frozen=True):
     period: float
     interfaces: dict[str, list[str]]
     subnets: list[str]
+    tolerance: float = 1.0
 
 
 # --- from any process ------------------------------------------------------------------------------------------------
@@ -67,6 +68,7 @@ def start(
     base: Path | None = None,
     period: float | None = None,
     substrate: str = "auto",
+    tolerance: float = 1.0,
     progress: OnProgress | None = None,
 ) -> MirrorStatus:
     """Bring up a twin of a rack and a process that keeps it in step; returns when its first poll is in the twin.
@@ -76,6 +78,7 @@ def start(
         topology: what the twin is built from; discovered when None.
         name: of the twin lab; the inventory's name with `-twin` when None. A twin that runs is taken over.
         period: seconds between two polls; the inventory's when None.
+        tolerance: scales how far a setting may be off before it is sent again; 0 sends at every poll.
         progress: called with each event of the bring-up.
 
     Raises:
@@ -86,7 +89,7 @@ def start(
     _refuse_second(twin)
     facts = _survey(inventory, base)
     lab = _twin(twin, topology or infer(facts, inventory).topology, substrate, progress)
-    order = _order(inventory, facts, base or Path(), period or inventory.poll_period)
+    order = _order(inventory, facts, base or Path(), period or inventory.poll_period, tolerance=tolerance)
     write_atomically(lab.folder.path / ORDER_FILE, msgspec.json.encode(order))
     _spawn(lab.folder)
     return status(twin)
@@ -153,12 +156,12 @@ def _twin(name: str, topology: Topology, substrate: str, progress: OnProgress | 
     return Lab.up(topology, substrate=substrate, name=name, kind="twin", progress=progress)
 
 
-def _order(inventory: Inventory, facts: Mapping[str, Facts], base: Path, period: float) -> Order:
+def _order(inventory: Inventory, facts: Mapping[str, Facts], base: Path, period: float, *, tolerance: float) -> Order:
     skip = management(facts, inventory)
     interfaces = {device: sorted(i for d, i in skip if d == device) for device in facts}
     found = (i for device, fact in facts.items() for i in fact.interfaces if (device, i.name) in skip)
     subnets = sorted({str(a.network) for interface in found for a in addresses(interface)})
-    return Order(inventory.model_dump_json(), str(base.absolute()), period, interfaces, subnets)
+    return Order(inventory.model_dump_json(), str(base.absolute()), period, interfaces, subnets, tolerance)
 
 
 def _spawn(folder: LabFolder) -> None:
@@ -212,11 +215,8 @@ def _connect(inventory: Inventory, base: Path | None) -> dict[str, tuple[Adapter
     }
 
 
-def _echo(plan: EchoPlan, adapter: Adapter, transport: StreamingTransport) -> Echo:
-    if plan.interface:
-        line = command(plan.interface, plan.destination)
-        return StreamedEcho(f"{transport.name}:{plan.interface}", lambda: transport.stream(line))
-    return PolledEcho(adapter, plan.destination, time.time)
+def _streamed(what: str, line: str, transport: StreamingTransport) -> Echo:
+    return StreamedEcho(f"{transport.name}: {what}", lambda: transport.stream(line))
 
 
 class _Publisher:
@@ -249,10 +249,18 @@ def build(lab: Lab, order: Order, ready: int | None = None) -> Loop:
     folder, topology = lab.folder.path, lab.topology
     sessions = _connect(inventory, Path(order.base))
     plans = plan_echoes(topology)
-    echoes = {d: {p.link: _echo(p, *sessions[d]) for p in plans[d]} for d in sessions if d in plans}
+    echoes = {
+        d: {p.link: _streamed(p.link, command(p.interface, p.destination), sessions[d][1]) for p in plans[d]}
+        for d in sessions
+        if d in plans
+    }
+    for pair in far_pairs(topology):
+        if pair.source in sessions:
+            line = command(pair.address, pair.destination, FAR_INTERVAL)
+            echoes[pair.source][pair.key] = _streamed(pair.key, line, sessions[pair.source][1])
     outlets = Outlets(Store([SqliteFile(folder / SAMPLES_FILE)]), _Publisher(folder, ready), _saver(folder))
     return Loop(
-        Picture(topology),
+        Picture(topology, order.tolerance),
         {device: adapter for device, (adapter, _) in sessions.items()},
         echoes,
         lambda: AgentClient(lab.folder.path, lab.folder.endpoint or "", lab.liveness),

@@ -112,9 +112,13 @@ class Decision:
 
 @dataclass(slots=True)
 class Picture:
-    """All links, all running configurations, and what of them has yet to reach the twin."""
+    """All links, all running configurations, and what of them has yet to reach the twin.
+
+    `tolerance`: 1 sends a link's settings when they are off by more than noise, 0 whenever they differ.
+    """
 
     topology: Topology
+    tolerance: float = 1.0
     links: dict[str, LinkView] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
     stack: deque[float] = field(default_factory=lambda: deque(maxlen=120))
@@ -141,7 +145,7 @@ class Picture:
             for interface in reading.counters.interfaces:
                 found += self._see(reading, interface, measured)
         for link, batch in reading.echoes.items():
-            found += self._hear(link, batch, reading)
+            found += self._hear(link, batch, reading) if link in self.links else ()
         return found
 
     def _see(self, reading: Reading, interface: InterfaceFacts, measured: float) -> Iterable[Sample]:
@@ -206,7 +210,9 @@ class Picture:
         """What must be sent so that the twin's links are as the rack's: nothing when they are, within tolerance."""
         stack = self.stack_rtt
         wishes = {name: view.wanted(stack) for name, view in self.links.items()}
-        off = {name: wish for name, wish in wishes.items() if wish and changed(self.links[name].held, wish)}
+        off = {
+            name: wish for name, wish in wishes.items() if wish and changed(self.links[name].held, wish, self.tolerance)
+        }
         switched = {name: view.up for name, view in self.links.items() if view.up != view.held_up}
         return Decision(off, switched)
 

@@ -13,16 +13,22 @@ from itertools import count
 from statistics import median
 
 from adapters import frr_facts
-from adapters.base import Adapter, Route
+from adapters.base import Route
 from testbed.emulator.client import AgentClient
 from testbed.emulator.messages import GetLinks, LinkPatch, LinkStates, Reach, Reached
-from testbed.errors import DeviceError, GuestFailed, TestbedError
+from testbed.errors import GuestFailed, TestbedError
 from testbed.model.topology import Router, Topology
-from testbed.twin.estimators import Settings
+from testbed.twin.echo import Batch
+from testbed.twin.estimators import LinkEstimator, Settings, Tuning
 from testbed.twin.picture import Picture
 from testbed.twin.transport import AgentTransport
 
 log = logging.getLogger(__name__)
+
+FAR_INTERVAL = 0.5
+"""Seconds between two packets of a pair on the rack."""
+
+_FAR = Tuning(window=30)
 
 PROBES = 8
 """Echoes in the twin for each comparison."""
@@ -37,18 +43,22 @@ class Pair:
     address: str
     destination: str
 
+    @property
+    def key(self) -> str:
+        """Its name among the echoes of its source."""
+        return f"far:{self.source}-{self.sink}"
 
-def far_pairs(topology: Topology, count: int = 4) -> list[Pair]:
-    """A few pairs of routers, loopback to loopback: the topology's last ones (cell sites) with its first."""
+
+def far_pairs(topology: Topology) -> list[Pair]:
+    """Pairs of routers, loopback to loopback: the last two of the topology (cell sites) with its first two (cores)."""
     loop = {
         name: str(node.loopbacks[0].ip)
         for name, node in topology.nodes.items()
         if isinstance(node, Router) and node.loopbacks
     }
     names = list(loop)
-    half = len(names) // 2
-    ends = [(a, b) for a in reversed(names[half:]) for b in names[:half]]
-    return [Pair(a, b, loop[a], loop[b]) for a, b in ends[:count]]
+    near, far = names[: len(names) // 2][:2], names[len(names) // 2 :][-2:]
+    return [Pair(a, b, loop[a], loop[b]) for a in reversed(far) for b in near]
 
 
 @dataclass(slots=True)
@@ -138,20 +148,20 @@ class Watcher(threading.Thread):
         agent: Callable[[], AgentClient],
         picture: Picture,
         lock: threading.Lock,
-        adapters: Mapping[str, Adapter],
         *,
         period: float,
         ignore: frozenset[str],
     ) -> None:
         """Args:
-        picture: read, and calibrated, under `lock`. adapters: for pings on the rack.
+        picture: read, and calibrated, under `lock`.
         period: seconds between two rounds. ignore: management interfaces.
         """
         super().__init__(name="watch", daemon=True)
         self._agent = agent
         self._picture = picture
         self._lock = lock
-        self._adapters = adapters
+        self._pairs = far_pairs(picture.topology)
+        self._far: dict[str, LinkEstimator] = {}
         self._period = period
         self._ignore = ignore
         self._stopped = threading.Event()
@@ -187,8 +197,8 @@ class Watcher(threading.Thread):
             self.findings.replace("link/", len(states.links), compare_links(self._picture, states))
         self._link_rtt(client, turn)
         self._router(client, turn)
-        if turn % 10 == 5:
-            self._far_rtt(client, turn // 10)
+        if self._pairs and turn % 3 == 2:
+            self._far_rtt(client, turn // 3)
 
     def _link_rtt(self, client: AgentClient, turn: int) -> None:
         """Compare one link's round trip, the links in turn, and learn from it what the twin's stacks add."""
@@ -239,20 +249,21 @@ class Watcher(threading.Thread):
                     costs[port.interface] = facts.cost
         return costs
 
+    def hear(self, pair: str, batch: Batch) -> None:
+        """Take round trips of a pair on the rack."""
+        self._far.setdefault(pair, LinkEstimator(_FAR)).add(batch.rtts, batch.lost)
+
     def _far_rtt(self, client: AgentClient, turn: int) -> None:
-        pairs = far_pairs(self._picture.topology)
-        if not pairs:
-            return
-        pair = pairs[turn % len(pairs)]
-        try:
-            rack = self._adapters[pair.source].ping(pair.destination, pair.address, count=PROBES, interval=0.02)
-        except DeviceError as error:
-            log.info("no comparison of %s with %s: %s", pair.source, pair.sink, error)
+        """Compare one pair's round trip across the network, the pairs in turn."""
+        pair = self._pairs[turn % len(self._pairs)]
+        heard = self._far.get(pair.key)
+        estimate = heard.estimate() if heard is not None else None
+        if estimate is None or estimate.silent or estimate.replies < PROBES:
             return
         twin = _reach(client, pair.source, pair.destination)
-        if rack.rtt and twin is not None:
+        if twin is not None:
             with self._lock:
-                self.findings.compare(f"{pair.source}-{pair.sink}", median(rack.rtt), twin)
+                self.findings.compare(f"{pair.source}-{pair.sink}", estimate.rtt, twin)
 
 
 def _reach(client: AgentClient, source: str, destination: str) -> float | None:

@@ -207,7 +207,7 @@ def test_the_file_reads_back_to_the_same_topology_with_its_doubts_as_comments():
 shares = st.floats(0, 1)
 impairments = st.builds(
     lambda delay, part, loss, rate: Impairment(delay=delay, jitter=delay * part, loss=loss, rate=rate),
-    st.floats(0, 10), shares, shares, st.none() | st.floats(8, 1e13),
+    st.floats(0, 2), shares, shares, st.none() | st.floats(8, 1e13),
 ) | st.builds(lambda p, r: Impairment(burst=GilbertElliott(p=p, r=r)), shares, shares)  # fmt: skip
 configs = st.none() | st.text("abc:#'\" !-\n", max_size=60)
 
