@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -198,6 +199,7 @@ def in_process(act: Callable[[], object], kill_at: str = "") -> int:
 
 
 def _controller(act: Callable[[], object], kill_at: str) -> None:
+    gc.disable()  # a collection would copy every page of the parent
     os.environ["TESTBED_KILL_AT"] = kill_at
     faultpoint.restart()
     act()

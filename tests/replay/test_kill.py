@@ -12,6 +12,8 @@ from testbed.model.verdict import Outcome
 from tests.replay import scene
 from tests.replay.scene import Rack, Told
 
+pytestmark = pytest.mark.timeout(240)  # hundreds of processes each; seconds on an idle machine, more on a busy one
+
 KILLED = -signal.SIGKILL
 MOMENTS = ("before", "after")
 
@@ -108,20 +110,22 @@ def test_devices_end_all_old_or_all_new_wherever_the_controller_is_killed(racks,
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_so_do_racks_of_other_sizes(racks, count):
-    for point, rack in killed(racks[count, "confirmed"], Told()):
+    for point, rack in killed(racks[count, "confirmed"], Told(), ("before",)):
         assert scene.in_process(rack.recover) >= 0
         assert rack.problems() == [], f"killed at {point}"
 
 
-def test_a_confirmed_change_is_kept_and_any_other_taken_back(racks):
-    """The decision is the turning point: killed after it, devices end new; before it, old."""
-    ends = []
-    for _, rack in killed(racks[2, "confirmed"], Told()):
+# 1 begins the transaction, 2-5 load, 6-9 commit, 10-11 verify on the two devices; then the decision is written.
+DECISION = "journal:12:after"
+
+
+def test_only_what_was_decided_to_be_confirmed_is_kept(racks):
+    ends = {}
+    for point, rack in killed(racks[2, "confirmed"], Told()):
         scene.in_process(rack.recover)
-        ends.append(rack.configuration())
-    turn = ends.index("new")
-    assert ends == ["old"] * turn + ["new"] * (len(ends) - turn)
-    assert 0 < turn < len(ends)
+        ends[point] = rack.configuration()
+    turn = list(ends).index(DECISION)
+    assert list(ends.values()) == ["old"] * turn + ["new"] * (len(ends) - turn)
 
 
 ACTS = ("load", "commit", "confirm", "forget", "rollback")
@@ -140,7 +144,7 @@ def test_a_device_left_in_the_middle_of_an_act_ends_as_the_others_do(racks, act,
             assert rack.problems() == [], event.__name__
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.sampled_from([2, 3]),
     way=st.sampled_from(sorted(WAYS)),
@@ -162,7 +166,7 @@ def test_recoveries_that_are_killed_too_change_nothing(racks, size, way, kills, 
 
 def test_a_controller_killed_in_the_audit_log_leaves_it_whole(racks):
     """Every write of the audit log of the first acts: there are three to an append."""
-    for number, moment in itertools.product(range(1, 25), MOMENTS):
+    for number, moment in itertools.product(range(1, 16), MOMENTS):
         with scene.folder() as root:
             rack = racks[2, "confirmed"].copy(root / "rack")
             assert scene.in_process(lambda rack=rack: rack.apply(), f"audit:{number}:{moment}") == KILLED

@@ -33,6 +33,8 @@ from testbed.replay import api
 from tests.adapters.native_devices import known_hosts_line, pair
 from tests.replay import scene
 
+pytestmark = pytest.mark.timeout(180)  # a replay waits for routes to stand still, and converging routers for the CPU
+
 NAMES = ("r1", "r2")
 STEPS = tuple(InterfaceStep(device=name, interface="eth1", cost=40) for name in NAMES)
 HOLDS: tuple[Expectation, ...] = (

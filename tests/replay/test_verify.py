@@ -1,6 +1,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ class Router:
         return TracerouteResult(self.hops, self.reached)
 
 
-def rack(**told):
+def rack(**told: Any) -> dict[str, Any]:
     return {"r0": Router([facts(0)], **told), "r1": Router([facts(1)])}
 
 
@@ -132,7 +133,7 @@ def test_the_proof_says_that_it_was_ping():
 
 
 def test_a_neighbour_that_is_not_full_is_no_adjacency():
-    adapters = {"r0": Router([facts(0, full=False, state="ExStart")]), "r1": Router([facts(1)])}
+    adapters: dict[str, Any] = {"r0": Router([facts(0, full=False, state="ExStart")]), "r1": Router([facts(1)])}
     found = only(NEIGHBOUR, adapters)
     assert found.outcome == "FAILED"
     assert "10.255.0.1 at 10.0.0.2%eth1 is ExStart" in found.measured[0].proof[0]
@@ -143,7 +144,10 @@ def test_a_neighbour_that_is_not_full_is_no_adjacency():
 @pytest.mark.parametrize(("spared", "outcome"), [((), "FAILED"), (("10.1.0.0/16",), "PASSED")])
 def test_a_route_that_changed_is_named_unless_it_may(spared, outcome):
     before = rack()
-    after = {"r0": Router([facts(0, [Route("10.1.2.0/24", "ospf", 20, ("10.0.0.2%eth1",))])]), "r1": before["r1"]}
+    after: dict[str, Any] = {
+        "r0": Router([facts(0, [Route("10.1.2.0/24", "ospf", 20, ("10.0.0.2%eth1",))])]),
+        "r1": before["r1"],
+    }
     found = only(NothingElse(kind="nothing-else-changed", except_prefixes=spared), after, baseline=before)
     assert found.outcome == outcome
     if outcome == "FAILED":
@@ -185,14 +189,14 @@ def test_a_device_error_while_measuring_is_inconclusive():
 def test_it_waits_until_routes_and_neighbours_have_stood_still(monkeypatch):
     monkeypatch.setattr(verify, "POLL", 0.01)
     moving = [facts(0, full=False, state=f"state {n}") for n in range(5)]
-    adapters = {"r0": Router([*moving, facts(0)]), "r1": Router([facts(1)])}
+    adapters: dict[str, Any] = {"r0": Router([*moving, facts(0)]), "r1": Router([facts(1)])}
     assert verify.settled(adapters, 0.05, time.monotonic() + 5)["r0"] == facts(0)
 
 
 def test_a_rack_that_never_stands_still_is_not_judged(monkeypatch):
     monkeypatch.setattr(verify, "POLL", 0.01)
     flapping = [facts(0, full=bool(n % 2), state=f"state {n}") for n in range(1000)]
-    adapters = {"r0": Router(flapping), "r1": Router([facts(1)])}
+    adapters: dict[str, Any] = {"r0": Router(flapping), "r1": Router([facts(1)])}
     with pytest.raises(NotReady, match="did not converge in time; last moved: r0: neighbours"):
         verify.settled(adapters, 1.0, time.monotonic() + 0.2)
 
