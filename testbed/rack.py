@@ -9,6 +9,7 @@ cuts cables and pulls plugs, lies beside them and is in no inventory.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -16,9 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_interface
+from ipaddress import IPv4Address, IPv4Network, ip_interface
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,7 @@ from testbed.model.rack import Device, Inventory, SecretReference
 from testbed.model.topology import Topology
 from testbed.substrate.base import Forward
 from testbed.substrate.folder import home, write_atomically
+from testbed.substrate.processes import Process, alive, identify
 
 PORT = 2022
 """Port of every device on its loopback address here."""
@@ -103,15 +105,15 @@ def rack_up(
     topology = load_topology(path)
     _refuse_clashes(topology)
     rack = RackHandle(home() / "racks" / (name or topology.name))
+    addresses = _addresses(topology, _checked_base(base) if base else _free_base(len(topology.nodes)))
     _make_folder(rack)
-    try:
-        addresses = _addresses(topology, base or _free_base(len(topology.nodes)))
-        build = _equip(rack, topology, addresses)
-        Lab.up_offline(topology, build, _forwards(addresses), substrate=substrate, name=rack.name, progress=progress)
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, rack.folder)
+        build, forwards = _equip(rack, topology, addresses), _forwards(addresses)
+        lab = Lab.up_offline(topology, build, forwards, substrate=substrate, name=rack.name, progress=progress)
+        undo.callback(lab.down)
         _wait_ready(rack, topology, progress, time.monotonic() + ready_timeout)
-    except BaseException:
-        rack_down(rack.name)
-        raise
+        undo.pop_all()
     return rack
 
 
@@ -129,7 +131,7 @@ def rack_down(name: str) -> None:
 
 
 def racks() -> list[RackHandle]:
-    """All racks there are, by name."""
+    """All racks there are, dead ones too, by name."""
     folder = home() / "racks"
     return [RackHandle(path) for path in sorted(folder.iterdir())] if folder.is_dir() else []
 
@@ -207,13 +209,40 @@ def _in_management(text: str) -> bool:
 
 
 def _make_folder(rack: RackHandle) -> None:
+    """Make the rack's folder, in the place of one whose lab is gone and whose maker died."""
     rack.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if rack.folder.exists() and not _in_use(rack):
+        shutil.rmtree(rack.folder)
     try:
         rack.folder.mkdir(mode=0o700)
     except FileExistsError:
         raise BadInput(
             f"a rack called {rack.name!r} exists already; `testbed rack down {rack.name}` takes it away"
         ) from None
+    maker = identify(os.getpid())
+    assert maker is not None
+    _keep(rack, "maker.json", json.dumps([maker.pid, maker.started]))
+
+
+def _in_use(rack: RackHandle) -> bool:
+    if rack.name in {lab.name for lab in Lab.all()}:
+        return True
+    try:
+        pid, started = json.loads((rack.folder / "maker.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return alive(Process(pid, started))
+
+
+def _checked_base(base: str) -> str:
+    """Racks listen on loopback only."""
+    try:
+        address = IPv4Address(f"{base}.0")
+    except ValueError:
+        address = None
+    if address is None or not address.is_loopback:
+        raise BadInput(f"base {base!r}: expected the first three numbers of a loopback network, such as 127.77.0")
+    return base
 
 
 def _addresses(topology: Topology, base: str) -> dict[str, tuple[str, str]]:

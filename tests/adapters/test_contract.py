@@ -67,7 +67,7 @@ def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with ExitStack() as opened:
         transports = TRANSPORTS[where](request, opened)
         adapter = find(family)(next(transports))
-        yield Subject(adapter, lambda: find(family)(next(transports)), BAD[family], 3.0 if where == "native" else 12.0)
+        yield Subject(adapter, lambda: find(family)(next(transports)), BAD[family], 3.0 if where == "native" else 8.0)
 
 
 def native(request: pytest.FixtureRequest, opened: ExitStack) -> Iterator[Transport]:

@@ -183,6 +183,13 @@ def test_a_confirmed_change_survives_a_loss_of_power(rack: RackHandle) -> None:
         adapter.forget("kept")
 
 
+@pytest.mark.parametrize("base", ["10.0.0", "127.77", "127.77.300", "localhost"])
+def test_a_rack_listens_on_loopback_only(testbed_home: Path, pair_file: Path, base: str) -> None:
+    with pytest.raises(BadInput, match="expected the first three numbers of a loopback network"):
+        rack_up(pair_file, name="elsewhere", base=base)
+    assert "elsewhere" not in [found.name for found in racks()]
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
