@@ -20,8 +20,9 @@ from testbed.emulator.nodes import Laboratory, Node
 from testbed.errors import AgentError
 
 INTERVAL = 0.1
-STEADY = 0.6
-"""Seconds that BGP's and IS-IS's routes must stay as they are: those protocols do not say when they have finished."""
+STEADY_ISIS, STEADY_BGP = 0.6, 1.6
+"""Seconds without any change after which IS-IS or BGP, which do not say so, have finished: above isisd's longest wait
+for a computation, and bgpd's second of gathering before it announces (`coalesce-time`)."""
 _OSPF = (
     "show ip ospf interface json",
     "show ip ospf neighbor json",
@@ -49,6 +50,7 @@ class Report:
     isis_neighbours: dict[str, list[str]] = field(default_factory=dict)
     isis_database: frozenset[tuple[str, str]] = frozenset()
     bgp: dict[str, str] = field(default_factory=dict)
+    bgp_prefixes: list[tuple[str, object, object]] = field(default_factory=list)
     routes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -75,16 +77,16 @@ def wait_ready(
 
 
 class Steady:
-    """Since when each router's routes are what they are."""
+    """Since when what each router knows has not changed."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[object, float]] = {}
 
-    def since(self, name: str, routes: object) -> float:
-        """Return seconds for which `routes` have not changed."""
+    def since(self, name: str, known: object) -> float:
+        """Return seconds for which `known` has not changed."""
         now = time.monotonic()
-        if name not in self._seen or self._seen[name][0] != routes:
-            self._seen[name] = (routes, now)
+        if name not in self._seen or self._seen[name][0] != known:
+            self._seen[name] = (known, now)
         return now - self._seen[name][1]
 
 
@@ -108,7 +110,8 @@ def missing_now(lab: Laboratory, steady: Steady) -> Iterator[str]:
         yield from _agreement(reports, peers)
         for name, report in reports.items():
             yield from _uninstalled(name, report)
-            if (report.isis or report.bgp) and steady.since(name, _next_hops(report)) < STEADY:
+            wait = STEADY_BGP if report.bgp else STEADY_ISIS if report.isis else 0.0
+            if wait and steady.since(name, (_next_hops(report), report.isis_database, report.bgp_prefixes)) < wait:
                 yield f"{name}: its routes are still changing"
 
 
@@ -141,7 +144,9 @@ def read(node: Node) -> Report:
     if "bgpd" in frr.daemons:
         summary = _json(frr.ask("bgpd", _BGP)[0])
         families = [family for family in summary.values() if isinstance(family, dict)]
-        report.bgp = {peer: f["state"] for family in families for peer, f in family.get("peers", {}).items()}
+        peers = [item for family in families for item in family.get("peers", {}).items()]
+        report.bgp = {peer: facts["state"] for peer, facts in peers}
+        report.bgp_prefixes = [(peer, facts.get("pfxRcd"), facts.get("pfxSnt")) for peer, facts in peers]
     return report
 
 

@@ -1,4 +1,4 @@
-"""An agent of this machine's own kernel, in namespaces of its own, one for all tests; each test builds what it needs."""
+"""An agent on this machine's own kernel, in namespaces of its own; one for all tests, each builds what it needs."""
 
 from __future__ import annotations
 

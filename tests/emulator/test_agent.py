@@ -224,7 +224,7 @@ def test_a_host_uses_its_gateway(agent):
 
 
 def test_a_bridge_joins_its_ports(agent):
-    nodes = tuple(WireNode(name=f"h{i}", kind="host") for i in range(3)) + (WireNode(name="sw", kind="bridge"),)
+    nodes = (*(WireNode(name=f"h{i}", kind="host") for i in range(3)), WireNode(name="sw", kind="bridge"))
     links = tuple(
         WireLink(
             name=f"l{i}",

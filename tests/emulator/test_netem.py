@@ -1,5 +1,6 @@
 import math
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -34,9 +35,11 @@ states = st.fixed_dictionaries({"loss": shares, **whole}).map(lambda fields: Net
 ).map(lambda fields: Netem(**fields))
 
 
-def decode(state: Netem, new_distribution: bool = False):
+def decode(state: Netem, new_distribution: bool = False) -> Any:
     request = netlink.netem(7, netem.encode(state, 1500, new_distribution))
-    message = tcmsg(struct.pack("=IHHII", 16 + len(request.body), request.kind, request.flags, 1, 0) + request.body)
+    message: Any = tcmsg(
+        struct.pack("=IHHII", 16 + len(request.body), request.kind, request.flags, 1, 0) + request.body
+    )
     message.decode()
     assert message.get_attr("TCA_KIND") == "netem"
     return message.get_attr("TCA_OPTIONS")

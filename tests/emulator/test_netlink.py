@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ mtus = st.integers(68, 65535)
 macs = st.binary(min_size=6, max_size=6)
 
 
-def decode(kind: type, request: Request):
+def decode(kind: type, request: Request) -> Any:
     header = struct.pack("=IHHII", 16 + len(request.body), request.kind, request.flags, 1, 0)
     message = kind(header + request.body)
     message.decode()

@@ -7,6 +7,7 @@ import time
 import pytest
 from msgspec import structs
 
+from testbed.emulator.bench import patches
 from testbed.emulator.client import AgentClient
 from testbed.emulator.messages import (
     Build,
@@ -19,6 +20,7 @@ from testbed.emulator.messages import (
     Vty,
     WaitReady,
     WireNode,
+    WriteFile,
 )
 from testbed.errors import AgentError
 
@@ -65,11 +67,12 @@ def test_a_vty_answers_in_order_with_frrs_status(ospf):
 def test_a_cut_wire_is_not_waited_for_but_one_that_should_carry_is(ospf):
     ospf.set_links([LinkChange(link="l1", up=False)])
     assert ready(ospf).missing == ()
-    ospf.call(
-        Vty(node="r1", daemon="ospfd", commands=("configure terminal", "interface eth2", "ip ospf dead-interval 40"))
-    )
-    missing = ready(ospf, 8.0).missing
-    assert any("r1: OSPF neighbour r0 (10.0.0.1) on eth2 is" in line for line in missing), missing
+    lines = ("configure terminal", "interface eth2", "ip ospf dead-interval 40")
+    ospf.call(Vty(node="r1", daemon="ospfd", commands=lines))
+    deadline = time.monotonic() + 15  # the neighbour's own dead interval has to pass
+    while not (missing := ready(ospf, 0.0).missing):
+        assert time.monotonic() < deadline
+    assert any("r0: OSPF neighbour r1 (10.0.0.2) on eth1 is" in line for line in missing), missing
 
 
 def test_a_daemon_that_dies_is_seen(ospf):
@@ -116,9 +119,7 @@ def test_a_rejected_line_is_an_error_and_nothing_is_left(agent, config, line, wo
 
 
 def test_a_given_configuration_is_kept_byte_for_byte(agent):
-    config = (
-        "frr defaults traditional\n\n! a remark\nhostname   odd\nservice integrated-vtysh-config\nline vty\n!\nend\n"
-    )
+    config = "frr defaults traditional\n\n! a remark\nhostname   odd\nservice integrated-vtysh-config\nline vty\nend\n"
     node = WireNode(name="r", kind="router", daemons=("zebra", "ospfd"), config=config)
     agent.call(Build(nodes=(node,), links=()))
     assert agent.run("r", ["cat", "/etc/frr/frr.conf"]).stdout == config.encode()
@@ -155,8 +156,6 @@ def managed(agent: AgentClient, tmp_path) -> AgentClient:
     nodes = tuple(structs.replace(node, sshd=server(101 + i, "admin")) for i, node in enumerate(build.nodes))
     bench = WireNode(name="bench", kind="host", sshd=server(150, "bench", "bench"))
     agent.call(Build(nodes=(*nodes, bench), links=build.links))
-    from testbed.emulator.messages import WriteFile
-
     agent.call(WriteFile(node="r0", path="/root/key", data=keys["user"].encode(), mode=0o600))
     known = f"10.0.2.* {(tmp_path / 'host.pub').read_text()}"
     agent.call(WriteFile(node="r0", path="/root/known", data=known.encode()))
@@ -180,8 +179,6 @@ def test_no_other_account_or_password_gets_in(managed):
 
 # the bench is served where a rack is built offline; here its commands are tried without SSH
 def test_the_bench_reads_one_direction_or_both():
-    from testbed.emulator.bench import patches
-
     both = patches("l", ["delay=10ms", "backward.loss=1%"])
     assert [(c.end, c.patch.delay) for c in both if c.patch] == [(0, 0.01), (1, 0.01)]
     assert both[0].patch is not None
