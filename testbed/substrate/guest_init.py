@@ -9,6 +9,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUEST_FOLDER = "/run/testbed"
+NEW_ROOT = "/mnt"
 AGENT = "testbed.emulator.agent"
 AGENT_PORT = 7000
 
@@ -97,7 +98,30 @@ link set vec0 mtu 9000 master mgmt up
 link set mgmt mtu 9000 up
 addr add 10.0.2.15/24 dev mgmt
 NETWORK
+{"" if os.stat("/").st_uid == os.geteuid() else own_root()}
 cd {quote(str(PROJECT))} || exit 1
 : > {GUEST_FOLDER}/booted
 exec {shlex.join(agent)}
 """
+
+
+def own_root() -> str:
+    """Write the part that gives an ordinary user's guest a root folder that belongs to the guest's root.
+
+    The host's `/` looks like nobody's there, and programs that check every folder above a file of theirs (sshd's
+    StrictModes) trust it no more. All that is in it is bound as it is below a `/` in memory.
+    """
+    folders, links = [], []
+    for entry in sorted(os.scandir("/"), key=lambda entry: entry.name):
+        if entry.is_symlink():
+            links.append(shlex.quote(entry.path))
+        elif entry.is_dir() and entry.path != NEW_ROOT:
+            folders.append(shlex.quote(entry.name))
+    return f"""mount -t tmpfs -o mode=755 tmpfs {NEW_ROOT}
+cd {NEW_ROOT} || exit 1
+mkdir {" ".join(folders)} .{NEW_ROOT} .old
+cp -d {" ".join(links)} .
+for name in {" ".join(folders)}; do mount --rbind "/$name" "$name"; done
+pivot_root . .old || exit 1
+umount -l /.old
+mount -o remount,ro,mode=755 /"""
