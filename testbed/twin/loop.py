@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 LINGER = 0.03
 """Share of a period for which a batch waits for further readings, from the first one on."""
 
+SETTLE_TIMEOUT = 40.0
+"""Seconds after which a twin counts as in step though a device or link stays silent; the status says which."""
+
 FULL_EVERY = 15
 """Polls of a device from one full collection (configuration, routes, clock) to the next."""
 
@@ -106,6 +109,7 @@ class Loop:
         self._routers = RouterKeeper(agent, self._told)
         ignore = frozenset(name for names in management.interfaces.values() for name in names)
         self._watcher = Watcher(agent, picture, self._lock, period=period, ignore=ignore)
+        self._measured = [key for taken in echoes.values() for key in taken if key in picture.links]
         self._devices = {device: DeviceRecord() for device in adapters}
         self._ages, self._alignment = FieldAges(), Alignment()
         self._first_due, self._tick = time.time() + (start - time.monotonic()), 0
@@ -251,6 +255,12 @@ class Loop:
 
     # --- what is said ---
 
+    def _in_step(self) -> bool:
+        """Every device was read and every link set from enough replies; or that has been waited for long enough."""
+        late = time.time() - self._started > SETTLE_TIMEOUT
+        read = all(record.polls for record in self._devices.values())
+        return late or (read and not self._picture.unsettled(self._measured))
+
     def _told(self, router: str, what: str) -> None:
         self._say(f"{router}: {what}")
 
@@ -296,6 +306,7 @@ class Loop:
             written=now,
             period=self._period,
             error=error,
+            in_step=self._in_step(),
             devices={device: self._device(device, now) for device in self._devices},
             links={name: _link(view) for name, view in self._picture.links.items()},
             fields=self._fields(now),

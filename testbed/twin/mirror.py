@@ -28,7 +28,7 @@ from testbed.telemetry.store import Store
 from testbed.twin import status as published
 from testbed.twin.discover import infer, survey
 from testbed.twin.echo import Echo, StreamedEcho, command
-from testbed.twin.loop import Loop, Management, Outlets
+from testbed.twin.loop import SETTLE_TIMEOUT, Loop, Management, Outlets
 from testbed.twin.measure import plan_echoes
 from testbed.twin.picture import Picture
 from testbed.twin.segments import addresses, management
@@ -40,7 +40,7 @@ from testbed.twin.watch import FAR_INTERVAL, far_pairs
 log = logging.getLogger(__name__)
 
 ORDER_FILE, LOG_FILE, SAMPLES_FILE = "mirror-order.json", "mirror.log", "samples.sqlite"
-START_TIMEOUT = 30.0
+START_TIMEOUT = SETTLE_TIMEOUT + 20.0
 STOP_TIMEOUT = 15.0
 
 OnProgress = Callable[[object], None]
@@ -71,7 +71,7 @@ def start(
     tolerance: float = 1.0,
     progress: OnProgress | None = None,
 ) -> MirrorStatus:
-    """Bring up a twin of a rack and a process that keeps it in step; returns when its first poll is in the twin.
+    """Bring up a twin of a rack and a process that keeps it in step; returns when it is in step.
 
     Args:
         inventory: the rack. base: folder that its relative file names are taken from.
@@ -220,7 +220,7 @@ def _streamed(what: str, line: str, transport: StreamingTransport) -> Echo:
 
 
 class _Publisher:
-    """Writes the status file, and tells the starter once when the first poll of all is in the twin."""
+    """Writes the status file, and tells the starter once when the twin is in step."""
 
     def __init__(self, folder: Path, ready: int | None) -> None:
         self._folder, self._ready = folder, ready
@@ -230,7 +230,7 @@ class _Publisher:
         if not self._folder.is_dir():
             raise GuestFailed(f"the twin's folder {self._folder} is gone: it was taken down")
         published.write(self._folder, msgspec.structs.replace(status, process=self._process))
-        if self._ready is not None and (status.fields or all(d.polls for d in status.devices.values())):
+        if self._ready is not None and status.in_step:
             os.write(self._ready, b"ready")
             os.close(self._ready)
             self._ready = None

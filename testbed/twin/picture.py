@@ -17,7 +17,7 @@ from testbed.model.impairment import Impairment
 from testbed.model.topology import Link, Router, Topology
 from testbed.telemetry.sample import Sample
 from testbed.twin.echo import Batch
-from testbed.twin.estimators import LinkEstimator, RateMeter, Settings, changed, settings
+from testbed.twin.estimators import ENOUGH, LinkEstimator, RateMeter, Settings, changed, settings
 from testbed.twin.measure import Reading, link_samples, samples
 
 Field = tuple[str, str]
@@ -190,6 +190,15 @@ class Picture:
         return median(self.stack) if len(self.stack) >= 5 else 0.0
 
     # --- out ---
+
+    def unsettled(self, measured: Iterable[str]) -> list[str]:
+        """Those of the measured links that carry packets and whose settings do not yet rest on enough replies."""
+        views = {name: (self.links[name], self.links[name].estimator.estimate()) for name in measured}
+        return [
+            name
+            for name, (view, estimate) in views.items()
+            if view.up and not (estimate and view.held and (estimate.silent or estimate.replies >= ENOUGH))
+        ]
 
     def fields(self) -> list[Field]:
         """What ought to be updated in every poll: a cut link has no delay, an interface that is down has no cost."""

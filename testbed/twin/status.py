@@ -73,7 +73,8 @@ class MirrorStatus(Struct, frozen=True, kw_only=True):
 
     Attributes:
         phase: `starting`, `running`, `stopped`, `failed`; `died` when the process is gone without having said so.
-        written: Unix seconds. period: seconds. aoi: age over all fields. alignment: updates in time / planned.
+        in_step: every link is set from enough replies. written: Unix seconds. period: seconds.
+        aoi: age over all fields. alignment: updates in time / planned.
         mismatches: rack and twin differ here, right now. compared: how many values were compared.
         rtt_error_ms: twin against rack. stack_rtt: calibration, seconds taken off every round trip.
         load_scale: share of the rack's load that the twin carries; below 1 the cap `load_cap_pps` is reached.
@@ -88,6 +89,7 @@ class MirrorStatus(Struct, frozen=True, kw_only=True):
     written: float = 0.0
     period: float = 1.0
     error: str = ""
+    in_step: bool = False
     devices: dict[str, DeviceStatus] = {}
     links: dict[str, LinkStatus] = {}
     fields: tuple[FieldStatus, ...] = ()
