@@ -19,6 +19,7 @@ OSPF_INTERFACES = "show ip ospf interface json"
 OSPF_NEIGHBOURS = "show ip ospf neighbor json"
 OSPF_ROUTERS = "show ip ospf database router json"
 BGP = "show bgp summary json"
+ISIS = "show isis neighbor json"
 
 
 def protocols(running_config: str) -> frozenset[str]:
@@ -35,6 +36,8 @@ def questions(running: frozenset[str], detail: bool) -> tuple[str, ...]:
         asked += [OSPF_INTERFACES, OSPF_NEIGHBOURS, *((OSPF, OSPF_ROUTERS) if detail else ())]
     if "bgp" in running:
         asked += [BGP]
+    if "isis" in running:
+        asked += [ISIS]
     return tuple(asked)
 
 
@@ -83,8 +86,8 @@ def _routable(address: str) -> bool:
 
 
 def neighbours(answers: Answers) -> tuple[Neighbour, ...]:
-    """OSPF and BGP neighbours, in a stable order."""
-    found = [*_ospf_neighbours(answers), *_bgp_neighbours(answers)]
+    """OSPF, BGP and IS-IS neighbours, in a stable order."""
+    found = [*_ospf_neighbours(answers), *_bgp_neighbours(answers), *_isis_neighbours(answers)]
     return tuple(sorted(found, key=lambda n: (n.protocol, n.interface, n.address)))
 
 
@@ -102,6 +105,15 @@ def _bgp_neighbours(answers: Answers) -> Iterator[Neighbour]:
         for address, peer in (family.get("peers") or {}).items() if isinstance(family, dict) else ():
             state = str(peer.get("state", ""))
             yield Neighbour("bgp", "", address, str(peer.get("routerId", "")), state, state == "Established")
+
+
+def _isis_neighbours(answers: Answers) -> Iterator[Neighbour]:
+    """FRR names the system, not its address. A circuit without an adjacency is listed, too."""
+    for area in (answers.get(ISIS) or {}).get("areas", ()):
+        for circuit in area.get("circuits", ()):
+            if "adj" in circuit:
+                state = str(circuit.get("state", ""))
+                yield Neighbour("isis", str(circuit.get("interface", "")), "", circuit["adj"], state, state == "Up")
 
 
 def routes(answers: Answers) -> tuple[Route, ...]:
