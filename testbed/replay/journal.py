@@ -145,11 +145,6 @@ class Journal:
         row = self._database.execute("SELECT size, root FROM audit_head").fetchone()
         return Checkpoint("journal", row[0], bytes.fromhex(row[1])) if row else None
 
-    def entry(self, transaction: str) -> Entry:
-        """Return one transaction."""
-        row = self._database.execute(_SELECT + " WHERE id = ?", (transaction,)).fetchone()
-        return _entry(row)
-
     def unfinished(self) -> list[Entry]:
         """Return the transactions a crash or an unreachable device left open, the oldest first."""
         return [_entry(row) for row in self._database.execute(_SELECT + " WHERE finished IS NULL ORDER BY begun")]

@@ -241,3 +241,22 @@ def test_a_rollback_goes_on_when_the_audit_log_breaks_under_it(rack):
         rack.apply(Told(Outcome.FAILED, break_log))
     assert rack.configuration() == "old"
     assert rack.armed() == []
+
+
+def test_no_other_plan_touches_a_device_whose_transaction_is_unfinished():
+    with scene.folder() as root:
+        rack = Rack.make(root / "rack", 2)
+        other = plan.approve(
+            plan.make_plan(
+                scene.verdict(rack.names), scene.inventory(rack.names), rack.devices(), "alice", revert_after=90
+            ),
+            "bob",
+            keys.read_private(rack.root / "bob"),
+        )
+        rack.apply(Told(act=lambda: rack.unreachable("r1", True)))
+        rack.unreachable("r1", False)
+        with pytest.raises(Refused, match="is unfinished on r0, r1; recover it first"):
+            rack.apply(chosen=other)
+        rack.recover()
+        assert rack.problems() == []
+        assert rack.apply(chosen=other)
