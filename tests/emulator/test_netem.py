@@ -18,7 +18,7 @@ WHOLE = 0xFFFFFFFF
 shares = st.integers(0, 10_000).map(lambda n: n / 10_000)
 times = st.integers(1, 2_000_000).map(lambda n: n / 1e6)
 bursts = st.builds(GilbertElliott, p=shares, r=shares, bad_loss=shares, good_loss=shares)
-whole = {
+whole: dict[str, Any] = {
     "delay": times,
     "jitter": times,
     "distribution": st.sampled_from(netem.DISTRIBUTIONS),
@@ -30,9 +30,15 @@ whole = {
     "rate": st.none() | st.integers(1, 12_500_000_000).map(lambda n: n * 8.0),
     "limit": st.none() | st.integers(1, 100_000),
 }
-states = st.fixed_dictionaries({"loss": shares, **whole}).map(lambda fields: Netem(**fields)) | st.fixed_dictionaries(
+
+
+def make(fields: dict[str, Any]) -> Netem:
+    return Netem(**fields)
+
+
+states = st.fixed_dictionaries({"loss": shares, **whole}).map(make) | st.fixed_dictionaries(
     {"burst": bursts, **whole}
-).map(lambda fields: Netem(**fields))
+).map(make)
 
 
 def decode(state: Netem, new_distribution: bool = False) -> Any:
