@@ -186,7 +186,7 @@ class LabFolder:
             name=name, kind=kind, substrate=substrate, id=f"testbed-{secrets.token_hex(6)}", created=time.time(),
             starter=starter,
         )  # fmt: skip
-        write_atomically(draft / "keys", json.dumps(_curve_keys()).encode())
+        write_atomically(draft / "keys", json.dumps(curve_keys()).encode())
         cls(draft)._write_record(record)
         try:
             draft.rename(labs / name)
@@ -310,7 +310,8 @@ def _checked(base: Path, name: str) -> Path:
     return base
 
 
-def _curve_keys() -> dict[str, str]:
+def curve_keys() -> dict[str, str]:
+    """Return fresh keys for one lab's agent and its controller (CurveZMQ, Z85 text)."""
     import zmq
 
     server_public, server_secret = zmq.curve_keypair()

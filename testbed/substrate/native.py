@@ -44,8 +44,10 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
     with the last of them the network namespaces and links go.
 
     Raises:
+        BadInput: more than one guest was asked for.
         Unable: forwards into a management network were asked for, which only a guest has.
     """
+    spawn.check_count(options)
     if options.forwards:
         raise Unable(
             "a rack's management network needs a guest kernel: use `--substrate uml` (apt-get install user-mode-linux)"

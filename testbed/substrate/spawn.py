@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from testbed import errors
-from testbed.errors import GuestFailed, Unable
+from testbed.errors import BadInput, GuestFailed, Unable
 from testbed.substrate import processes
-from testbed.substrate.base import Liveness
+from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.contact import hello
 from testbed.substrate.folder import LabFolder, Record, run_folder, tail
 from testbed.substrate.guest_init import PROJECT
@@ -48,6 +48,16 @@ def bring_up(folder: LabFolder, orders: Orders, offline: bool) -> None:
             folder.update(state="running")
     finally:
         os.close(messages.descriptor)
+
+
+def check_count(options: StartOptions) -> None:
+    """Refuse a lab spread over several kernels, rather than give one.
+
+    Raises:
+        BadInput: more than one guest was asked for.
+    """
+    if options.guest.guests != 1:
+        raise BadInput(f"guest.guests is {options.guest.guests}: one guest per lab for now; write 1 or leave it out")
 
 
 def _spawn(folder: LabFolder) -> int:

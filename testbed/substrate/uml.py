@@ -125,8 +125,7 @@ def check_options(options: StartOptions) -> None:
     Raises:
         BadInput: the message says what was asked and what can be had.
     """
-    if options.guest.guests != 1:
-        raise BadInput(f"guest.guests is {options.guest.guests}: one guest per lab for now; write 1 or leave it out")
+    spawn.check_count(options)
     if options.guest.memory < LEAST_MEMORY:
         asked = options.guest.memory // 2**20
         raise BadInput(f"guest.memory is {asked} MiB; a guest kernel with its agent needs at least 128MiB")

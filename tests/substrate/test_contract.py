@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from testbed.emulator.client import AgentClient
 from testbed.emulator.messages import Build, Exec, ListNodes, WireNode, encode
-from testbed.errors import BadInput, GuestFailed, Unable
+from testbed.errors import AgentError, BadInput, GuestFailed, Unable
 from testbed.lab import Lab
 from testbed.model.topology import GuestOptions
 from testbed.substrate import probe, processes
 from testbed.substrate.base import StartOptions
-from testbed.substrate.folder import LabFolder
+from testbed.substrate.folder import LabFolder, curve_keys
 from testbed.substrate.registry import SUBSTRATES, find
 from testbed.substrate.uml import problems
 
@@ -73,12 +75,8 @@ def test_a_lab_comes_up_is_found_works_and_goes_wholly(lab: Lab):
 
 
 def test_only_the_controller_s_key_is_let_in(lab: Lab, tmp_path: Path):
-    from testbed.emulator.client import AgentClient
-    from testbed.errors import AgentError
-    from testbed.substrate.folder import _curve_keys
-
-    keys = _curve_keys() | {"server_public": lab.folder.read_keys()["server_public"]}
-    (tmp_path / "keys").write_bytes(encode(()) and __import__("json").dumps(keys).encode())
+    keys = curve_keys() | {"server_public": lab.folder.read_keys()["server_public"]}
+    (tmp_path / "keys").write_text(json.dumps(keys))
     assert lab.folder.endpoint is not None
     with AgentClient(tmp_path, lab.folder.endpoint) as stranger, pytest.raises(AgentError):
         stranger.hello(timeout=1.0)

@@ -111,7 +111,7 @@ def test_removing_frees_the_name_and_leaves_nothing():
 def test_what_a_killed_command_was_making_is_swept_but_not_what_a_living_one_makes():
     script = (
         "import os, signal; from testbed.substrate import folder\n"
-        "folder._curve_keys = lambda: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "folder.curve_keys = lambda: os.kill(os.getpid(), signal.SIGKILL)\n"
         "folder.LabFolder.create('alpha', 'lab', 'uml')"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
