@@ -128,8 +128,14 @@ def _values(finding: Finding, group: str) -> list[Markup]:
     rounds = [one for one in finding.measured if one.phase.startswith(group)]
     texts = dict.fromkeys(wording.value(finding.expectation, one) for one in rounds)
     ranges = dict.fromkeys(filter(None, (wording.interval(finding.expectation, one) for one in rounds)))
-    shown = [element("div", text) for text in texts] or [element("span", "–", class_="quiet")]
+    shown = [element("div", _unbroken(text)) for text in texts] or [element("span", "–", class_="quiet")]
     return [*shown, *(element("span", text, class_="interval") for text in ranges)]
+
+
+def _unbroken(path: str) -> list[Markup]:
+    """Show a path so that a line ends between nodes, not at the hyphen in a name."""
+    *passed, last = path.split(" > ")
+    return [joined(element("span", f"{node} →", class_="node"), " ") for node in passed] + [element("span", last)]
 
 
 def _drawings(verdict: Verdict, topology: Topology) -> Markup | None:

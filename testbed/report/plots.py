@@ -29,7 +29,7 @@ def distribution(rounds: Sequence[Measured], bound: float, percentile: float) ->
     curves = [(one, sorted(one.samples)) for one in rounds if one.samples]
     if not curves:
         return None
-    top, bottom, height = 14.0, 196.0, 236.0
+    top, bottom, height = 22.0, 196.0, 236.0
     low, high = _span([value for _, samples in curves for value in samples], bound)
     across = _linear(low, high, LEFT, WIDTH - RIGHT)
 
@@ -66,7 +66,7 @@ def intervals(rounds: Sequence[Measured], bound: float, unit: float, name: str, 
     shown = [one for one in rounds if one.value is not None]
     if not shown:
         return None
-    top, row = 10.0, 26.0
+    top, row = 22.0, 26.0
     bottom = top + row * len(shown) + 4
     numbers = [n for one in shown for n in (one.value, one.low, one.high) if n is not None]
     low, high = _span(numbers, bound)
@@ -99,12 +99,12 @@ def _figure(height: float, title: str, marks: list[Markup]) -> Markup:
 def _bound(across: Scale, bound: float, top: float, bottom: float, text: str, *, above: bool) -> Markup:
     x = across(bound)
     start, end = (x, WIDTH - RIGHT) if above else (LEFT, x)
-    anchor = "end" if x > WIDTH / 2 else ""
+    anchor = "end" if x > WIDTH - 90 else "" if x < LEFT + 60 else "mid"
     return element(
         "g",
         element("rect", x=start, y=top, width=max(0.0, end - start), height=bottom - top, class_="broken"),
         element("line", x1=x, x2=x, y1=top, y2=bottom, class_="bound"),
-        element("text", text, x=x - 6 if anchor else x + 6, y=top + 11, class_=f"label bound {anchor}"),
+        element("text", text, x=x, y=top - 7, class_=f"label bound {anchor}"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from testbed.model.change import Expectation
 from testbed.model.verdict import Finding, Measured, Outcome
 from testbed.report import wording
+from testbed.validate.busy import DOUBT
 from testbed.validate.expectations import AFTER, BEFORE, find
 
 
@@ -79,6 +80,8 @@ def _first(measured: Measured) -> str:
 
 
 def _open(measured: Measured) -> str:
+    if _first(measured).startswith(DOUBT):
+        return _first(measured)
     if measured.value is None:
         return "; ".join(measured.proof[1:3]) or _first(measured)
     return f"the bound lies inside the confidence interval of {measured.phase}"

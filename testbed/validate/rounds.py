@@ -10,6 +10,7 @@ from testbed.model.change import Change, Expectation
 from testbed.model.topology import Topology
 from testbed.model.verdict import Measured
 from testbed.validate import places
+from testbed.validate.busy import tempered, watching
 from testbed.validate.expectations import find
 from testbed.validate.judge import failure
 from testbed.validate.routes import Call, Routes, snapshot
@@ -38,8 +39,9 @@ def run_round(
         measured: dict[int, Measured] = {}
         for wave in sorted({find(e.kind).wave for _, e in mine}):
             items = [(i, e) for i, e in mine if find(e.kind).wave == wave]
-            found = pool.map(lambda item: _measure(scene, item[1]), items)
-            measured.update(zip((i for i, _ in items), found, strict=True))
+            with watching() as watch:
+                found = list(pool.map(lambda item: _measure(scene, item[1]), items))
+            measured.update({i: tempered(e, one, watch.share) for (i, e), one in zip(items, found, strict=True)})
     return scene, measured
 
 

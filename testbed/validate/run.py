@@ -21,6 +21,7 @@ from testbed.twin.fork import fork as fork_twin
 from testbed.twin.state import MirroredState
 from testbed.twin.transport import AgentTransport
 from testbed.validate import apply, fidelity, judge, lines, routes, static
+from testbed.validate.busy import tempered, watching
 from testbed.validate.expectations import convergence
 from testbed.validate.rounds import run_round
 from testbed.validate.scene import Callers, Scene
@@ -224,25 +225,34 @@ def _load(bench: Bench) -> apply.Candidate:
 def _apply(bench: Bench, candidate: apply.Candidate, phase: str) -> routes.Settled:
     """Commit under running streams, wait for convergence, keep the gaps."""
     bench.tell("applying the change")
-    topology = bench.state.topology
-    scene = Scene(phase, topology, bench.call)
-    gaps = [(i, e) for i, e in enumerate(bench.change.expect) if isinstance(e, ConvergenceGap)]
+    streams, gaps = _start_streams(bench, phase)
+    try:
+        with watching() as watch:
+            with bench.trial.timed(f"commit {phase}"):
+                hashes = apply.commit(candidate)
+            bench.trial.devices = apply.records(candidate, hashes)
+            with bench.trial.timed(f"converge {phase}"):
+                settled = bench.settle(phase)
+    finally:
+        gaps |= {index: _gap(bench, phase, index, stream) for index, stream in streams.items()}
+    bench.trial.add({i: tempered(bench.change.expect[i], one, watch.share) for i, one in gaps.items()})
+    return settled
+
+
+def _start_streams(bench: Bench, phase: str) -> tuple[dict[int, int], dict[int, Measured]]:
+    """Return the streams by index of their expectation, and the record of those that would not start."""
+    scene = Scene(phase, bench.state.topology, bench.call)
     streams: dict[int, int] = {}
     failed: dict[int, Measured] = {}
-    for index, expectation in gaps:
-        try:
-            streams[index] = convergence.start(scene, expectation)
-        except TestbedError as error:
-            failed[index] = judge.failure(phase, error)
+    for index, expectation in enumerate(bench.change.expect):
+        if isinstance(expectation, ConvergenceGap):
+            try:
+                streams[index] = convergence.start(scene, expectation)
+            except TestbedError as error:
+                failed[index] = judge.failure(phase, error)
     if streams:
         time.sleep(STREAM_LEAD)  # the streams' own pace, not a wait for readiness
-    with bench.trial.timed(f"commit {phase}"):
-        hashes = apply.commit(candidate)
-    bench.trial.devices = apply.records(candidate, hashes)
-    with bench.trial.timed(f"converge {phase}"):
-        settled = bench.settle(phase)
-    bench.trial.add(failed | {i: _gap(bench, phase, i, stream) for i, stream in streams.items()})
-    return settled
+    return streams, failed
 
 
 def _gap(bench: Bench, phase: str, index: int, stream: int) -> Measured:

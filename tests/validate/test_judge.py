@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from testbed.errors import BadInput
 from testbed.model.change import Adjacency, ConvergenceGap, Loss, NothingElse, PathIs, Reachable, RoundTrip, Throughput
 from testbed.model.verdict import Measured, Outcome
-from testbed.validate import judge
+from testbed.validate import busy, judge
 from testbed.validate.expectations import KINDS, find, loss, reachable, rtt, throughput
 
 PHASES = ("before-1", "before-2", "after-1", "after-2")
@@ -187,3 +187,44 @@ def test_the_forecast_is_keyed_by_the_index_of_the_expectation():
         judge.judge(EXPECTATIONS[2], rounds(True, True, True, True, value=0.004)),
     ]
     assert judge.forecast(findings) == {"1": 0.004}
+
+
+def late(*samples: float) -> Measured:
+    return Measured(
+        phase="after-1", holds=False, value=max(samples), low=max(samples), high=max(samples), samples=samples
+    )
+
+
+def test_a_busy_machine_leaves_open_what_it_may_have_delayed_itself():
+    bounded = EXPECTATIONS[2]  # below 10 ms
+    doubted = busy.tempered(bounded, late(0.008, 0.012), 0.7)
+    assert doubted.holds is None
+    finding = judge.judge(bounded, [doubted.model_copy(update={"phase": p}) for p in PHASES])
+    assert finding.outcome is Outcome.INCONCLUSIVE
+    assert "too busy" in finding.reason
+
+
+def test_what_was_late_by_the_network_stays_refuted_on_a_busy_machine():
+    assert busy.tempered(EXPECTATIONS[2], late(0.011, 0.012), 0.9).holds is False
+    assert busy.tempered(EXPECTATIONS[2], late(0.008, 0.012), 0.1).holds is False
+    assert busy.tempered(EXPECTATIONS[2], late(0.008, 0.012), None).holds is False
+    lost = Measured(phase="after-1", holds=False, value=0.5)
+    assert busy.tempered(EXPECTATIONS[3], lost, 0.9).holds is False
+
+
+@given(st.sampled_from(EXPECTATIONS), answers, st.floats(0, 1))
+def test_a_busy_machine_makes_no_pass(expectation, holds, share):
+    one = Measured(phase="after-1", holds=holds, value=0.5, samples=(0.001,))
+    assert busy.tempered(expectation, one, share).holds in (holds, None)
+
+
+def test_pressure_is_read_and_its_lack_is_no_error(tmp_path, monkeypatch):
+    file = tmp_path / "cpu"
+    monkeypatch.setattr(busy, "PRESSURE", file)
+    with busy.watching() as watch:
+        pass
+    assert watch.share is None
+    file.write_text("some avg10=1.00 avg60=1.00 avg300=1.00 total=5000000\nfull avg10=0 avg60=0 avg300=0 total=0\n")
+    with busy.watching() as watch:
+        file.write_text("some avg10=1.00 avg60=1.00 avg300=1.00 total=9000000\n")
+    assert watch.share == 1.0
