@@ -128,11 +128,15 @@ class Frr:
         return True
 
     def ask(self, name: str, commands: Sequence[str]) -> list[tuple[str, int]]:
-        """Carry out commands in one daemon, see `Vty.ask`; the vty is opened again after a restart of the daemon.
+        """Carry out commands in one daemon, see `Vty.ask`; whatever mode they lead to, the next start outside of it.
 
         Raises:
             BadInput: the node does not run this daemon. AgentError: it is dead or does not answer.
         """
+        return self.converse(name, [*commands, "end"])[:-1]
+
+    def converse(self, name: str, commands: Sequence[str]) -> list[tuple[str, int]]:
+        """As `ask`, but the daemon stays in the mode that the commands lead to."""
         if name not in self.daemons:
             raise BadInput(f"{self.node} does not run {name!r} (it runs {', '.join(self.daemons)})")
         daemon = self.daemons[name]
@@ -203,10 +207,10 @@ def load(frr: Frr, configuration: str) -> None:
     lines = lines_of(configuration)
     answers: dict[int, list[tuple[str, str, int]]] = {line.number: [] for line in lines}
     for name in frr.daemons:
-        frr.ask(name, ["configure terminal", "XFRR_start_configuration"])
+        frr.converse(name, ["configure terminal", "XFRR_start_configuration"])
         for line, text, code in _feed(frr, name, lines):
             answers[line.number].append((name, text, code))
-        frr.ask(name, ["XFRR_end_configuration", "end"])
+        frr.converse(name, ["XFRR_end_configuration", "end"])
     rejected = [why for line in lines if (why := _rejection(line, answers[line.number]))]
     if rejected:
         more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
@@ -237,7 +241,7 @@ def _feed(frr: Frr, daemon: str, lines: Sequence[Line]) -> list[tuple[Line, str,
 
 
 def _send(frr: Frr, daemon: str, lines: Sequence[Line]) -> list[tuple[Line, str, int]]:
-    answers = frr.ask(daemon, [line.text for line in lines])
+    answers = frr.converse(daemon, [line.text for line in lines])
     return [(line, text, code) for line, (text, code) in zip(lines, answers, strict=True)]
 
 

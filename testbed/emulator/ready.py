@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from testbed.emulator.context import Event
+from testbed.emulator.frr import NO_MATCH
 from testbed.emulator.messages import Progress, Readiness
 from testbed.emulator.nodes import Laboratory, Node
 from testbed.errors import AgentError
@@ -151,8 +152,14 @@ def read(node: Node) -> Report:
 
 
 def _json(answer: tuple[str, int]) -> dict[str, Any]:
-    """Read an answer; a daemon whose protocol is not configured says so in words instead (`% OSPF ...`)."""
+    """Read an answer; a daemon whose protocol is not configured says so in words instead (`% OSPF ...`).
+
+    Raises:
+        AgentError: the daemon does not know the question.
+    """
     text = answer[0].strip()
+    if answer[1] == NO_MATCH:
+        raise AgentError(f"unexpected answer: {text}")
     return msgspec.json.decode(text) if text.startswith("{") else {}
 
 
