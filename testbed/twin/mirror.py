@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from testbed.errors import BadInput, GuestFailed, TestbedError, Unable
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
 from testbed.model.topology import Topology
-from testbed.substrate.folder import LabFolder
+from testbed.substrate.folder import LabFolder, tail
+from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.processes import Process, alive, identify
 from testbed.telemetry.sinks import SqliteFile
 from testbed.telemetry.store import Store
@@ -40,6 +42,7 @@ from testbed.twin.watch import FAR_INTERVAL, far_pairs
 log = logging.getLogger(__name__)
 
 ORDER_FILE, LOG_FILE, SAMPLES_FILE = "mirror-order.json", "mirror.log", "samples.sqlite"
+READY = b"ready"
 START_TIMEOUT = SETTLE_TIMEOUT + 20.0
 STOP_TIMEOUT = 15.0
 
@@ -166,26 +169,38 @@ def _order(inventory: Inventory, facts: Mapping[str, Facts], base: Path, period:
 
 def _spawn(folder: LabFolder) -> None:
     """Start the process in a session of its own, and wait until it says that it is in step or why it is not."""
-    readable, writable = os.pipe()
+    reading, writing = os.pipe()
     (folder.path / published.STATUS_FILE).unlink(missing_ok=True)
-    argv = [sys.executable, "-m", "testbed.twin.mirror", folder.name, str(writable)]
+    argv = [sys.executable, "-m", "testbed.twin.mirror", folder.name, str(writing)]
     with open(folder.path / LOG_FILE, "ab") as log_file:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, start_new_session=True,
-            pass_fds=(writable,), cwd="/", env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=log_file, stderr=log_file, cwd=PROJECT, pass_fds=(writing,),
+            check=True, timeout=30.0,
         )  # fmt: skip
-    os.close(writable)
+    os.close(writing)
     try:
-        ready, _, _ = select.select([readable], [], [], START_TIMEOUT)
-        word = os.read(readable, 16) if ready else b""
+        said = _hear(reading, time.monotonic() + START_TIMEOUT)
     finally:
-        os.close(readable)
-    if word != b"ready":
-        process.kill()
-        process.wait()
-        tail = (folder.path / LOG_FILE).read_text(errors="replace").splitlines()[-15:]
-        why = "did not come into step in time" if not ready else "ended while starting"
-        raise GuestFailed(f"the mirror of {folder.name!r} {why}; its log ends:\n  " + "\n  ".join(tail))
+        os.close(reading)
+    if not said.endswith(READY):
+        number = said.partition(b" ")[0]
+        process = identify(int(number)) if number else None
+        if process is not None:
+            _end(process)
+        lines = "\n  ".join(tail(folder.path / LOG_FILE, 15))
+        raise GuestFailed(f"the mirror of {folder.name!r} did not come into step; its log ends:\n  {lines}")
+
+
+def _hear(descriptor: int, deadline: float) -> bytes:
+    """What the process says of itself (`PID ready`) until it is ready, ends, or is too slow."""
+    said = b""
+    while not said.endswith(READY):
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        piece = os.read(descriptor, 64) if ready else b""
+        if not piece:
+            break
+        said += piece
+    return said
 
 
 def _end(process: Process) -> None:
@@ -231,7 +246,7 @@ class _Publisher:
             raise GuestFailed(f"the twin's folder {self._folder} is gone: it was taken down")
         published.write(self._folder, msgspec.structs.replace(status, process=self._process))
         if self._ready is not None and status.in_step:
-            os.write(self._ready, b"ready")
+            os.write(self._ready, READY)
             os.close(self._ready)
             self._ready = None
 
@@ -273,7 +288,15 @@ def build(lab: Lab, order: Order, ready: int | None = None) -> Loop:
 
 
 def main(argv: list[str]) -> int:
-    """Run the mirror of the twin named in `argv`; a descriptor after it is told when it is in step."""
+    """Run the mirror of the twin named in `argv`.
+
+    With a descriptor after it, go into the background and say there `PID ready`, the second word when it is in step.
+    """
+    if len(argv) > 1:
+        if os.fork():
+            return 0
+        os.setsid()
+        os.write(int(argv[1]), f"{os.getpid()} ".encode())
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     logging.getLogger("paramiko").setLevel(logging.WARNING)
     lab = Lab.open(argv[0])
