@@ -23,6 +23,7 @@ from testbed.report import json as reports
 from testbed.twin import mirror as mirrors
 from testbed.twin.discover import discover_rack, to_yaml
 from testbed.twin.state import current_state
+from testbed.twin.status import STATUS_FILE
 from testbed.validate.run import validate
 
 METRO = Path(__file__).parents[1] / "topologies" / "racks" / "metro"
@@ -139,8 +140,12 @@ def _mirror(demo: Demo, rack: RackHandle, undo: ExitStack) -> None:
 
 
 def _take_twin_down() -> None:
-    if TWIN in {lab.name for lab in Lab.all()}:
-        mirrors.stop(TWIN)
+    """Stop the mirror if it was started, then take the twin down if it is there."""
+    for lab in Lab.all():
+        if lab.name == TWIN:
+            if (lab.folder.path / STATUS_FILE).exists():
+                mirrors.stop(TWIN, down=False)
+            lab.down()
 
 
 def _try(demo: Demo, name: str, expected: Outcome) -> Verdict:
