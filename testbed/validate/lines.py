@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from testbed.model.change import Change, ConfigurationStep, InterfaceStep, Step
 from testbed.model.topology import Router, Topology
@@ -132,6 +133,32 @@ def _apply(port: Port, edit: Edit) -> None:
         port.cost = None if edit.negated or len(words) < 4 or not words[3].isdigit() else int(words[3])
     elif words[:2] in (["ip", "address"], ["ipv6", "address"]) and len(words) > 2:
         (port.addresses.discard if edit.negated else port.addresses.add)(words[2])
+
+
+def with_loopbacks(topology: Topology, edits: Iterable[Edit] = ()) -> Topology:
+    """Return the topology with all loopback addresses of the running configurations and of further lines.
+
+    So it is known who answers for an address that is only in a device's own lines, or that a change is to add.
+    """
+    added: dict[str, list[IPv4Interface | IPv6Interface]] = {}
+    for edit in [*running(topology), *edits]:
+        words = edit.line.split()
+        if edit.interface == "lo" and not edit.negated and words[1:2] == ["address"] and _is_interface(words[-1]):
+            added.setdefault(edit.device, []).append(ip_interface(words[-1]))
+    nodes = dict(topology.nodes)
+    for name, new in added.items():
+        if isinstance(node := nodes.get(name), Router):
+            fresh = tuple(address for address in new if address not in node.loopbacks)
+            nodes[name] = node.model_copy(update={"loopbacks": (*node.loopbacks, *fresh)})
+    return topology.model_copy(update={"nodes": nodes})
+
+
+def _is_interface(text: str) -> bool:
+    try:
+        ip_interface(text)
+    except ValueError:
+        return False
+    return True
 
 
 def predictable(edits: Iterable[Edit]) -> list[str]:

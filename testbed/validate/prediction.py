@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import Any
 
 import networkx as nx
 
@@ -24,10 +25,12 @@ class Predicted:
 
     Attributes:
         paths: equal-cost paths, each the nodes passed, source and destination included; empty when there is none.
-        cost: of each of them. delay: seconds one way, along the first. round_trip: seconds there and back.
+        links: that the first of them uses. cost: of each of them.
+        delay: seconds one way, along the first. round_trip: seconds there and back.
     """
 
     paths: tuple[tuple[str, ...], ...] = ()
+    links: tuple[str, ...] = ()
     cost: int | None = None
     delay: float | None = None
     round_trip: float | None = None
@@ -69,13 +72,16 @@ def predict(topology: Topology, network: nx.MultiDiGraph, source: str, destinati
         back = nx.shortest_path(inner, destination, source, "cost")
     except (nx.NetworkXNoPath, nx.NodeNotFound):
         return Predicted()
-    cost, delay = _along(inner, paths[0])
-    return Predicted(paths, cost, delay, delay + _along(inner, back)[1])
+    hops = _along(inner, paths[0])
+    delay = sum(hop["delay"] for hop in hops)
+    there_and_back = delay + sum(hop["delay"] for hop in _along(inner, back))
+    links = tuple(hop["link"] for hop in hops)
+    return Predicted(paths, links, sum(hop["cost"] for hop in hops), delay, there_and_back)
 
 
-def _along(network: nx.MultiDiGraph, path: Iterable[str]) -> tuple[int, float]:
-    hops = [min(network[a][b].values(), key=lambda edge: edge["cost"]) for a, b in pairwise(path)]
-    return sum(hop["cost"] for hop in hops), sum(hop["delay"] for hop in hops)
+def _along(network: nx.MultiDiGraph, path: Iterable[str]) -> list[dict[str, Any]]:
+    """The edges of a path, of parallel ones the cheapest."""
+    return [min(network[a][b].values(), key=lambda edge: edge["cost"]) for a, b in pairwise(path)]
 
 
 def next_hops(topology: Topology, network: nx.MultiDiGraph) -> dict[str, dict[str, frozenset[str]]]:

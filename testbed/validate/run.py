@@ -16,6 +16,7 @@ from adapters.frr import FrrAdapter
 from testbed.emulator.messages import Hello, Welcome
 from testbed.errors import AgentError, GuestFailed, NotReady, TestbedError
 from testbed.model.change import Change, ConvergenceGap
+from testbed.model.topology import Topology
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, StaticFinding, Verdict
 from testbed.twin.fork import fork as fork_twin
 from testbed.twin.state import MirroredState
@@ -111,11 +112,12 @@ class Bench:
     adapters: Mapping[str, Adapter]
     trial: Trial
     tell: Tell
+    topology: Topology
     window: float = QUICK_WINDOW
 
     def settle(self, when: str) -> routes.Settled:
         """Wait for convergence; note an obstacle when it does not come."""
-        settled = routes.settle(self.call, self.state.topology, self.window, SETTLE_DEADLINE)
+        settled = routes.settle(self.call, self.topology, self.window, SETTLE_DEADLINE)
         if not settled.stable:
             moving = "; ".join(settled.moving[:3])
             self.trial.obstacles.append(f"{when}: routes still change after {SETTLE_DEADLINE:g} s: {moving}")
@@ -126,7 +128,7 @@ class Bench:
         """Measure one round."""
         self.tell(f"measuring {phase}")
         with self.trial.timed(phase):
-            scene, measured = run_round(phase, self.change, self.state.topology, self.call, baseline)
+            scene, measured = run_round(phase, self.change, self.topology, self.call, baseline)
         self.trial.add(measured)
         return scene
 
@@ -160,7 +162,8 @@ def _bench(change: Change, state: MirroredState, lab: Any, trial: Trial, tell: T
         adapters = {device: FrrAdapter(AgentTransport(agent, device)) for device in devices}
         trial.environment.update(_environment(state, call(Hello()), lab))
         try:
-            yield Bench(change, state, call, adapters, trial, tell, _window(change, state, call))
+            topology = lines.with_loopbacks(state.topology, lines.of_change(change))
+            yield Bench(change, state, call, adapters, trial, tell, topology, _window(change, state, call))
         finally:
             agent.close()
 
@@ -205,7 +208,7 @@ def _emulate(bench: Bench) -> tuple[Outcome, str] | None:
     _moving(trial, after, scene)
     _roll_back(bench, candidate, baseline)
     _second_gap(bench)
-    topology = state.topology
+    topology = bench.topology
     trial.environment["paths"] = fidelity.paths(bench.change, topology, before, scene)
     trial.notes += fidelity.disagreements(bench.change, topology, scene, trial.measured)
     return None
@@ -241,7 +244,7 @@ def _apply(bench: Bench, candidate: apply.Candidate, phase: str) -> routes.Settl
 
 def _start_streams(bench: Bench, phase: str) -> tuple[dict[int, int], dict[int, Measured]]:
     """Return the streams by index of their expectation, and the record of those that would not start."""
-    scene = Scene(phase, bench.state.topology, bench.call)
+    scene = Scene(phase, bench.topology, bench.call)
     streams: dict[int, int] = {}
     failed: dict[int, Measured] = {}
     for index, expectation in enumerate(bench.change.expect):

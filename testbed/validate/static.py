@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 
 from testbed.errors import nearest
-from testbed.model.change import Change, ConfigurationStep, InterfaceStep, Loss, Reachable
+from testbed.model.change import Change, ConfigurationStep, InterfaceStep, Loss, Reachable, RoundTrip
 from testbed.model.topology import Router, Topology
 from testbed.model.verdict import Outcome, StaticFinding
 from testbed.validate import lines, places, prediction
@@ -30,6 +30,7 @@ def check(change: Change, topology: Topology) -> tuple[StaticFinding, ...]:
     Returns:
         The findings, in the order of `CHECKS`. When names do not exist, only these: the rest could not be trusted.
     """
+    topology = lines.with_loopbacks(topology)
     names = tuple(check_names(change, topology))
     if refused(names):
         return names
@@ -186,15 +187,20 @@ def _foreseen(expectation: object, topology: Topology, network: prediction.nx.Mu
     wanted = getattr(expectation, "reachable", True)
     if not foreseen.paths or not wanted:
         return "" if bool(foreseen.paths) == wanted else f"{'no' if wanted else 'a'} path from {flow[0]} to {flow[1]}"
+    return _against(expectation, foreseen)
+
+
+def _against(expectation: object, foreseen: prediction.Predicted) -> str:
     passed = {node for path in foreseen.paths for node in path}
-    path = " > ".join(foreseen.paths[0])
-    if missing := [n for n in getattr(expectation, "via", ()) if n not in passed]:
-        return f"{path} does not pass {', '.join(missing)}"
-    if wrong := [n for n in getattr(expectation, "avoid", ()) if n in passed]:
-        return f"{path} passes {', '.join(wrong)}"
-    if getattr(expectation, "kind", "") == "rtt" and (foreseen.round_trip or 0.0) >= expectation.below:  # type: ignore[attr-defined]
-        return f"{path} and back takes {1e3 * (foreseen.round_trip or 0.0):.3g} ms by the links' delays alone"
-    return ""
+    wrong = [
+        *(f"does not pass {node}" for node in getattr(expectation, "via", ()) if node not in passed),
+        *(f"passes {node}" for node in getattr(expectation, "avoid", ()) if node in passed),
+        *(f"uses {link}" for link in getattr(expectation, "avoid_links", ()) if link in foreseen.links),
+    ]
+    took = foreseen.round_trip or 0.0
+    if isinstance(expectation, RoundTrip) and took >= expectation.below:
+        wrong.append(f"and back takes {1e3 * took:.3g} ms by the links' delays alone")
+    return f"{' > '.join(foreseen.paths[0])} {', '.join(wrong)}" if wrong else ""
 
 
 def flow_of(expectation: object, topology: Topology) -> tuple[str, str] | None:

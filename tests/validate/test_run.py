@@ -33,8 +33,8 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 FAST = PathIs(kind="path", source=R1, destination=R3, via=(R2,))
 SLOW = PathIs(kind="path", source=R1, destination=R3, via=(R4,))
 REACHABLE = Reachable(kind="reachable", source=R1, destination=R3)
-# Generous against a busy machine, and still far from the other way: 8 ms by r2, 40 ms by r4.
-QUICK = RoundTrip(kind="rtt", source=R1, destination=R3, percentile=75, below=0.030)
+# A low percentile and a generous bound, against a busy machine; the other way is far off: 8 ms by r2, 40 ms by r4.
+QUICK = RoundTrip(kind="rtt", source=R1, destination=R3, percentile=25, below=0.030)
 TO_THE_SLOW_WAY = tuple(InterfaceStep(device=name, interface="eth1", cost=200) for name in (R1, R3))
 
 
@@ -76,11 +76,9 @@ def attempt(guest_lab, square):
 
 def test_a_change_to_the_slow_way_fails_with_the_packets_that_prove_it(attempt, square):
     verdict = attempt(*TO_THE_SLOW_WAY, expect=(FAST, QUICK, REACHABLE, NothingElse(kind="nothing-else-changed")))
-    outcomes = [finding.outcome for finding in verdict.findings]
-    assert (verdict.outcome, outcomes) == (
-        Outcome.FAILED,
-        [Outcome.FAILED, Outcome.FAILED, Outcome.PASSED, Outcome.FAILED],
-    )
+    assert verdict.outcome is Outcome.FAILED, verdict.reason
+    wanted = [Outcome.FAILED, Outcome.FAILED, Outcome.PASSED, Outcome.FAILED]
+    assert [finding.outcome for finding in verdict.findings] == wanted, [f.reason for f in verdict.findings]
     path, rtt, _, routes = verdict.findings
     assert [one.proof[0] for one in path.measured] == [f"{R1} > {R2} > {R3}"] * 2 + [f"{R1} > {R4} > {R3}"] * 2
     assert [one.value > 0.040 for one in rtt.measured] == [False, False, True, True]
@@ -99,7 +97,7 @@ def test_a_change_to_the_slow_way_fails_with_the_packets_that_prove_it(attempt, 
 def test_a_good_change_passes_every_kind_of_expectation(attempt):
     expect = (
         SLOW,
-        RoundTrip(kind="rtt", source=R1, destination=R3, percentile=75, below=0.080),
+        RoundTrip(kind="rtt", source=R1, destination=R3, percentile=25, below=0.080),
         Loss(kind="loss", source=R1, destination=R3, below=0.05),
         Throughput(kind="throughput", source=R1, destination=R3, above=2e6),
         ConvergenceGap(kind="convergence", source=R1, destination=loopback(R3), below=5.0),
@@ -125,7 +123,7 @@ def test_what_does_not_reproduce_is_inconclusive_though_every_round_holds(attemp
         if text == "proving the rollback":
             slower(0.002)
 
-    patient = RoundTrip(kind="rtt", source=R1, destination=R3, percentile=75, below=0.5)
+    patient = RoundTrip(kind="rtt", source=R1, destination=R3, percentile=25, below=0.5)
     described = InterfaceStep(device=R1, interface="eth1", description="to r2")
     verdict = attempt(described, expect=(patient,), progress=disturb)
     assert verdict.outcome is Outcome.INCONCLUSIVE

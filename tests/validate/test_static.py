@@ -12,7 +12,7 @@ from testbed.model.change import (
 )
 from testbed.model.topology import Topology
 from testbed.model.verdict import Outcome
-from testbed.validate import lines, prediction, static
+from testbed.validate import lines, places, prediction, static
 from tests.report.samples import square
 
 REACHABLE = Reachable(kind="reachable", source="r1", destination="r3")
@@ -129,6 +129,13 @@ def test_the_prediction_warns_and_never_refuses():
     assert "by the links' delays alone" in found[1].message
 
 
+def test_a_link_to_be_avoided_is_foreseen_and_addresses_in_the_lines_alone_are_known():
+    topology = with_config(r3="interface lo\n ip address 10.20.0.1/32\nexit\n")
+    expect = (PathIs(kind="path", source="r1", destination="10.20.0.1", avoid_links=("r3-r4",)),)
+    found = static.check(change(expect=expect), topology)
+    assert ["r1 > r4 > r3 uses r3-r4" in f.message for f in found] == [True]
+
+
 def test_lines_that_are_no_cost_are_left_to_the_emulation():
     found = static.check(change(text("r1", "router ospf\n max-metric router-lsa administrative\n")), square())
     assert [(f.check, f.outcome) for f in found] == [("prediction", Outcome.PASSED)]
@@ -168,3 +175,11 @@ def test_next_hops_before_and_after():
     after = prediction.next_hops(topology, prediction.graph(topology, lines.of_change(change())))
     assert after["r1"]["r3"] == {"r4"}
     assert after["r1"]["r2"] == {"r2", "r4"} or after["r1"]["r2"] == {"r4"}
+
+
+def test_who_answers_for_an_address_that_the_change_adds_is_known():
+    added = change(text("r4", "interface lo\n ip address 10.12.2.1/32\n"))
+    topology = lines.with_loopbacks(square(), lines.of_change(added))
+    assert places.owner_of(topology, "10.12.2.1") == "r4"
+    assert places.address_of(topology, "r4") == "10.255.0.4"
+    assert places.owner_of(square(), "10.12.2.1") is None
