@@ -20,6 +20,7 @@ from testbed.errors import GuestFailed, TestbedError
 from testbed.model.topology import Router, Topology
 from testbed.twin.echo import Batch
 from testbed.twin.estimators import LinkEstimator, Settings, Tuning
+from testbed.twin.measure import plan_echoes
 from testbed.twin.picture import Picture
 from testbed.twin.transport import AgentTransport
 
@@ -161,6 +162,7 @@ class Watcher(threading.Thread):
         self._picture = picture
         self._lock = lock
         self._pairs = far_pairs(picture.topology)
+        self._measured = [plan.link for plans in plan_echoes(picture.topology).values() for plan in plans]
         self._far: dict[str, LinkEstimator] = {}
         self._period = period
         self._ignore = ignore
@@ -204,7 +206,7 @@ class Watcher(threading.Thread):
         """Compare one link's round trip, the links in turn, and learn from it what the twin's stacks add."""
         with self._lock:
             known = {name: (view.estimator.estimate(), view) for name, view in self._picture.links.items()}
-            ready = [name for name, (e, view) in known.items() if e and e.replies and not e.silent and view.held_up]
+            ready = [n for n, (e, view) in known.items() if e and e.replies >= PROBES and not e.silent and view.held_up]
         if not ready:
             return
         name = ready[turn % len(ready)]
@@ -258,7 +260,9 @@ class Watcher(threading.Thread):
         pair = self._pairs[turn % len(self._pairs)]
         heard = self._far.get(pair.key)
         estimate = heard.estimate() if heard is not None else None
-        if estimate is None or estimate.silent or estimate.replies < PROBES:
+        with self._lock:
+            settled = not self._picture.unsettled(self._measured)
+        if estimate is None or estimate.silent or estimate.replies < PROBES or not settled:
             return
         twin = _reach(client, pair.source, pair.destination)
         if twin is not None:

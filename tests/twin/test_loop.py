@@ -225,3 +225,21 @@ def test_a_dead_twin_ends_the_mirror_and_the_status_says_why():
     with pytest.raises(GuestFailed, match="killed"):
         loop.run()
     assert (published[-1].phase, published[-1].error) == ("failed", "the lab died: killed")
+
+
+def test_a_twin_that_was_taken_down_ends_the_mirror_and_is_not_made_anew(tmp_path):
+    from testbed.twin.mirror import _Publisher
+    from testbed.twin.status import MirrorStatus, read
+
+    folder = tmp_path / "twin"
+    folder.mkdir()
+    publish = _Publisher(folder, None)
+    publish(MirrorStatus(name="t", rack="metro", phase="running"))
+    found = read(folder)
+    assert found is not None
+    assert found.process is not None
+    (folder / "mirror-status.json").unlink()
+    folder.rmdir()
+    with pytest.raises(GuestFailed, match="taken down"):
+        publish(MirrorStatus(name="t", rack="metro", phase="running"))
+    assert not folder.exists()
