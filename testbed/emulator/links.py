@@ -64,6 +64,11 @@ class Wiring:
         self._nodes: dict[str, Port] = {}
         self._dark: set[str] = set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is building, changing or reading wires right now."""
+        return self._lock.locked()
+
     def build(self, links: Sequence[WireLink], nodes: dict[str, Port]) -> None:
         """Make all wires in a few sends.
 
