@@ -1,7 +1,7 @@
 """The agent: one process in a substrate, which owns a lab: `python -m testbed.emulator.agent --folder DIR ...`.
 
-The main loop passes messages on, each request runs in a thread; Hello and SetLinks, which are short, it does itself. CURVE with an
-allow-list of one key protects the endpoint. The agent may be PID 1 of a guest or of a PID namespace.
+The main loop passes messages on, each request runs in a thread; Hello and SetLinks, which are short, it does itself.
+CURVE with an allow-list of one key protects the endpoint. The agent may be PID 1 of a guest or of a PID namespace.
 """
 
 from __future__ import annotations
