@@ -30,7 +30,7 @@ class NodeView(Protocol):
     def kind(self) -> str: ...
 
     def enter(self) -> AbstractContextManager[None]:
-        """Put the calling thread into the node's network, mount and host-name namespaces, and back at the end.
+        """Put the calling thread into the node's network namespace, and back at the end.
 
         A socket belongs to the namespace it was opened in and can be used after leaving. Costs some microseconds.
         """

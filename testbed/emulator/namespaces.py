@@ -126,10 +126,11 @@ def home() -> Namespaces:
 
 
 def own_file_system() -> None:
-    """Stop the calling thread from sharing root and working directory with the others, as setns(2) asks for mounts."""
-    if not getattr(_thread, "own_file_system", False):
-        unshare(CLONE_FS)
-        _thread.own_file_system = True
+    """Stop the calling thread from sharing root and working directory with the others, as setns(2) asks for mounts.
+
+    Every time anew: a thread that this one has started since shares them again. Where nothing is shared it costs nothing.
+    """
+    unshare(CLONE_FS)
 
 
 def _go_home_but_net() -> None:
