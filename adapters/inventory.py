@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from adapters import registry, secrets
@@ -25,6 +26,27 @@ def connect(inventory: Inventory, device: str, base: Path | None = None) -> Adap
         known = ", ".join(sorted(inventory.devices))
         raise BadInput(f"rack {inventory.name} has no device {device!r}{nearest(device, inventory.devices)} ({known})")
     return registry.find(inventory.devices[device].adapter)(SshTransport(device, target(inventory, device, base)))
+
+
+@contextmanager
+def sessions(
+    inventory: Inventory, base: Path | None = None, opened: Mapping[str, Adapter] | None = None
+) -> Iterator[Mapping[str, Adapter]]:
+    """Lend sessions with every device: those already open where there are any, else own ones, closed at the end."""
+    if opened is not None:
+        yield opened
+        return
+    own = connect_all(inventory, base)
+    try:
+        yield own
+    finally:
+        close_all(own)
+
+
+def close_all(opened: Mapping[str, Adapter]) -> None:
+    """Close sessions."""
+    for adapter in opened.values():
+        adapter.close()
 
 
 def connect_all(inventory: Inventory, base: Path | None = None) -> dict[str, Adapter]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, ip_interface
 from pathlib import Path
 from typing import Literal
@@ -54,9 +54,10 @@ _ROLES: tuple[tuple[str, Role], ...] = (("core", "core"), ("agg", "aggregation")
 
 @dataclass(frozen=True, slots=True)
 class RackHandle:
-    """A rack by its folder."""
+    """A rack by its folder. `sessions`: left open by `rack_up` where that was asked; whoever asked closes them."""
 
     folder: Path
+    sessions: Mapping[str, Adapter] | None = None
 
     @property
     def name(self) -> str:
@@ -90,6 +91,7 @@ def rack_up(
     base: str | None = None,
     substrate: str = "auto",
     ready_timeout: float = 60.0,
+    keep_sessions: bool = False,
 ) -> RackHandle:
     """Bring up a topology's routers as managed devices.
 
@@ -97,6 +99,7 @@ def rack_up(
         path: a topology file. name: the topology's own if None.
         base: first three numbers of the loopback addresses of the devices, such as `127.77.0`; a free one if None.
         ready_timeout: seconds that routing may take once every process runs.
+        keep_sessions: leave the sessions that asked for readiness open, in the handle, for who goes on with the rack.
 
     Raises:
         BadInput: the file is wrong, or a rack or lab of that name exists.
@@ -112,8 +115,13 @@ def rack_up(
         build, forwards = _equip(rack, topology, addresses), _forwards(addresses)
         lab = Lab.up_offline(topology, build, forwards, substrate=substrate, name=rack.name, progress=progress)
         undo.callback(lab.down)
-        _wait_ready(rack, topology, progress, time.monotonic() + ready_timeout)
+        opened = rack.adapters()
+        undo.callback(inventories.close_all, opened)
+        _wait_ready(rack.name, opened, topology, progress, time.monotonic() + ready_timeout)
         undo.pop_all()
+    if keep_sessions:
+        return replace(rack, sessions=opened)
+    inventories.close_all(opened)
     return rack
 
 
@@ -330,23 +338,20 @@ def _role(name: str) -> Role:
 # --- ready -----------------------------------------------------------------------------------------------------------
 
 
-def _wait_ready(rack: RackHandle, topology: Topology, progress: OnProgress | None, deadline: float) -> None:
+def _wait_ready(
+    rack: str, sessions: Mapping[str, Adapter], topology: Topology, progress: OnProgress | None, deadline: float
+) -> None:
     """Ask the devices, over SSH only, until routing is complete."""
-    sessions = rack.adapters()
     tell: Callable[[Progress], None] = progress or (lambda event: None)
     pause = threading.Event()
-    try:
-        with ThreadPoolExecutor(len(sessions)) as pool:
-            while missing := _missing(sessions, topology, pool):
-                ready = len(sessions) - len({line.split(":")[0] for line in missing})
-                tell(Progress(text=f"waiting for {missing[0]}", done=ready, total=len(sessions)))
-                if time.monotonic() > deadline:
-                    raise NotReady(f"rack {rack.name}: not ready: {'; '.join(missing[:8])}")
-                pause.wait(0.3)
-        tell(Progress(text=f"rack {rack.name} is ready", done=len(sessions), total=len(sessions)))
-    finally:
-        for session in sessions.values():
-            session.close()
+    with ThreadPoolExecutor(len(sessions)) as pool:
+        while missing := _missing(sessions, topology, pool):
+            ready = len(sessions) - len({line.split(":")[0] for line in missing})
+            tell(Progress(text=f"waiting for {missing[0]}", done=ready, total=len(sessions)))
+            if time.monotonic() > deadline:
+                raise NotReady(f"rack {rack}: not ready: {'; '.join(missing[:8])}")
+            pause.wait(0.3)
+    tell(Progress(text=f"rack {rack} is ready", done=len(sessions), total=len(sessions)))
 
 
 def _missing(sessions: Mapping[str, Adapter], topology: Topology, pool: ThreadPoolExecutor) -> list[str]:

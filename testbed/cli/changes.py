@@ -19,7 +19,7 @@ PlanFile = Annotated[Path, typer.Argument(help="Plan (JSON), as `testbed plan` w
 
 
 def validate(
-    change: Annotated[Path, typer.Argument(help="Change (YAML).")],
+    changes: Annotated[list[Path], typer.Argument(help="Changes (YAML), each judged from the mirrored state.")],
     twin: Annotated[
         str, typer.Option("--twin", "-t", help="Twin whose mirrored state it is tried in.", autocompletion=labs)
     ],
@@ -29,28 +29,42 @@ def validate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only the static checks and the prediction.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try a change in a fork of the twin. Exits 0 PASSED, 1 FAILED, 3 INCONCLUSIVE."""
+    """Try changes in a fork of the twin. Exits 0 PASSED, 1 FAILED, 3 INCONCLUSIVE; for several, the first not passed.
+
+    Reports of several changes go to a folder each, named after the change.
+    """
     from testbed.model.load import load_change
-    from testbed.report import html
     from testbed.report import json as reports
     from testbed.twin.state import current_state
-    from testbed.validate.run import foresee
-    from testbed.validate.run import validate as judge
+    from testbed.validate.run import foresee, validate_all
 
-    proposed, state = load_change(change), current_state(twin)
+    proposed, state = [load_change(file) for file in changes], current_state(twin)
+    verdicts = []
     with Reporter() as report:
-        verdict = foresee(proposed, state) if dry_run else judge(proposed, state, report)
-    if not dry_run:
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "report.html").write_text(html.render(verdict, state.topology), encoding="utf-8")
-        (output / "report.json").write_text(reports.render(verdict), encoding="utf-8")
+        tried = (foresee(each, state) for each in proposed) if dry_run else validate_all(proposed, state, report)
+        for verdict in tried:
+            verdicts.append(verdict)
+            if not dry_run:
+                write_reports(verdict, state.topology, output if len(proposed) == 1 else output / verdict.change.name)
     if as_json:
-        print_json(reports.summary(verdict))
+        summaries = [reports.summary(verdict) for verdict in verdicts]
+        print_json(summaries[0] if len(summaries) == 1 else {"changes": summaries})
     else:
-        print_verdict(verdict)
+        for verdict in verdicts:
+            print_verdict(verdict)
         if not dry_run:
-            stdout.print(f"report: {output / 'report.html'}", markup=False)
-    raise typer.Exit(EXIT[verdict.outcome])
+            stdout.print(f"reports: {output}", markup=False)
+    raise typer.Exit(next((EXIT[v.outcome] for v in verdicts if v.outcome is not Outcome.PASSED), ExitCode.DONE))
+
+
+def write_reports(verdict: Verdict, topology, folder: Path) -> None:
+    """Write report.html and report.json."""
+    from testbed.report import html
+    from testbed.report import json as reports
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.html").write_text(html.render(verdict, topology), encoding="utf-8")
+    (folder / "report.json").write_text(reports.render(verdict), encoding="utf-8")
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -60,9 +60,10 @@ class Reporter:
         if self._status:
             self._status.stop()
 
-    def __call__(self, event: Progress | str) -> None:
-        """Show one event; on a pipe, repeated counts of one text are printed at their start and end only."""
-        text, done, total = (event, 0, 0) if isinstance(event, str) else (event.text, event.done, event.total)
+    def __call__(self, event: object) -> None:
+        """Show one event, a `Progress` or words; on a pipe, a text's counts are printed at its start and end only."""
+        counted = isinstance(event, Progress)
+        text, done, total = (event.text, event.done, event.total) if counted else (str(event), 0, 0)
         count = f" {done}/{total}" if total else ""
         if self._status:
             self._status.update(text.replace("[", r"\[") + count)

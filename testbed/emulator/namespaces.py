@@ -128,7 +128,7 @@ def home() -> Namespaces:
 def own_file_system() -> None:
     """Stop the calling thread from sharing root and working directory with the others, as setns(2) asks for mounts.
 
-    Every time anew: a thread that this one has started since shares them again. Where nothing is shared it costs nothing.
+    Every time anew: a thread that this one has started since shares them again. Costs nothing where none does.
     """
     unshare(CLONE_FS)
 

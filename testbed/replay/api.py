@@ -6,7 +6,7 @@ Under the folder of all state (`$TESTBED_HOME`): `journal.sqlite`, `audit/`, `ap
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from adapters.base import Adapter
-from adapters.inventory import connect, connect_all
+from adapters.inventory import connect, sessions
 from testbed.errors import BadInput
 from testbed.model.load import load_inventory
 from testbed.model.plan import Plan
@@ -24,10 +24,11 @@ from testbed.replay import audit, keys, plan, transaction
 from testbed.replay.audit import AuditLog, Report
 from testbed.replay.journal import Journal
 from testbed.replay.transaction import Result
-from testbed.replay.verify import WINDOW, RackProbes
+from testbed.replay.verify import RackProbes
 from testbed.substrate.folder import home
 
 Progress = Callable[[str], object]
+Sessions = Mapping[str, Adapter]
 
 
 def journal_path() -> Path:
@@ -46,14 +47,20 @@ def approvers_path() -> Path:
 
 
 def plan_from_report(
-    report: Path, inventory: Path, *, proposed_by: str, revert_after: float = 60.0, output: Path | None = None
+    report: Path,
+    inventory: Path,
+    *,
+    proposed_by: str,
+    revert_after: float = 60.0,
+    output: Path | None = None,
+    opened: Sessions | None = None,
 ) -> Plan:
     """Make a plan of the verdict in a report, against the rack as it is now.
 
     Args:
         report: `report.json` of a validation. inventory: the rack's file. proposed_by: who asks.
         revert_after: seconds until an unconfirmed device takes its old configuration back.
-        output: file to write the plan to.
+        output: file to write the plan to. opened: sessions to use; own ones when None.
 
     Raises:
         BadInput: a file that cannot be read, a device the rack has not.
@@ -61,7 +68,7 @@ def plan_from_report(
         DeviceError: a device cannot be reached.
     """
     verdict, rack = read_verdict(report), load_inventory(inventory)
-    with _sessions(inventory) as adapters, _records() as records:
+    with sessions(rack, _folder(inventory), opened) as adapters, _records() as records:
         made = plan.make_plan(verdict, rack, adapters, proposed_by, revert_after=revert_after, audit=records.audit)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -127,18 +134,26 @@ def check_plan(file: Path, inventory: Path) -> Plan:
     Raises:
         Refused, BadInput, DeviceError: as `apply_plan`.
     """
-    chosen, approvers = plan.load(file), keys.read_approvers(approvers_path())
-    with _sessions(inventory) as adapters, _records() as records:
+    chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
+    with sessions(rack, _folder(inventory)) as adapters, _records() as records:
         transaction.admit(chosen, adapters, records.journal, records.audit, approvers)
     return chosen
 
 
-def apply_plan(file: Path, inventory: Path, progress: Progress = lambda _: None, *, window: float = WINDOW) -> Result:
+def apply_plan(
+    file: Path,
+    inventory: Path,
+    progress: Progress = lambda _: None,
+    *,
+    window: float | None = None,
+    opened: Sessions | None = None,
+) -> Result:
     """Carry a plan out on the rack; what an earlier crash left is ended first.
 
     Args:
-        window: seconds without any change of routes and neighbours that count as converged; longer than the dead
-            interval where a neighbour may time out.
+        window: seconds without any change of routes and neighbours that count as converged; when None, as long as
+            the change asks for: past the dead interval where a neighbour may time out.
+        opened: sessions to use; own ones when None.
 
     Raises:
         Refused: stale, altered, used, unapproved, self-approved, not PASSED, or another replay is under way.
@@ -147,7 +162,7 @@ def apply_plan(file: Path, inventory: Path, progress: Progress = lambda _: None,
     """
     recover(inventory, progress)
     chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
-    with _sessions(inventory) as adapters, _records() as records:
+    with sessions(rack, _folder(inventory), opened) as adapters, _records() as records:
         return transaction.apply(
             chosen,
             adapters,
@@ -169,7 +184,7 @@ def recover(inventory: Path, progress: Progress = lambda _: None) -> list[Result
     with _records() as records:
         return transaction.recover(
             records.journal,
-            lambda device: connect(rack, device, inventory.absolute().parent),
+            lambda device: connect(rack, device, _folder(inventory)),
             records.audit,
             progress=progress,
             patience=5.0,
@@ -199,6 +214,10 @@ def audit_entries(path: Path | None = None) -> list[dict[str, Any]]:
     ]
 
 
+def _folder(inventory: Path) -> Path:
+    return inventory.absolute().parent
+
+
 @dataclass(frozen=True, slots=True)
 class _Records:
     journal: Journal
@@ -214,13 +233,3 @@ def _records() -> Iterator[_Records]:
     finally:
         records.journal.keep_head(records.audit.head)
         records.journal.close()
-
-
-@contextmanager
-def _sessions(inventory: Path) -> Iterator[dict[str, Adapter]]:
-    adapters = connect_all(load_inventory(inventory), inventory.absolute().parent)
-    try:
-        yield adapters
-    finally:
-        for adapter in adapters.values():
-            adapter.close()

@@ -15,13 +15,13 @@ from typing import Any
 from adapters.base import Adapter, Facts
 from testbed.emulator.messages import Hop, Hops, Reach, Reached, Request, Stamp, StampResult, Trace
 from testbed.errors import BadInput, NotReady, TestbedError
-from testbed.model.change import Adjacency, Expectation, PathIs
+from testbed.model.change import Adjacency, Expectation, NothingElse, PathIs
 from testbed.model.plan import Plan
 from testbed.model.rack import Inventory
 from testbed.model.verdict import Finding, Measured, Outcome
 from testbed.replay.plan import cannot_measure
 from testbed.twin.discover import infer, survey
-from testbed.validate import expectations, places
+from testbed.validate import expectations, lines, places
 from testbed.validate.judge import failure
 from testbed.validate.routes import Routes, difference
 from testbed.validate.scene import Scene, Way, trace
@@ -29,6 +29,7 @@ from testbed.validate.scene import Scene, Way, trace
 PHASE = "rack"
 POLL = 0.5
 WINDOW = 5.0
+QUICK_WINDOW = 1.5
 SPAN = 4.0
 FASTEST_PING = 0.005
 TOLERANCE: Mapping[str, tuple[float, float]] = {
@@ -44,19 +45,22 @@ Progress = Callable[[str], object]
 class RackProbes:
     """Measures a plan's expectations on the rack, before and after. See `testbed.replay.transaction.Probes`."""
 
-    def __init__(self, inventory: Inventory, *, window: float = WINDOW, progress: Progress = lambda _: None) -> None:
+    def __init__(
+        self, inventory: Inventory, *, window: float | None = None, progress: Progress = lambda _: None
+    ) -> None:
         """Prepare.
 
         Args:
             inventory: the rack. window: seconds without any change of routes and neighbours that count as converged;
-                longer than the dead interval where a neighbour may time out.
+                when None, as in the twin: short where the change cannot make a neighbour time out, else `WINDOW`.
         """
         self._inventory, self._window, self._progress = inventory, window, progress
         self._baseline: Routes = {}
 
     def before(self, plan: Plan, adapters: Mapping[str, Adapter]) -> None:
-        """Note every device's routes before anything is sent."""
-        self._baseline = routes_of(survey(adapters))
+        """Note every device's routes before anything is sent, where an expectation compares them."""
+        if any(isinstance(one, NothingElse) for one in plan.change.expect):
+            self._baseline = routes_of(survey(adapters))
 
     def after(self, plan: Plan, adapters: Mapping[str, Adapter], deadline: float) -> tuple[Finding, ...]:
         """Wait until the rack has converged, then judge every expectation its devices can measure.
@@ -64,7 +68,7 @@ class RackProbes:
         Raises:
             NotReady: it did not converge in time. DeviceError: a device does not answer.
         """
-        facts = settled(adapters, self._window, deadline)
+        facts = settled(adapters, self._window or _window(plan), deadline)
         scene = Scene(
             phase=PHASE,
             topology=infer(facts, self._inventory).topology,
@@ -83,6 +87,10 @@ class RackProbes:
         except TestbedError as error:
             measured = failure(PHASE, error)
         return judge(one, measured, foretold)
+
+
+def _window(plan: Plan) -> float:
+    return QUICK_WINDOW if lines.keeps_adjacencies(lines.of_change(plan.change)) else WINDOW
 
 
 def judge(expectation: Expectation, measured: Measured, foretold: float | None) -> Finding:

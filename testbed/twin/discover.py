@@ -16,7 +16,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from adapters.base import Adapter, Facts, InterfaceFacts
-from adapters.inventory import connect_all
+from adapters.inventory import sessions
 from testbed import units
 from testbed.errors import DeviceError, TestbedError
 from testbed.model.load import load_inventory
@@ -71,12 +71,8 @@ def discover_rack(file: Path) -> Discovery:
         BadInput: the file is wrong. DeviceError: a device could not be read; the message names each.
     """
     inventory = load_inventory(file)
-    adapters = connect_all(inventory, file.parent)
-    try:
+    with sessions(inventory, file.parent) as adapters:
         return infer(survey(adapters), inventory)
-    finally:
-        for adapter in adapters.values():
-            adapter.close()
 
 
 def survey(adapters: Mapping[str, Adapter]) -> dict[str, Facts]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +72,58 @@ def foresee(change: Change, state: MirroredState) -> Verdict:
 def _refusal(trial: Trial) -> tuple[Outcome, str] | None:
     refusals = [note.message for note in trial.notes if note.outcome is Outcome.FAILED]
     return (Outcome.FAILED, f"refused before any emulation: {refusals[0]}") if refusals else None
+
+
+def validate_all(
+    changes: Sequence[Change], state: MirroredState, progress: Tell | None = None, *, fork: Fork = fork_twin
+) -> Iterator[Verdict]:
+    """Judge several changes, each from the mirrored state, in one fork as long as each rollback brings it all back.
+
+    A fork whose rollback was not proven is taken down, and the next change gets another. Arguments and errors as for
+    `validate`; verdicts come as they are reached.
+    """
+    with closing(_Shared(fork)) as shared:
+        for change in changes:
+            verdict = validate(change, state, progress, fork=shared.lend)
+            yield verdict
+            if verdict.environment.get("rollback_proven") is not True:
+                shared.close()
+
+
+class _Shared:
+    """A fork that outlives a trial."""
+
+    def __init__(self, fork: Fork) -> None:
+        self._fork = fork
+        self._lab: Any = None
+
+    def lend(self, state: MirroredState, name: str) -> Any:
+        """Return the fork, brought up the first time."""
+        self._lab = self._lab or self._fork(state, name)
+        return _Lent(self._lab)
+
+    def close(self) -> None:
+        """Take the fork down, if there is one."""
+        if self._lab is not None:
+            self._lab.down()
+        self._lab = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """A lab that its borrower cannot take down."""
+
+    lab: Any
+
+    @property
+    def name(self) -> str:
+        return self.lab.name
+
+    def agent(self) -> Any:
+        return self.lab.agent()
+
+    def down(self) -> None:
+        """Nothing: its owner does."""
 
 
 @dataclass(slots=True)
