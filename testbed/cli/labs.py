@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -217,7 +217,8 @@ def link(
     if cut and mend:
         raise BadInput("--cut and --mend exclude each other")
     patch = read_patch(settings or [])
-    ends = [end for end, asked in ((0, forward), (1, backward)) if asked or forward == backward]
+    ways: tuple[tuple[Literal[0, 1], bool], ...] = ((0, forward), (1, backward))
+    ends = [end for end, asked in ways if asked or forward == backward]
     opened = _only_lab(lab)
     with opened.agent() as agent:
         before = agent.call(GetLinks(names=(name,))).links[0]

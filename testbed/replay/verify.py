@@ -68,7 +68,7 @@ class RackProbes:
         Raises:
             NotReady: it did not converge in time. DeviceError: a device does not answer.
         """
-        facts = settled(adapters, self._window or _window(plan), deadline)
+        facts = settled(adapters, _window(plan) if self._window is None else self._window, deadline)
         scene = Scene(
             phase=PHASE,
             topology=infer(facts, self._inventory).topology,
