@@ -218,7 +218,7 @@ def link(
         raise BadInput("--cut and --mend exclude each other")
     patch = read_patch(settings or [])
     ways: tuple[tuple[Literal[0, 1], bool], ...] = ((0, forward), (1, backward))
-    ends = [end for end, asked in ways if asked or forward == backward]
+    ends: list[Literal[0, 1]] = [end for end, asked in ways if asked or forward == backward]
     opened = _only_lab(lab)
     with opened.agent() as agent:
         before = agent.call(GetLinks(names=(name,))).links[0]
