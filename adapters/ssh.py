@@ -23,6 +23,7 @@ from typing import TypeVar
 import paramiko
 
 from adapters.base import Completed
+from testbed.dialogue import Lines, ask_vtysh
 from testbed.errors import BadInput, DeviceError
 
 _T = TypeVar("_T")
@@ -61,8 +62,8 @@ class SshTransport:
         self._target = target
         self._lock = threading.RLock()
         self._client: paramiko.SSHClient | None = None
-        self._shell: _Lines | None = None
-        self._vtysh: _Lines | None = None
+        self._shell: _Program | None = None
+        self._vtysh: _Program | None = None
 
     def run(self, command: str, timeout: float = 10.0) -> Completed:
         """Run a POSIX shell command line in a subshell, without input.
@@ -121,7 +122,7 @@ class SshTransport:
 
     def _run(self, command: str, timeout: float) -> Completed:
         if self._shell is None:
-            self._shell = _Lines(self._connected(), "exec /bin/sh", self._target.timeout)
+            self._shell = _Program(self._connected(), "exec /bin/sh", self._target.timeout)
         marker = random.token_hex(12)
         self._shell.send(
             f"( eval {shlex.quote(command)} ) </dev/null 2>&1; printf '\\n%s %d\\n' {marker} $?\n", timeout
@@ -131,17 +132,9 @@ class SshTransport:
 
     def _ask(self, commands: Sequence[str], timeout: float) -> list[str]:
         if self._vtysh is None:
-            self._vtysh = _Lines(self._connected(), "VTYSH_PAGER=cat exec vtysh", self._target.timeout)
-            self._exchange(("terminal length 0",), timeout)
-        return self._exchange(commands, timeout)
-
-    def _exchange(self, commands: Sequence[str], timeout: float) -> list[str]:
-        """A comment with a marker follows each command: its echo, after a prompt, says that the answer is over."""
-        assert self._vtysh is not None
-        markers = [random.token_hex(6) for _ in commands]
-        pairs = zip(commands, markers, strict=True)
-        self._vtysh.send("".join(f"{command}\n! {marker}\n" for command, marker in pairs), timeout)
-        return [_answer(self._vtysh.until(f"! {marker}", timeout)[0], self.name) for marker in markers]
+            self._vtysh = _Program(self._connected(), "VTYSH_PAGER=cat exec vtysh", self._target.timeout)
+            ask_vtysh(self._vtysh, ("terminal length 0",), timeout)
+        return ask_vtysh(self._vtysh, commands, timeout).outputs
 
     def _connected(self) -> paramiko.SSHClient:
         transport = self._client.get_transport() if self._client else None
@@ -159,7 +152,7 @@ def execute(name: str, target: SshTarget, command: str, timeout: float = 30.0) -
     """
     client = _connect(name, target)
     try:
-        channel = _Lines(client, command, timeout)
+        channel = _Program(client, command, timeout)
         out, code = channel.end(timeout)
         return Completed(code, out)
     except (OSError, EOFError, paramiko.SSHException) as error:
@@ -177,16 +170,8 @@ def check_accepted(device: str, command: str, output: str) -> None:
             raise DeviceError(f"{device}: vtysh rejected {command!r}: {line[2:].strip()}")
 
 
-def _answer(text: str, device: str) -> str:
-    """What stands between the echo of a command and the next prompt."""
-    echo, newline, rest = text.partition("\n")
-    if not newline:
-        raise DeviceError(f"{device}: vtysh did not echo its command but said {echo[-200:]!r}")
-    return rest.rpartition("\n")[0]
-
-
-class _Lines:
-    """A program on a channel without a terminal, spoken to in lines."""
+class _Program(Lines):
+    """A program on a channel of its own."""
 
     def __init__(self, client: paramiko.SSHClient, command: str, timeout: float) -> None:
         transport = client.get_transport()
@@ -196,45 +181,16 @@ class _Lines:
         self._channel.settimeout(timeout)
         self._channel.set_combine_stderr(True)
         self._channel.exec_command(command)
-        self._pending = bytearray()
-
-    def send(self, text: str, timeout: float) -> None:
-        self._channel.settimeout(timeout)
-        self._channel.sendall(text.encode("utf-8", "surrogateescape"))
-
-    def until(self, marker: str, timeout: float) -> tuple[str, str]:
-        """Return what came before the marker, and the rest of the marker's line. Keeps what follows for later."""
-        deadline, searched, mark = time.monotonic() + timeout, 0, marker.encode()
-        while True:
-            at = self._pending.find(mark, searched)
-            end = self._pending.find(b"\n", at + len(mark)) if at >= 0 else -1
-            if end >= 0:
-                break
-            searched = max(0, len(self._pending) - len(mark)) if at < 0 else at
-            self._receive(deadline)
-        before, rest = bytes(self._pending[:at]), bytes(self._pending[at + len(mark) : end])
-        del self._pending[: end + 1]
-        return before.decode("utf-8", "surrogateescape"), rest.decode("utf-8", "surrogateescape")
+        super().__init__(self._channel)
 
     def end(self, timeout: float) -> tuple[str, int]:
         """Read to the end; return what was said, and the exit status."""
         deadline = time.monotonic() + timeout
-        while self._receive(deadline, ending=True):
+        while self.receive(deadline, ending=True):
             pass
         if not self._channel.status_event.wait(max(0.0, deadline - time.monotonic())):
             raise TimeoutError
-        return bytes(self._pending).decode("utf-8", "surrogateescape"), self._channel.recv_exit_status()
-
-    def _receive(self, deadline: float, ending: bool = False) -> int:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._channel.settimeout(left)
-        data = self._channel.recv(65536)
-        if not data and not ending:
-            raise EOFError("the device closed the connection")
-        self._pending += data
-        return len(data)
+        return self.pending, self._channel.recv_exit_status()
 
 
 class _Enrol(paramiko.MissingHostKeyPolicy):

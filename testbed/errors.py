@@ -47,6 +47,10 @@ class AgentError(TestbedError):
     """The agent refused or failed a request; the message is the agent's own."""
 
 
+class NotRunning(AgentError):
+    """A daemon that was asked does not run in its node."""
+
+
 class NotReady(TestbedError):
     """A network did not become ready in time; the message names what is missing."""
 

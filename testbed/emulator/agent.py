@@ -146,6 +146,10 @@ class Agent:
         node = self.lab.node(request.node)
         if node.frr is None:
             raise errors.BadInput(f"{request.node} is a {node.kind} and runs no FRR daemon")
+        if request.daemon == "vtysh":
+            outputs = node.frr.ask_vtysh(request.commands, request.timeout)
+            codes = tuple(int(any(line.startswith("% ") for line in text.splitlines())) for text in outputs)
+            return messages.VtyOutput(outputs=tuple(outputs), codes=codes)
         answers = node.frr.ask(request.daemon, request.commands)
         return messages.VtyOutput(outputs=tuple(text for text, _ in answers), codes=tuple(code for _, code in answers))
 

@@ -7,6 +7,7 @@ no daemon takes is an error.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 
 from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.namespaces import FolderWatch, Namespaces
-from testbed.errors import AgentError, BadInput, NotReady
+from testbed.emulator.vtysh import Vtysh
+from testbed.errors import AgentError, BadInput, NotReady, NotRunning
 
 DAEMONS = ("zebra", "staticd", "ospfd", "bgpd", "isisd")
 FOLDER = "/usr/lib/frr"
@@ -87,6 +89,7 @@ class Frr:
             raise BadInput(f"{node}: no daemon called {unknown[0]!r} (known: {', '.join(DAEMONS)})")
         self.node, self._namespaces, self._children = node, namespaces, children
         self._folder = f"/proc/self/fd/{run}/frr"
+        self._vtysh = Vtysh(node, namespaces, children)
         self.daemons = {name: Daemon(name) for name in DAEMONS if name in daemons or name == "zebra"}
 
     def start(self, configuration: str) -> None:
@@ -131,18 +134,20 @@ class Frr:
         """Carry out commands in one daemon, see `Vty.ask`; whatever mode they lead to, the next start outside of it.
 
         Raises:
-            BadInput: the node does not run this daemon. AgentError: it is dead or does not answer.
+            NotRunning: the node does not run this daemon, or it is dead. AgentError: it does not answer.
+            BadInput: there is no such daemon.
         """
         return self.converse(name, [*commands, "end"])[:-1]
 
     def converse(self, name: str, commands: Sequence[str]) -> list[tuple[str, int]]:
         """As `ask`, but the daemon stays in the mode that the commands lead to."""
         if name not in self.daemons:
-            raise BadInput(f"{self.node} does not run {name!r} (it runs {', '.join(self.daemons)})")
+            kind = NotRunning if name in DAEMONS else BadInput
+            raise kind(f"{self.node} does not run {name!r} (it runs {', '.join(self.daemons)})")
         daemon = self.daemons[name]
         with daemon.lock:
             if daemon.process is None or daemon.process.code is not None:
-                raise AgentError(f"{self.node}: {name} is not running")
+                raise NotRunning(f"{self.node}: {name} is not running")
             if not self._connect(daemon) or daemon.vty is None:
                 raise AgentError(f"{self.node}: {name} has no vty")
             try:
@@ -151,6 +156,17 @@ class Frr:
                 daemon.vty.close()
                 daemon.vty = None
                 raise
+
+    def ask_vtysh(self, commands: Sequence[str], timeout: float) -> list[str]:
+        """Carry out commands in the node's vtysh, see `Vtysh.ask`."""
+        answers = self._vtysh.ask(commands, timeout, self._listening())
+        return [text.encode("utf-8", "surrogateescape").decode(errors="replace") for text in answers]
+
+    def _listening(self) -> frozenset[tuple[str, int]]:
+        """Tell one set of daemons from another: their processes, and whatever sockets else are there."""
+        alive = {(d.name, d.process.pid) for d in self.daemons.values() if d.process and d.process.code is None}
+        with os.scandir(self._folder) as entries:
+            return frozenset(alive | {(e.name, e.inode()) for e in entries if e.name.endswith(".vty")})
 
     def alive(self) -> dict[str, bool]:
         """Return daemon name to whether it runs."""
@@ -166,6 +182,7 @@ class Frr:
 
     def close(self) -> None:
         """Hang up."""
+        self._vtysh.close()
         for daemon in self.daemons.values():
             if daemon.vty is not None:
                 daemon.vty.close()

@@ -228,15 +228,21 @@ class WriteFile(Message, frozen=True):
 
 
 class Vty(Message, frozen=True):
-    """Send commands to one FRR daemon's vty socket, in order: milliseconds, no fork. -> VtyOutput"""
+    """Send commands to one FRR daemon's vty socket, in order: milliseconds, no fork. -> VtyOutput
+
+    `daemon="vtysh"` asks the node's vtysh instead, which knows them all: it starts at first use, is kept, and answers
+    as `vtysh -c` prints. `timeout` is for that one alone: seconds for all the commands, then it is ended.
+    Fails with NotRunning when the daemon does not run.
+    """
 
     node: str
     daemon: str
     commands: tuple[str, ...]
+    timeout: float = 30.0
 
 
 class VtyOutput(Message, frozen=True):
-    """`codes` are FRR's: 0 is CMD_SUCCESS, 1 CMD_WARNING."""
+    """`codes` are FRR's: 0 is CMD_SUCCESS, 1 CMD_WARNING. vtysh tells none: 1 where a line starts with `% `, else 0."""
 
     outputs: tuple[str, ...]
     codes: tuple[int, ...]
