@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.base import Facts
 from adapters.inventory import close_all
-from testbed.emulator.messages import GetLinks, Progress
+from testbed.emulator.messages import GetLinks
 from testbed.errors import TestbedError
 from testbed.lab import Lab
 from testbed.model.load import load_change
@@ -41,7 +41,7 @@ PROPOSER, APPROVER = "demo-proposer", "demo-approver"
 URGENT_RTT = 2
 """Number of the expectation, in both changes, about the urgent slice's RTT."""
 
-Tell = Callable[[Progress | str], None]
+Tell = Callable[[object], None]
 
 
 @dataclass(slots=True)
