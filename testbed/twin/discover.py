@@ -49,10 +49,11 @@ _HEADER = "Written by `testbed discover` from what the devices said; delays and 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A topology, and what could not be settled."""
+    """A topology, what could not be settled, and what the devices said."""
 
     topology: Topology
     notes: tuple[Note, ...]
+    facts: Mapping[str, Facts] = field(default_factory=dict)
 
 
 def discover(adapters: Mapping[str, Adapter], inventory: Inventory) -> Topology:
@@ -112,7 +113,7 @@ def infer(facts: Mapping[str, Facts], inventory: Inventory) -> Discovery:
     topology = Topology(
         name=inventory.name, description=said, nodes=drawing.nodes, links=dict(sorted(drawing.links.items()))
     )
-    return Discovery(topology, tuple(notes))
+    return Discovery(topology, tuple(notes), facts)
 
 
 def _ordered(facts: Mapping[str, Facts], inventory: Inventory) -> list[str]:

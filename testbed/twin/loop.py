@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -10,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adapters.base import Adapter
+from adapters.base import Adapter, Facts
 from testbed.emulator.client import AgentClient
 from testbed.emulator.messages import SetLoad
 from testbed.errors import AgentError, GuestFailed
@@ -86,11 +87,14 @@ class Loop:
         rack: str,
         period: float,
         management: Management,
+        facts: Mapping[str, Facts] | None = None,
     ) -> None:
         """Args:
         echoes: device to link to how it is measured. agent: makes clients of the twin's agent.
         name: of the twin. rack: of the inventory. period: seconds between two polls of a device.
+        facts: what devices have just said, so that they need not say it again at once.
         """
+        facts = facts or {}
         self._name, self._rack, self._period = name, rack, period
         self._picture, self._outlets, self._management = picture, outlets, management
         self._agent = agent
@@ -103,15 +107,18 @@ class Loop:
             device: DevicePoller(
                 device, adapter, echoes.get(device, {}), Schedule(start + turns[device] * period, period),
                 self._readings.put, full_every=FULL_EVERY, full_first=int(turns[device] * FULL_EVERY),
+                facts=facts.get(device),
             )
             for device, adapter in adapters.items()
         }  # fmt: skip
         self._routers = RouterKeeper(agent, self._told)
         ignore = frozenset(name for names in management.interfaces.values() for name in names)
         self._watcher = Watcher(agent, picture, self._lock, period=period, ignore=ignore)
+        self._watcher.routes |= {device: fact.routes for device, fact in facts.items()}
         self._measured = [key for taken in echoes.values() for key in taken if key in picture.links]
         self._devices = {device: DeviceRecord() for device in adapters}
         self._ages, self._alignment = FieldAges(), Alignment()
+        self._count_from: int | None = None
         self._first_due, self._tick = time.time() + (start - time.monotonic()), 0
         self._arrived: dict[int, dict[tuple[str, str], float]] = {}
         self._load: tuple[MirroredFlow, ...] = ()
@@ -121,9 +128,16 @@ class Loop:
         self._aoi: tuple[float, dict[tuple[str, str], metrics.Percentiles], metrics.Percentiles | None] = (0, {}, None)
         self._written = 0.0
         self._started = time.time()
+        self._begun = False
         self.stopped = threading.Event()
 
     # --- life ---
+
+    def begin(self) -> None:
+        """Start reading the rack; the readings wait for `run`. The twin need not be there yet."""
+        self._begun = True
+        for poller in self._pollers.values():
+            poller.start()
 
     def run(self) -> None:
         """Mirror until `stopped` is set.
@@ -131,10 +145,13 @@ class Loop:
         Raises:
             GuestFailed: the twin is gone.
         """
+        if not self._begun:
+            self.begin()
+        self._started = time.time()
         threads = [*self._pollers.values(), self._routers, self._watcher]
-        for thread in threads:
-            thread.start()
         try:
+            self._routers.start()
+            self._watcher.start()
             with self._agent() as client:
                 while not self.stopped.is_set():
                     self._turn(client)
@@ -178,12 +195,18 @@ class Loop:
         return found
 
     def _plan(self) -> None:
-        """Close the periods whose last deadline is a period ago: what ought to have come, what came in time."""
+        """Close the periods whose last deadline is a period ago: what ought to have come, what came in time.
+
+        Counted are the periods that began when the twin was in step: before, it is being brought there.
+        """
+        if self._count_from is None and self._in_step():
+            self._count_from = math.ceil((time.time() - self._first_due) / self._period)
         while self._first_due + (self._tick + 2) * self._period <= time.time():
             arrived = self._arrived.pop(self._tick, {})
             planned = self._picture.fields()
             delays = [arrived[key] for key in planned if key in arrived]
-            self._alignment.close(len(planned), delays, self._period)
+            if self._count_from is not None and self._tick >= self._count_from:
+                self._alignment.close(len(planned), delays, self._period)
             self._tick += 1
 
     def _came(self, key: tuple[str, str], due: float, applied: float) -> None:

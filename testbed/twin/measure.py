@@ -107,11 +107,13 @@ class DevicePoller(threading.Thread):
         *,
         full_every: int = 10,
         full_first: int | None = None,
+        facts: Facts | None = None,
     ) -> None:
         """Args:
         adapter: of the device, used by this thread. echoes: link to how it is measured.
         deliver: called with each reading, in this thread. full_every: polls from one `collect` to the next.
         full_first: polls from the first `collect` to the second, so that devices do not all do it at once.
+        facts: what a `collect` has just given, in place of the first one.
         """
         super().__init__(name=f"poll-{name}", daemon=True)
         self.device = name
@@ -125,6 +127,7 @@ class DevicePoller(threading.Thread):
         self._costs: dict[str, int | None] = {}
         self._until_full = 0
         self._next_full = full_every if full_first is None else full_first
+        self._learn(facts)
 
     def stop(self) -> None:
         """Ask the thread to end; it does within one poll."""

@@ -228,7 +228,7 @@ def test_a_dead_twin_ends_the_mirror_and_the_status_says_why():
 
 
 def test_a_twin_that_was_taken_down_ends_the_mirror_and_is_not_made_anew(tmp_path):
-    from testbed.twin.mirror import _Publisher
+    from testbed.twin.process import _Publisher
     from testbed.twin.status import MirrorStatus, read
 
     folder = tmp_path / "twin"

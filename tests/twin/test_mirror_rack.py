@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,8 @@ from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.topology import Topology
 from testbed.rack import bench, rack_down, rack_up
-from testbed.substrate.processes import alive
+from testbed.substrate.guest_init import PROJECT
+from testbed.substrate.processes import Process, alive, identify
 from testbed.telemetry.sinks import read
 from testbed.twin import mirror
 from testbed.twin.discover import to_yaml
@@ -60,6 +64,15 @@ def twin(rack):
 
 def link_of(agent, name=LINK):
     return agent.call(GetLinks(names=(name,))).links[0]
+
+
+def mirror_processes() -> set[Process]:
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"testbed.twin.process" in (folder / "cmdline").read_bytes():
+                found.add(identify(int(folder.name)))
+    return found
 
 
 def seen_after(agent, condition, limit):
@@ -116,3 +129,24 @@ def test_a_killed_mirror_is_said_to_have_died_and_can_be_started_again(rack, twi
     again = mirror.start(rack.inventory(), base=rack.folder, name=TWIN)
     assert (again.phase, again.in_step) == ("running", True)
     assert again.process != process
+
+
+def test_a_starter_killed_while_the_twin_is_built_leaves_a_lab_that_down_takes_and_no_mirror(rack):
+    code = (
+        "import sys; from pathlib import Path; from testbed.model.load import load_inventory; from testbed.twin import "
+        "mirror; mirror.start(load_inventory(Path(sys.argv[1])), base=Path(sys.argv[1]).parent, name='mirror-dies', "
+        "progress=lambda event: print(event, flush=True))"
+    )
+    before = mirror_processes()
+    argv = [sys.executable, "-c", code, str(rack.inventory_path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=PROJECT) as starter:
+        assert starter.stdout is not None
+        assert any(b"nodes made" in line for line in starter.stdout)
+        started = mirror_processes() - before
+        starter.kill()
+    assert len(started) == 1
+    deadline = time.monotonic() + 10
+    while started & mirror_processes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    Lab.open("mirror-dies").down()
