@@ -20,15 +20,17 @@ from adapters.base import (
 from testbed.errors import BadInput, DeviceError, nearest
 from testbed.model.change import InterfaceStep, Step
 
+STARTUP = "/etc/frr/frr.conf"
 _CLEAN = r"-e 's/[[:space:]]*$//' -e '/^[[:space:]]*!/d' -e '/^$/d' -e '/^end$/d'"
 
 HOOKS = transaction_script.Hooks(
     snapshot=f"    timeout 30 vtysh -c 'show running-config' | sed -e '1,/^Current configuration:/d' {_CLEAN}",
-    saved=f"    sed {_CLEAN} /etc/frr/frr.conf",
-    apply='    timeout 60 vtysh -f "$1" >said 2>&1\n'
+    saved=f"    sed {_CLEAN} {STARTUP}",
+    apply='    said=$(timeout 60 vtysh -f "$1" 2>&1)\n'
     "    code=$?\n"
-    "    cat said\n"
-    "    [ \"$code\" -eq 0 ] && ! grep -q '% ' said",
+    '    [ -z "$said" ] || printf \'%s\\n\' "$said"\n'
+    "    case $said in *'% '*) return 1 ;; esac\n"
+    '    [ "$code" -eq 0 ]',
     persist="    timeout 30 vtysh -c 'write memory'",
 )
 
@@ -118,7 +120,8 @@ class FrrAdapter:
     def rollback(self, transaction: str) -> None:
         self._protocols = None
         if transaction_script.rollback(self._transport, transaction) is TransactionState.REVERTED:
-            now, before = self._config(), frr_config.parse(self._file(transaction, "before"))
+            (text,) = transaction_script.read(self._transport, transaction, "before")
+            now, before = self._config(), frr_config.parse(text)
             if frr_config.digest(now) != frr_config.digest(before):
                 difference = frr_config.unified(before, now, self.name)
                 raise DeviceError(f"{self.name}: THE OLD CONFIGURATION IS NOT BACK after {transaction}:\n{difference}")
@@ -157,32 +160,25 @@ class FrrAdapter:
             raise BadInput(f"{self.name} has no interface {step.interface!r}{hint} (it has {', '.join(sorted(known))})")
         return interface_lines(step)
 
-    def _file(self, transaction: str, name: str) -> str:
-        done = self._transport.run(f"exec cat {transaction_script.folder(transaction)}/{name}")
-        if done.code:
-            raise DeviceError(f"{self.name}: cannot read {name} of transaction {transaction}: {done.out.strip()}")
-        return done.out
-
     def _check_unchanged(self, transaction: str) -> None:
         """See that the device is as it was at `load`, and that a reboot would bring just that back."""
-        before, now = self._file(transaction, "before"), self.running_config()
-        if now != before:
+        before, startup = transaction_script.read(self._transport, transaction, "before", STARTUP)
+        if self.running_config() != before:
             raise DeviceError(f"{self.name}: its configuration is not what it was at `load`; load the transaction anew")
-        startup = self._transport.run("exec cat /etc/frr/frr.conf")
-        if startup.code or _text(startup.out) != before:
+        if _text(startup) != before:
             self._transport.vtysh(("write memory",))
 
     def _prove(self, transaction: str) -> None:
         """Look for every line in the running configuration; sharpen the rollback when the model foretold another."""
         after = self._config()
-        if lost := frr_config.without_trace(self._file(transaction, "lines"), after):
+        lines, text, foretold = transaction_script.read(self._transport, transaction, "lines", "before", "rollback")
+        if lost := frr_config.without_trace(lines, after):
             raise DeviceError(
                 f"{self.name}: no trace in the running configuration of {'; '.join(lost)}. Is its daemon running, and "
                 "is the line written in full, as `show running-config` prints it? The old configuration was put back"
             )
-        before = frr_config.parse(self._file(transaction, "before"))
-        rollback = frr_config.difference(after, before)
-        if rollback != self._file(transaction, "rollback"):
+        rollback = frr_config.difference(after, frr_config.parse(text))
+        if rollback != foretold:
             self._transport.write(f"{transaction_script.folder(transaction)}/rollback", rollback.encode())
 
 

@@ -115,9 +115,8 @@ class LinuxAdapter:
 
     def rollback(self, transaction: str) -> None:
         if transaction_script.rollback(self._transport, transaction) is TransactionState.REVERTED:
-            before, now = (
-                linux_config.parse(text) for text in (self._file(transaction, "before"), self.running_config())
-            )
+            (text,) = transaction_script.read(self._transport, transaction, "before")
+            before, now = linux_config.parse(text), linux_config.parse(self.running_config())
             if linux_config.digest(now) != linux_config.digest(before):
                 difference = linux_config.unified(before, now, self.name)
                 raise DeviceError(f"{self.name}: THE OLD CONFIGURATION IS NOT BACK after {transaction}:\n{difference}")
@@ -161,9 +160,6 @@ class LinuxAdapter:
         kept = (entry for entry in found if not entry["dst"].startswith(("fe80:", "multicast", "ff00:")))
         return tuple(sorted((_route(entry) for entry in kept), key=lambda route: (route.prefix, route.metric)))
 
-    def _file(self, transaction: str, name: str) -> str:
-        return self._said(f"exec cat {transaction_script.folder(transaction)}/{name}")
-
     def _render(self, step: Step, known: Sequence[str]) -> str:
         if not isinstance(step, InterfaceStep):
             linux_config.apply({}, step.configuration)
@@ -175,21 +171,22 @@ class LinuxAdapter:
 
     def _check_unchanged(self, transaction: str) -> None:
         """See that the device is as it was at `load`, and that a boot would bring just that back."""
-        before, now = self._file(transaction, "before"), self.running_config()
-        if now != before:
+        before, startup = transaction_script.read(self._transport, transaction, "before", STARTUP)
+        if self.running_config() != before:
             raise DeviceError(f"{self.name}: its configuration is not what it was at `load`; load the transaction anew")
-        if self._transport.run(f"exec cat {STARTUP}").out != before:
+        if startup != before:
             self._transport.write(STARTUP, before.encode())
 
     def _prove(self, transaction: str) -> None:
         """See that every line is in force; sharpen the rollback when the kernel did more (down takes routes away)."""
         after = linux_config.parse(self.running_config())
-        if lost := linux_config.without_trace(self._file(transaction, "lines"), after):
+        lines, text, foretold = transaction_script.read(self._transport, transaction, "lines", "before", "rollback")
+        if lost := linux_config.without_trace(lines, after):
             raise DeviceError(
                 f"{self.name}: not in force after the commit: {'; '.join(lost)}; the old settings are back"
             )
-        rollback = linux_config.difference(after, linux_config.parse(self._file(transaction, "before")))
-        if rollback != self._file(transaction, "rollback"):
+        rollback = linux_config.difference(after, linux_config.parse(text))
+        if rollback != foretold:
             self._transport.write(f"{transaction_script.folder(transaction)}/rollback", rollback.encode())
 
 

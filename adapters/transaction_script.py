@@ -8,8 +8,9 @@ connection and the shell it came by may all die.
 
 from __future__ import annotations
 
-import base64
 import re
+import shlex
+import time
 from dataclasses import dataclass
 
 from adapters.base import Completed, TransactionState, Transport
@@ -18,22 +19,26 @@ from testbed.errors import BadInput, DeviceError, Refused
 FOLDER = "/var/lib/testbed/txn"
 
 SCRIPT = r"""
-# One transaction on this device: sh FOLDER/txn.sh load | commit SECONDS | confirm | rollback | state | forget
+# One transaction on this device: sh FOLDER/txn.sh load WHEN | commit SECONDS | confirm | rollback | state | forget
 # Exit: 0 done, 3 a line was rejected (and undone), 5 the old configuration is NOT back, 6 refused,
 #       7 could not write the startup configuration, 8 another transaction is open.
-# A fork is dear on some devices: what the shell itself can do, it does.
+# A fork is dear on some devices: what the shell itself can do, it does. The log's clock is that of /proc/uptime.
 set -u
 umask 077
 trap '' HUP PIPE
 here=${0%/*}
 cd "$here" || exit 70
 
-say() { echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $*" >>log; }
+say() { read -r up _ </proc/uptime; echo "$up $*" >>log; }
 take() { [ -e "$1" ] && mv "$1" "$2" 2>/dev/null; }
 is_before() { snapshot 2>/dev/null | cmp -s - before; }
 saved_is_before() { saved 2>/dev/null | cmp -s - before; }
-ticking() { read -r pid 2>/dev/null <timer && grep -qaF "$here/txn.sh" "/proc/$pid/cmdline" 2>/dev/null; }
-disarm() { if ticking; then kill -- "-$pid" 2>/dev/null; fi; rm -f timer; }
+ticking() {
+    words=
+    read -r pid 2>/dev/null <timer && { read -r words 2>/dev/null <"/proc/$pid/cmdline" || :; }
+    case $words in *"$here/txn.sh"*) return 0 ;; *) return 1 ;; esac
+}
+disarm() { if ticking; then kill -- "-$pid" 2>/dev/null; fi; : >timer; }
 
 restore() {
     for pause in 0 0 1 2 3 4 5; do
@@ -51,7 +56,9 @@ restore() {
 }
 
 settle() {
-    if [ -e armed ] && ! ticking && take armed firing; then say "the timer died (power lost?): reverting"; fi
+    if [ -e armed ] && ! ticking && take armed firing; then
+        say "the timer died (power lost?), seen at $(date -u +%Y-%m-%dT%H:%M:%SZ): reverting"
+    fi
     if [ -e firing ]; then restore; fi
 }
 
@@ -59,9 +66,10 @@ load() {
     for other in ../*/armed ../*/firing; do
         if [ -e "$other" ]; then echo "$other"; cd / && rm -rf "$here"; exit 8; fi
     done
-    rm -f reverted activated
+    if [ -e reverted ] || [ -e activated ]; then rm -f reverted activated; fi
+    say "loaded at $1"
     : >loaded
-    sync lines rollback before txn.sh .
+    sync lines rollback before mark txn.sh .
 }
 
 commit() {
@@ -86,7 +94,7 @@ timer() {
     sleep "$1"
     exec 9>lock
     take armed firing || exit 0
-    say "not confirmed in $1 s: reverting"
+    say "not confirmed in $1 s, at $(date -u +%Y-%m-%dT%H:%M:%SZ): reverting"
     flock 9
     restore
 }
@@ -175,12 +183,11 @@ def load(transport: Transport, transaction: str, hooks: Hooks, files: dict[str, 
     """
     place = folder(transaction)
     parts = [f"for state in armed firing confirmed; do [ -e {place}/$state ] && exit 6; done"]
-    parts += [f"umask 077; mkdir -p {place} && cd {place} && rm -f loaded || exit 1"]
+    parts += [f"umask 077; [ -d {place} ] || mkdir -p {place} && cd {place} || exit 1"]
+    parts += ["if [ -e loaded ]; then rm -f loaded || exit 1; fi", "printf '\\0' >mark || exit 1"]
     for name, text in {**files, "txn.sh": hooks.script()}.items():
-        parts.append(
-            f"base64 -d >{name} <<'END-OF-FILE' || exit 1\n{base64.encodebytes(text.encode()).decode()}END-OF-FILE"
-        )
-    parts.append(f"exec sh {place}/txn.sh load")
+        parts.append(f"printf %s {shlex.quote(text)} >{name} || exit 1")
+    parts.append(f"exec sh {place}/txn.sh load {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}")
     _expect(transport.run("\n".join(parts), timeout=30.0), transport.name, f"transaction {transaction}: load")
 
 
@@ -227,6 +234,25 @@ def forget(transport: Transport, transaction: str) -> None:
     script = f"{folder(transaction)}/txn.sh"
     done = transport.run(f"if [ -e {script} ]; then exec sh {script} forget; fi", timeout=30.0)
     _expect(done, transport.name, f"transaction {transaction}: forget")
+
+
+def read(transport: Transport, transaction: str, *names: str) -> list[str]:
+    """Read files of the transaction's folder in one command.
+
+    Args:
+        names: the last may be the whole path of a file elsewhere; where there is none, it is read as empty.
+
+    Raises:
+        DeviceError: one of the transaction's cannot be read.
+    """
+    *first, last = names
+    other = f"last={last}; [ -e $last ] || last=/dev/null" if last.startswith("/") else f"last={last}"
+    done = transport.run(f"cd {folder(transaction)} || exit 1; {other}; exec cat {' mark '.join([*first, '$last'])}")
+    texts = done.out.split("\0", len(first))
+    if done.code or len(texts) != len(names):
+        said = done.out.strip()[-300:]
+        raise DeviceError(f"{transport.name}: cannot read {', '.join(names)} of transaction {transaction}: {said}")
+    return texts
 
 
 def log(transport: Transport, transaction: str) -> str:
