@@ -37,12 +37,14 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(180)]
 def lab(tmp_path_factory, uml_works):
     file = tmp_path_factory.mktemp("shell") / "shell.yaml"
     file.write_text(TOPOLOGY)
-    done = run("up", file, "--substrate", "uml", "--json")
-    assert done.returncode == ExitCode.DONE, done.stderr
-    assert json.loads(done.stdout) == {"lab": "shell", "nodes": 4, "links": 3}
-    yield "shell"
-    assert run("down", "shell").returncode == ExitCode.DONE
-    assert json.loads(run("status", "--json").stdout)["labs"] == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESTBED_HOME", str(file.parent / "home"))
+        done = run("up", file, "--substrate", "uml", "--json")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        assert json.loads(done.stdout) == {"lab": "shell", "nodes": 4, "links": 3}
+        yield "shell"
+        assert run("down", "shell").returncode == ExitCode.DONE
+        assert json.loads(run("status", "--json").stdout)["labs"] == []
 
 
 def ping(count=5):
