@@ -21,7 +21,7 @@ from testbed.emulator.nodes import Laboratory, Node
 from testbed.errors import AgentError
 
 INTERVAL = 0.1
-STEADY_ISIS, STEADY_BGP = 0.6, 1.6
+STEADY_ISIS, STEADY_BGP = 1.5, 1.6
 """Seconds without any change after which IS-IS or BGP, which do not say so, have finished: above isisd's longest wait
 for a computation, and bgpd's second of gathering before it announces (`coalesce-time`)."""
 _OSPF = (
