@@ -264,7 +264,7 @@ class Loop:
         for key, arrival in self._picture.arrived(self._routers.busy()).items():
             self._ages.add(*key, Update(arrival.measured, applied))
             self._came(key, arrival.due, applied)
-            if key[1] == "delay" and key[0].removeprefix("link:") in decision.settings:
+            if self._count_from is not None and key[1] == "delay" and key[0].removeprefix("link:") in decision.settings:
                 self._latencies.append(applied - arrival.measured)
 
     def _send_load(self, client: AgentClient) -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
+import shlex
+
 import paramiko
 
+from adapters.base import Completed
 from adapters.ssh import SshTransport
+from testbed.dialogue import Lines
 from testbed.errors import DeviceError
+
+_READER = (
+    'while IFS= read -r file; do IFS= read -r mark; lines=(); mapfile lines <"$file"; code=$?; '
+    'printf %s "${lines[@]}"; printf "\\n%s %d\\n" "$mark" "$code"; done'
+)
+"""bash reads a file by itself (`mapfile`): 4 ms in a User-Mode Linux guest, against 34 ms for a `cat` in a subshell."""
 
 
 class ChannelStream:
@@ -32,8 +43,53 @@ class ChannelStream:
         self._channel.close()
 
 
+class _Reader:
+    """A bash that reads files, on a connection; `channel` None where there is none to be had."""
+
+    def __init__(self, ssh: paramiko.Transport) -> None:
+        self.ssh = ssh
+        self.channel: paramiko.Channel | None = None
+        try:
+            channel = ssh.open_session(timeout=10.0)
+        except paramiko.ChannelException:
+            return  # sshd's MaxSessions: the pings come first
+        channel.set_combine_stderr(True)
+        channel.exec_command(f"command -v bash >/dev/null && exec bash --norc -c {shlex.quote(_READER)}")
+        self.channel, self._lines = channel, Lines(channel)
+
+    def read(self, path: str, timeout: float) -> Completed:
+        mark = secrets.token_hex(6)
+        self._lines.send(f"{path}\n{mark}\n", timeout)
+        out, code = self._lines.until(f"\n{mark} ", timeout)
+        return Completed(int(code), out)
+
+
 class StreamingTransport(SshTransport):
     """An `SshTransport` that can also keep commands running."""
+
+    _reader: _Reader | None = None
+
+    def read_file(self, path: str) -> Completed:
+        """Read a text file of the device without starting a program for it, where the device has a bash.
+
+        Raises:
+            DeviceError: no connection, it broke, or no answer within ten seconds.
+        """
+        return self._guard(f"reading {path}", lambda: self._read(path)) or self.run(f"exec cat {shlex.quote(path)}")
+
+    def _read(self, path: str) -> Completed | None:
+        ssh = self._connected().get_transport()
+        if ssh is None:
+            raise EOFError("connection lost")
+        if self._reader is None or self._reader.ssh is not ssh:
+            self._reader = _Reader(ssh)
+        try:
+            return self._reader.read(path, 10.0) if self._reader.channel else None
+        except (EOFError, OSError) as error:
+            if isinstance(error, TimeoutError) or not ssh.is_active():
+                raise
+            self._reader.channel = None  # no bash here, or it was killed: the connection is good
+            return None
 
     def stream(self, command: str) -> ChannelStream:
         """Start a command and leave it running.
