@@ -79,7 +79,7 @@ def plan(
     report: Annotated[Path, typer.Argument(help="report.json of a PASSED change.")],
     inventory: InventoryOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the plan.")] = Path("out/plan.json"),
-    revert_after: Annotated[float, typer.Option(help="Seconds until an unconfirmed device reverts by itself.")] = 60.0,
+    revert_after: Annotated[float, typer.Option(help="Seconds until an unconfirmed device reverts by itself.")] = 120.0,
     proposed_by: Annotated[str | None, typer.Option("--by", help="Who proposes it; you when not given.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -36,6 +36,6 @@ class Plan(Model):
     verdict_hash: str
     proposed_by: str
     created: float
-    revert_after: float = 60.0
+    revert_after: float = 120.0
     lacks: tuple[str, ...] = ()
     approval: Approval | None = None

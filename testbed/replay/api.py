@@ -51,7 +51,7 @@ def plan_from_report(
     inventory: Path,
     *,
     proposed_by: str,
-    revert_after: float = 60.0,
+    revert_after: float = 120.0,
     output: Path | None = None,
     opened: Sessions | None = None,
 ) -> Plan:

@@ -55,7 +55,7 @@ def make_plan(
     adapters: Mapping[str, Adapter],
     proposed_by: str,
     *,
-    revert_after: float = 60.0,
+    revert_after: float = 120.0,
     audit: AuditLog | None = None,
 ) -> Plan:
     """Bind a passed change to bytes and to the devices as they are now.
