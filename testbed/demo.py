@@ -49,7 +49,7 @@ class Demo:
     """What has happened so far.
 
     Attributes:
-        rows: step, what happened, seconds. failures: what should have happened and did not. summary: summary.json.
+        rows: seconds, step, what happened. failures: what should have happened and did not. summary: summary.json.
     """
 
     output: Path
@@ -67,7 +67,7 @@ class Demo:
         begun = time.monotonic()
         self.tell(name)
         yield said
-        self.rows.append([name, "; ".join(said), f"{time.monotonic() - begun:.1f}"])
+        self.rows.append([f"{time.monotonic() - begun:.1f}", name, "; ".join(said)])
 
     def expect(self, holds: bool, what: str) -> None:
         """Note a failure unless it holds."""
@@ -267,10 +267,20 @@ def _audit(demo: Demo) -> None:
 
 
 def _report(demo: Demo, passed: Verdict, refused: Verdict) -> None:
+    """Write the page of the change that passed anew, with what has been measured since."""
+    measured, replay = demo.summary["mirror"], demo.summary.get("replay", {})
     extra = {
-        "mirror": demo.summary["mirror"] | {"cut_seen_s": demo.summary.get("cut_seen_s")},
-        "replay": demo.summary.get("replay", {}),
-        "refused before": {refused.change.name: f"{refused.outcome.value}: {refused.reason}"},
+        "mirror": {
+            "age of information, 95th percentile": f"{measured['aoi_p95_s']} s",
+            "updates in time, of those planned": f"{measured['alignment']:.1%}",
+            "RTT of the twin against the rack's, 95th percentile of the error": f"{measured['rtt_error_ms_p95']} ms",
+            f"cut of {CUT} on the rack seen in the twin after": f"{demo.summary['cut_seen_s']} s",
+        },
+        "replay": {
+            "RTT p95 foretold by the twin": f"{replay.get('predicted_rtt_ms')} ms",
+            "RTT p95 measured on the rack": f"{replay.get('measured_rtt_ms')} ms",
+        },
+        "Refused before": {refused.change.name: f"{refused.outcome.value}: {refused.reason}"},
     }
     page = html.render(passed, current_state(TWIN).topology, extra)
     (demo.output / "report.html").write_text(page, encoding="utf-8")

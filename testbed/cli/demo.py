@@ -26,7 +26,7 @@ def demo(
     if as_json:
         print_json(done.summary)
     else:
-        print_table(["step", "what happened", "seconds"], done.rows)
+        print_table(["seconds", "step", "what happened"], done.rows)
         stdout.print(f"report: {output / 'report.html'}   summary: {output / 'summary.json'}", markup=False)
     for failure in done.failures:
         typer.echo(f"testbed: did not happen: {failure}", err=True)
