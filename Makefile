@@ -7,7 +7,7 @@ demo: setup
 	$(python) -m testbed demo
 
 test: setup
-	$(python) -m pytest --numprocesses 2 --dist loadgroup
+	$(python) -m pytest
 
 check: setup
 	.venv/bin/ruff format --check .

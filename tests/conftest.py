@@ -75,13 +75,6 @@ def guest_client(guest_lab: Lab) -> Iterator[AgentClient]:
         yield client
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all that runs in a guest on one worker: guests are shared, and two would spoil each other's timing."""
-    for item in items:
-        if item.get_closest_marker("guest") or {"uml_works", "guest_lab"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("guest"))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say plainly what this machine could not test."""
     skipped = Counter(str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()))
