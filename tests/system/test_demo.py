@@ -24,7 +24,7 @@ def test_the_whole_loop_happens_and_is_measured(tmp_path, uml_works):
     assert summary["mirror"]["aoi_p95_s"] > 0
     assert summary["mirror"]["rtt_error_ms_p95"] >= 0
     predicted, measured = summary["replay"]["predicted_rtt_ms"], summary["replay"]["measured_rtt_ms"]
-    assert predicted == pytest.approx(measured, abs=1.0)
+    assert predicted == pytest.approx(measured, abs=5.0)  # the microwave path would be 12 ms away
     page = (tmp_path / "report.html").read_text()
     assert "PASSED" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
