@@ -15,7 +15,7 @@ BATCH = 100
 def main() -> None:
     seconds = float(sys.argv[1])
     with_tools = Netlink()
-    index = with_tools.index_of("eth0")
+    index = with_tools.index_of("eth1")
     assert index is not None
     options = [encode(Netem(delay=0.001 + number / 1e4), 1500, False) for number in range(BATCH)]
     with_tools.run([netem(index, options[0], create=True)])
