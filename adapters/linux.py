@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from adapters import device_tools, linux_config, transaction_script
-from adapters.base import (
-    Capability,
-    Counters,
-    Facts,
-    InterfaceFacts,
-    Loaded,
-    PingResult,
-    Route,
-    TracerouteResult,
-    TransactionState,
-    Transport,
-)
-from testbed.errors import BadInput, DeviceError, nearest
-from testbed.model.change import InterfaceStep, Step
+from adapters.base import Capability, Counters, Facts, InterfaceFacts, Route, Transport
+from adapters.shell import ShellAdapter
+from testbed.errors import BadInput, DeviceError
+from testbed.model.change import InterfaceStep
 
 STARTUP = "/var/lib/testbed/startup.ip"
 """What a boot of such a device must run: `ip -force -batch /var/lib/testbed/startup.ip`."""
@@ -41,16 +31,17 @@ HOOKS = transaction_script.Hooks(
 )
 
 
-class LinuxAdapter:
+class LinuxAdapter(ShellAdapter[linux_config.Config]):
     """An `Adapter` for a Linux device without a routing daemon of its own."""
 
     family: ClassVar[str] = "linux"
     capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.THROUGHPUT}
 
+    startup: ClassVar[str] = STARTUP
+    untraced: ClassVar[str] = "Did the kernel take it in another form, or another program take it back?"
+
     def __init__(self, transport: Transport) -> None:
-        self.name = transport.name
-        self._transport = transport
-        self._cpu = device_tools.CpuMeter()
+        super().__init__(transport, linux_config, HOOKS)
 
     def collect(self) -> Facts:
         system = device_tools.read_system(self._transport)
@@ -78,65 +69,27 @@ class LinuxAdapter:
     def running_config(self) -> str:
         return self._said(linux_config.SNAPSHOT)
 
-    def config_hash(self) -> str:
-        return linux_config.digest(linux_config.parse(self.running_config()))
+    def _normal(self, startup: str) -> str:
+        return startup
 
-    def render(self, steps: Sequence[Step]) -> str:
-        """Write all steps as lines of ip-batch(8).
+    def _keep(self, transaction: str) -> None:
+        transaction_script.keep(self._transport, transaction)
+
+    def _interface_names(self) -> Collection[str]:
+        return [interface.name for interface in self._interfaces()]
+
+    def _interface_lines(self, step: InterfaceStep) -> str:
+        """Render a typed step as lines of ip-batch(8).
 
         Raises:
-            BadInput: a line or setting that could not be undone, or an interface that this device has not.
+            BadInput: it sets a routing cost, which belongs to a routing daemon.
         """
-        known = [interface.name for interface in self._interfaces()]
-        return "".join(self._render(step, known) for step in steps)
-
-    def load(self, transaction: str, lines: str) -> Loaded:
-        before_text = self.running_config()
-        before = linux_config.parse(before_text)
-        after = linux_config.apply(before, lines)
-        rollback = linux_config.difference(after, before)
-        files = {"lines": lines, "rollback": rollback, "before": before_text}
-        transaction_script.load(self._transport, transaction, HOOKS, files)
-        diff = linux_config.unified(before, after, self.name)
-        return Loaded(transaction, lines, rollback, diff, linux_config.digest(before))
-
-    def commit(self, transaction: str, revert_after: float) -> None:
-        if self.state(transaction) is TransactionState.LOADED:
-            self._check_unchanged(transaction)
-        transaction_script.commit(self._transport, transaction, revert_after)
-        try:
-            self._prove(transaction)
-        except DeviceError:
-            self.rollback(transaction)
-            raise
-
-    def confirm(self, transaction: str) -> None:
-        transaction_script.confirm(self._transport, transaction)
-
-    def rollback(self, transaction: str) -> None:
-        if transaction_script.rollback(self._transport, transaction) is TransactionState.REVERTED:
-            (text,) = transaction_script.read(self._transport, transaction, "before")
-            before, now = linux_config.parse(text), linux_config.parse(self.running_config())
-            if linux_config.digest(now) != linux_config.digest(before):
-                difference = linux_config.unified(before, now, self.name)
-                raise DeviceError(f"{self.name}: THE OLD CONFIGURATION IS NOT BACK after {transaction}:\n{difference}")
-
-    def state(self, transaction: str) -> TransactionState:
-        return transaction_script.state(self._transport, transaction)
-
-    def forget(self, transaction: str) -> None:
-        transaction_script.forget(self._transport, transaction)
-
-    def ping(
-        self, destination: str, source: str | None = None, count: int = 20, interval: float = 0.02, dscp: int = 0
-    ) -> PingResult:
-        return device_tools.ping(self._transport, destination, source, count=count, interval=interval, dscp=dscp)
-
-    def traceroute(self, destination: str, source: str | None = None) -> TracerouteResult:
-        return device_tools.traceroute(self._transport, destination, source)
-
-    def close(self) -> None:
-        self._transport.close()
+        if step.cost is not None:
+            raise BadInput(f"{step.device}: {step.interface}: plain Linux has no cost; the `frr` adapter sets one")
+        settings = [f"mtu {step.mtu}"] if step.mtu is not None else []
+        settings += [f"alias {linux_config.quoted(step.description)}"] if step.description is not None else []
+        settings += ["up" if step.enabled else "down"] if step.enabled is not None else []
+        return "".join(f"link set dev {step.interface} {setting}\n" for setting in settings)
 
     def _said(self, command: str) -> str:
         done = self._transport.run(command)
@@ -159,49 +112,6 @@ class LinuxAdapter:
         found = [*self._json("ip -j -4 -d route show"), *self._json("ip -j -6 -d route show")]
         kept = (entry for entry in found if not entry["dst"].startswith(("fe80:", "multicast", "ff00:")))
         return tuple(sorted((_route(entry) for entry in kept), key=lambda route: (route.prefix, route.metric)))
-
-    def _render(self, step: Step, known: Sequence[str]) -> str:
-        if not isinstance(step, InterfaceStep):
-            linux_config.apply({}, step.configuration)
-            return step.configuration if step.configuration.endswith("\n") else step.configuration + "\n"
-        if step.interface not in known:
-            hint = nearest(step.interface, known)
-            raise BadInput(f"{self.name} has no interface {step.interface!r}{hint} (it has {', '.join(known)})")
-        return interface_lines(step)
-
-    def _check_unchanged(self, transaction: str) -> None:
-        """See that the device is as it was at `load`, and that a boot would bring just that back."""
-        before, startup = transaction_script.read(self._transport, transaction, "before", STARTUP)
-        if self.running_config() != before:
-            raise DeviceError(f"{self.name}: its configuration is not what it was at `load`; load the transaction anew")
-        if startup != before:
-            self._transport.write(STARTUP, before.encode())
-
-    def _prove(self, transaction: str) -> None:
-        """See that every line is in force; sharpen the rollback when the kernel did more (down takes routes away)."""
-        after = linux_config.parse(self.running_config())
-        lines, text, foretold = transaction_script.read(self._transport, transaction, "lines", "before", "rollback")
-        if lost := linux_config.without_trace(lines, after):
-            raise DeviceError(
-                f"{self.name}: not in force after the commit: {'; '.join(lost)}; the old settings are back"
-            )
-        rollback = linux_config.difference(after, linux_config.parse(text))
-        if rollback != foretold:
-            self._transport.write(f"{transaction_script.folder(transaction)}/rollback", rollback.encode())
-
-
-def interface_lines(step: InterfaceStep) -> str:
-    """Render a typed step as lines of ip-batch(8).
-
-    Raises:
-        BadInput: it sets a routing cost, which belongs to a routing daemon.
-    """
-    if step.cost is not None:
-        raise BadInput(f"{step.device}: {step.interface}: plain Linux has no cost; the `frr` adapter sets one")
-    settings = [f"mtu {step.mtu}"] if step.mtu is not None else []
-    settings += [f"alias {linux_config.quoted(step.description)}"] if step.description is not None else []
-    settings += ["up" if step.enabled else "down"] if step.enabled is not None else []
-    return "".join(f"link set dev {step.interface} {setting}\n" for setting in settings)
 
 
 def _interface(entry: Mapping[str, Any]) -> InterfaceFacts:

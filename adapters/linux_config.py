@@ -48,6 +48,16 @@ def parse(text: str) -> Config:
     return apply({}, text)
 
 
+def check(lines: str) -> None:
+    """Refuse lines that are not understood, for they could not be undone.
+
+    Raises:
+        BadInput: such a line, or there is nothing to do.
+    """
+    if not list(_walk(lines)):
+        raise BadInput(f"the configuration has no settings; accepted are: {_ACCEPTED}")
+
+
 def apply(config: Config, lines: str) -> Config:
     """Foretell the configuration after `lines`.
 
@@ -55,14 +65,19 @@ def apply(config: Config, lines: str) -> Config:
         BadInput: a line that could not be undone, because it is none of the accepted ones.
     """
     after = dict(config)
+    for key, line in _walk(lines):
+        if line is None:
+            after.pop(key, None)
+        else:
+            after[key] = line
+    return after
+
+
+def _walk(lines: str) -> Iterator[tuple[Key, str | None]]:
+    """Every setting in turn, None where one is taken away."""
     for raw in lines.splitlines():
         if raw.strip() and not raw.lstrip().startswith("#"):
-            for key, line in _settings(raw):
-                if line is None:
-                    after.pop(key, None)
-                else:
-                    after[key] = line
-    return after
+            yield from _settings(raw)
 
 
 def _settings(raw: str) -> Iterator[tuple[Key, str | None]]:

@@ -204,6 +204,11 @@ def commit(transport: Transport, transaction: str, revert_after: float) -> None:
     _call(transport, transaction, f"commit {revert_after:g}", timeout=90.0)
 
 
+def keep(transport: Transport, transaction: str) -> None:
+    """Make the running configuration the one that a boot brings."""
+    _call(transport, transaction, "persist", timeout=60.0)
+
+
 def confirm(transport: Transport, transaction: str) -> None:
     """Keep the change: timer off, startup configuration written. Raises Refused when the timer was first."""
     _call(transport, transaction, "confirm", timeout=60.0)
