@@ -22,7 +22,7 @@ from testbed.errors import BadInput, Unable, nearest
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")
 TABLE_FOLDERS = ("/usr/lib/tc", "/usr/share/tc", "/usr/lib/x86_64-linux-gnu/tc", "/usr/lib/aarch64-linux-gnu/tc")
 
-CORR, DELAY_DIST, REORDER, CORRUPT, LOSS, RATE, RATE64, LATENCY64, JITTER64 = 1, 2, 3, 4, 5, 6, 8, 10, 11
+CORR, DELAY_DIST, REORDER, CORRUPT, LOSS, RATE, RATE64, LATENCY64, JITTER64, SLOT = 1, 2, 3, 4, 5, 6, 8, 10, 11, 12
 LOSS_GE = 2
 
 _WHOLE = 0xFFFFFFFF
@@ -30,7 +30,9 @@ _TICK = 64  # ns; the kernel's PSCHED_SHIFT
 _FASTEST = 2e9  # bit/s; what an unlimited link is taken to carry where its queue is sized
 _LIMIT_MAX = 1_000_000
 _JITTER_MAX = (2**31 - 1) / 1e9  # the kernel cuts jitter to INT_MAX nanoseconds
-_FIXED = struct.Struct("=6IHH3IHH2IHH2IHHIiIiHHQHHqHHq")
+_SHORT_PACKET = 80e-6  # s; where a full packet takes less, a timer for each would cost more than the packet itself
+_SLOT_LENGTH = 100_000  # ns
+_FIXED = struct.Struct("=6IHH3IHH2IHH2IHHIiIiHHQHHqHHqHHqqiiqq")
 _QOPT = struct.Struct("=6I")
 
 
@@ -110,6 +112,15 @@ def queue_limit(state: Netem, mtu: int) -> int:
     return min(max(1000, math.ceil(2 * (state.rate or _FASTEST) * spread / (8 * mtu))), _LIMIT_MAX)
 
 
+def slot(state: Netem, mtu: int) -> int:
+    """Return how long netem gathers packets before it lets them go, in ns; 0 where each has a timer of its own.
+
+    A fast link's packets leave a guest's one CPU no time for that many timers: a link set to 500 Mbit/s carries 420
+    without slots and 498 with them. A packet waits up to a slot more; a guest's timers are as late as that anyway.
+    """
+    return _SLOT_LENGTH if state.rate is not None and 8 * mtu / state.rate < _SHORT_PACKET else 0
+
+
 def encode(state: Netem, mtu: int, new_distribution: bool) -> bytes:
     """Encode netem's options.
 
@@ -121,6 +132,7 @@ def encode(state: Netem, mtu: int, new_distribution: bool) -> bytes:
     rate = round(state.rate / 8) if state.rate else 0
     reorder = round(state.reorder * _WHOLE)
     loss = round(state.loss * _WHOLE)
+    gathered = slot(state, mtu)
     options = _FIXED.pack(
         min(delay // _TICK, _WHOLE), queue_limit(state, mtu), loss, 1 if reorder else 0,
         round(state.duplicate * _WHOLE), min(jitter // _TICK, _WHOLE),
@@ -131,6 +143,7 @@ def encode(state: Netem, mtu: int, new_distribution: bool) -> bytes:
         12, RATE64, rate,
         12, LATENCY64, delay,
         12, JITTER64, jitter,
+        44, SLOT, gathered, gathered, 0, 0, 0, 0,
     )  # fmt: skip
     if state.burst is not None:
         options += _gilbert_elliott(state.burst)

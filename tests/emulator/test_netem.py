@@ -130,6 +130,12 @@ def test_the_queue_holds_two_bandwidth_delay_products_and_never_less_than_1000()
     assert netem.queue_limit(Netem(limit=5), 1500) == 5
 
 
+@pytest.mark.parametrize(("rate", "expected"), [(None, 0), (100e6, 0), (150e6, 0), (151e6, 100_000), (10e9, 100_000)])
+def test_only_fast_links_let_packets_go_in_slots_and_a_slow_one_takes_them_away_again(rate, expected):
+    options = netlink.attributes(netem.encode(Netem(rate=rate), 1500, False)[24:])
+    assert struct.unpack("=qqiiqq", options[netem.SLOT]) == (expected, expected, 0, 0, 0, 0)
+
+
 @pytest.mark.parametrize("distribution", netem.DISTRIBUTIONS)
 def test_a_distribution_has_the_right_mean_and_spread(distribution):
     values = struct.unpack("=4096h", netem.table(distribution))
