@@ -62,10 +62,10 @@ class Lab:
         from testbed.emulator.lower import build_of
 
         build = build_of(topology)
-        chosen = _substrate_for(topology, substrate)
+        chosen, why = _substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
-            _tell(progress, f"starting {chosen.name}")
+            _tell(progress, f"starting {chosen.name}: {why}")
             chosen.start(lab.folder, StartOptions(topology.guest))
             lab._build(build, progress, ready_timeout)
             lab.folder.update(state="running")
@@ -94,10 +94,10 @@ class Lab:
         Raises:
             As `up`; GuestFailed has the agent's own words when it could not build.
         """
-        chosen = _substrate_for(topology, substrate)
+        chosen, why = _substrate_for(topology, substrate, own_kernel=True)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
-            _tell(progress, f"starting {chosen.name}")
+            _tell(progress, f"starting {chosen.name}: {why}")
             write_atomically(lab.folder.path / BUILD_FILE, encode(build))
             chosen.start(lab.folder, StartOptions(topology.guest, tuple(forwards), BUILD_FILE))
             lab.folder.update(state="running")
@@ -217,13 +217,13 @@ def _tell(progress: OnProgress | None, text: str) -> None:
         progress(Progress(text=text))
 
 
-def _substrate_for(topology: Topology, name: str) -> Substrate:
-    """Pick a substrate that can really do what the topology asks.
+def _substrate_for(topology: Topology, name: str, own_kernel: bool = False) -> tuple[Substrate, str]:
+    """Pick a substrate that can really do what the topology asks, and say why; see `pick`.
 
     Raises:
         Unable: links are to be impaired and the named substrate's kernel cannot.
     """
-    chosen, _ = pick(name)
+    chosen, why = pick(name, own_kernel)
     clean = Impairment()
     impaired = [key for key, link in topology.links.items() if (link.forward, link.backward) != (clean, clean)]
     if chosen.name == "native" and impaired:
@@ -233,4 +233,4 @@ def _substrate_for(topology: Topology, name: str) -> Substrate:
                 f"links {', '.join(impaired[:5])} are to be impaired, and this kernel cannot ({netem.detail}): "
                 "use `--substrate uml`, or a kernel with the module sch_netem (`modprobe sch_netem`)"
             )
-    return chosen
+    return chosen, why

@@ -24,21 +24,24 @@ def doctor(
         return
     capabilities = examiner.examine()
     substrate, why = _substrate()
+    rack, why_rack = _substrate(own_kernel=True)
     if as_json:
-        print_json({"capabilities": capabilities, "substrate": substrate, "why": why})
+        racks = {"substrate": rack, "why": why_rack}
+        print_json({"capabilities": capabilities, "substrate": substrate, "why": why, "racks": racks})
     else:
         rows = [["yes" if c.ok else "NO", c.name, c.detail, "" if c.ok else c.fix] for c in capabilities]
         print_table(["", "capability", "found", "what mends it"], rows)
         stdout.print(f"substrate auto takes: {substrate or 'none'} ({why})", markup=False)
+        stdout.print(f"for a rack it takes: {rack or 'none'} ({why_rack})", markup=False)
     if substrate is None:
         raise typer.Exit(ExitCode.UNABLE)
 
 
-def _substrate() -> tuple[str | None, str]:
+def _substrate(own_kernel: bool = False) -> tuple[str | None, str]:
     from testbed.substrate.registry import pick
 
     try:
-        chosen, why = pick("auto")
+        chosen, why = pick("auto", own_kernel)
     except Unable as lack:
         return None, str(lack)
     return chosen.name, why

@@ -29,7 +29,7 @@ from zmq.utils import z85
 
 import testbed
 from testbed import errors
-from testbed.emulator import bench, messages
+from testbed.emulator import bench, messages, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
@@ -324,6 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--endpoint", help="tcp:// or ipc://; none for a rack, which is only built")
     parser.add_argument("--offline-build", type=Path, help="msgpack Build to carry out at once")
     parser.add_argument("--substrate", default="native", help="what Welcome tells")
+    parser.add_argument("--network", type=int, help="descriptor of the keeper's management network, to be carried in")
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
     offline = options.offline_build.resolve() if options.offline_build else None
@@ -332,6 +333,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.substrate == "uml":
         _own_kernel()
     agent = Agent(options.substrate)
+    if options.network is not None:
+        uplink.attach(options.network)
     if offline and not build_offline(agent, folder, offline):
         return errors.ExitCode.UNABLE
     if options.endpoint:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.emulator import netlink
+from testbed.emulator import netlink, uplink
 from testbed.emulator.execute import Children, Process
 from testbed.emulator.links import GROUP
 from testbed.emulator.netlink import VethEnd
@@ -19,7 +19,6 @@ from testbed.errors import Unable
 if TYPE_CHECKING:
     from testbed.emulator.nodes import Node
 
-BRIDGE = "mgmt"
 INTERFACE = "mgmt"
 PROGRAM = "/usr/sbin/sshd"
 INDEX = 99
@@ -78,10 +77,7 @@ def connect(node: Node, number: int) -> None:
     assert server is not None
     hub = netlink.Netlink()
     try:
-        bridge = hub.index_of(BRIDGE)
-        if bridge is None:
-            hub.run([netlink.bridge(BRIDGE)])
-            bridge = hub.index_of(BRIDGE)
+        bridge = uplink.bridge(hub)
         outer = VethEnd(f"m{number}", _HUB_BASE + number, group=GROUP)
         inner = VethEnd(INTERFACE, INDEX, up=False, namespace=node.network)
         hub.run([netlink.veth(outer, inner), netlink.set_link(outer.index, master=bridge)])

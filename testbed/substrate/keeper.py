@@ -143,7 +143,7 @@ class Keeper:
             network.forward(forward.listen, forward.listen_port, forward.address, forward.port)
             ports.append(f"{forward.listen}:{forward.listen_port}")
         if not self.orders.channel:
-            return network.descriptor, None, tuple(ports)
+            return network.descriptor, self.orders.endpoint, tuple(ports)
         port = network.forward_any(GUEST, AGENT_PORT)
         return network.descriptor, f"tcp://127.0.0.1:{port}", (*ports, f"127.0.0.1:{port}")
 

@@ -7,8 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from testbed.errors import Unable
-from testbed.substrate import processes, spawn
+from testbed.substrate import processes, slirp, spawn
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.folder import LabFolder
 from testbed.substrate.guest_init import AGENT, PROJECT, hidden_paths, python_environment, writable_folders
@@ -45,16 +44,15 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
 
     Raises:
         BadInput: more than one guest was asked for.
-        Unable: forwards into a management network were asked for, which only a guest has.
+        Unable: forwards were asked for, and the management network's library is not installed.
     """
     spawn.check_count(options)
     if options.forwards:
-        raise Unable(
-            "a rack's management network needs a guest kernel: use `--substrate uml` (apt-get install user-mode-linux)"
-        )
+        slirp.load()
     offline = options.offline_build
     endpoint = f"ipc://{folder.run}/agent"
     command = [sys.executable, "-m", AGENT, "--folder", str(folder.guest), "--substrate", "native"]
+    command += ["--network", "{network}"] if options.forwards else []
     if offline is None:
         command += ["--endpoint", endpoint]
     else:
@@ -67,6 +65,8 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         environment=python_environment(),
         directory=str(PROJECT),
         endpoint=endpoint if offline is None else None,
+        network=bool(options.forwards),
+        forwards=spawn.forward_orders(options),
         must_isolate=True,
         user=None if os.geteuid() == 0 else 0,
         proc=True,

@@ -25,11 +25,12 @@ def find(name: str) -> Substrate:
     return SUBSTRATES[name]
 
 
-def pick(name: str = "auto") -> tuple[Substrate, str]:
+def pick(name: str = "auto", own_kernel: bool = False) -> tuple[Substrate, str]:
     """Return the substrate to use, and why.
 
     Args:
         name: a substrate, or `auto`: native where this kernel has netem and lets us use it, else uml.
+        own_kernel: it stands for hardware, which shares a kernel with nothing: `auto` takes uml where that can run.
 
     Raises:
         BadInput: no such substrate.
@@ -37,10 +38,13 @@ def pick(name: str = "auto") -> tuple[Substrate, str]:
     """
     if name != "auto":
         return find(name), "asked for"
+    lacks = problems()
+    if own_kernel and not lacks:
+        return SUBSTRATES["uml"], "a rack has a kernel of its own"
     netem = probe.run("netem")
     if netem.ok:
-        return SUBSTRATES["native"], f"this kernel has netem and we may use it ({netem.detail})"
-    lacks = problems()
+        without = f"; it shares this machine's kernel with its twin: {'; '.join(lacks)}" if own_kernel else ""
+        return SUBSTRATES["native"], f"this kernel has netem and we may use it ({netem.detail}){without}"
     if not lacks:
         return SUBSTRATES["uml"], f"this kernel cannot impair links itself ({netem.detail}); guests can"
     raise Unable(

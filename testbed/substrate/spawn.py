@@ -19,7 +19,7 @@ from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.contact import hello
 from testbed.substrate.folder import LabFolder, Record, run_folder, tail
 from testbed.substrate.guest_init import PROJECT
-from testbed.substrate.keeper import Orders, write_orders
+from testbed.substrate.keeper import ForwardOrder, Orders, write_orders
 
 HANG = 4.0  # seconds of silence after which a guest counts as hung
 BOOT_TIMEOUT = 60.0  # seconds until the agent answers
@@ -58,6 +58,11 @@ def check_count(options: StartOptions) -> None:
     """
     if options.guest.guests != 1:
         raise BadInput(f"guest.guests is {options.guest.guests}: one guest per lab for now; write 1 or leave it out")
+
+
+def forward_orders(options: StartOptions) -> tuple[ForwardOrder, ...]:
+    """Return what the keeper is told of the ports that lead in."""
+    return tuple(ForwardOrder(f.listen, f.listen_port, f.address, f.port) for f in options.forwards)
 
 
 def _spawn(folder: LabFolder) -> int:

@@ -22,7 +22,7 @@ from testbed.substrate.guest_init import (
     init_script,
     python_environment,
 )
-from testbed.substrate.keeper import ForwardOrder, Orders
+from testbed.substrate.keeper import Orders
 from testbed.substrate.slirp import GUEST, MTU, load
 
 BINARY = "linux.uml"
@@ -101,7 +101,7 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         environment=python_environment() | {"TMPDIR": run},
         network=True,
         channel=offline is None,
-        forwards=tuple(ForwardOrder(f.listen, f.listen_port, f.address, f.port) for f in options.forwards),
+        forwards=spawn.forward_orders(options),
         drop=os.geteuid() == 0,
         reap=True,
         writable=(str(folder.guest), run),

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,21 @@ def test_auto_takes_native_where_netem_works_else_a_guest(monkeypatch, netem, la
     substrate, why = registry.pick("auto")
     assert substrate.name == chosen
     assert "tried" in why
+
+
+@pytest.mark.parametrize("netem", [True, False])
+def test_auto_takes_a_guest_for_a_rack_where_it_can(monkeypatch, netem):
+    monkeypatch.setattr(probe, "run", lambda name: Answer(netem, "tried"))
+    monkeypatch.setattr(registry, "problems", list)
+    assert registry.pick("auto", own_kernel=True) == (registry.SUBSTRATES["uml"], "a rack has a kernel of its own")
+
+
+def test_auto_takes_native_for_a_rack_without_guests_and_says_what_it_shares(monkeypatch):
+    monkeypatch.setattr(probe, "run", lambda name: Answer(True, "tried"))
+    monkeypatch.setattr(registry, "problems", lambda: ["linux.uml is not installed: apt-get install user-mode-linux"])
+    substrate, why = registry.pick("auto", own_kernel=True)
+    assert substrate.name == "native"
+    assert re.search(r"shares this machine's kernel.*apt-get install user-mode-linux", why)
 
 
 def test_auto_stops_where_nothing_works_and_says_what_to_do(monkeypatch):
