@@ -51,6 +51,13 @@ class Transport(Protocol):
         """Show-commands in a vtysh kept open; one output each. Raises DeviceError on `% Unknown command` etc."""
         ...
 
+    def host_key(self) -> str:
+        """The key by which the far end has proven who it is, as OpenSSH prints it: `ssh-ed25519 SHA256:...`.
+
+        Empty where nothing lies between that would need proof: a node of our own lab.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -181,6 +188,10 @@ class Adapter(Protocol):
     family: ClassVar[str]
     capabilities: ClassVar[frozenset[Capability]]
     name: str
+
+    def host_key(self) -> str:
+        """What proves which device this is; as `Transport.host_key`."""
+        ...
 
     def collect(self) -> Facts: ...
 

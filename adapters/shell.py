@@ -88,6 +88,9 @@ class ShellAdapter(ABC, Generic[_C]):
     def _interface_lines(self, step: InterfaceStep) -> str:
         """Write a typed step as lines. Raises BadInput for what the family cannot set."""
 
+    def host_key(self) -> str:
+        return self._transport.host_key()
+
     def config_hash(self) -> str:
         return self._dialect.digest(self._config())
 

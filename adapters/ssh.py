@@ -103,6 +103,10 @@ class SshTransport:
             check_accepted(self.name, command, output)
         return outputs
 
+    def host_key(self) -> str:
+        """The host key this connection was made with, checked strictly: its type and OpenSSH's SHA-256 fingerprint."""
+        return self._guard("asking for the host key", self._host_key)
+
     def close(self) -> None:
         """Drop the connection; a later call would connect anew."""
         with self._lock:
@@ -135,6 +139,12 @@ class SshTransport:
             self._vtysh = _Program(self._connected(), "VTYSH_PAGER=cat exec vtysh", self._target.timeout)
             ask_vtysh(self._vtysh, ("terminal length 0",), timeout)
         return ask_vtysh(self._vtysh, commands, timeout).outputs
+
+    def _host_key(self) -> str:
+        transport = self._connected().get_transport()
+        if transport is None:
+            raise EOFError("connection lost")
+        return _describe(transport.get_remote_server_key())
 
     def _connected(self) -> paramiko.SSHClient:
         transport = self._client.get_transport() if self._client else None

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import socket
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -98,6 +99,13 @@ def test_a_lost_connection_is_told_at_once_and_the_next_call_connects_anew(
         transport.run("echo lost")
     assert time.monotonic() - start < 2
     assert transport.run("echo found").out == "found\n"
+
+
+def test_the_host_key_reads_as_openssh_prints_it(transport: SshTransport, devices: Devices) -> None:
+    printed = subprocess.run(
+        ["ssh-keygen", "-l", "-f", "-"], input=devices[0].host_public, capture_output=True, text=True, check=True
+    ).stdout  # 256 SHA256:... comment (ED25519)
+    assert transport.host_key() == f"ssh-ed25519 {printed.split()[1]}"
 
 
 def test_an_unknown_host_key_is_refused_with_how_to_enrol_it(target: SshTarget, tmp_path: Path) -> None:
