@@ -33,13 +33,15 @@ def validate(
 
     Reports of several changes go to a folder each, named after the change.
     """
-    from testbed.model.load import load_change
+    from testbed.model.load import written_change
     from testbed.report import json as reports
     from testbed.twin.state import current_state
+    from testbed.validate import references
     from testbed.validate.run import foresee, validate_all
 
-    proposed, state = [load_change(file) for file in changes], current_state(twin)
-    verdicts = []
+    written, state = [written_change(file) for file in changes], current_state(twin)
+    references.require(written, state.topology)
+    proposed, verdicts = [one.model for one in written], []
     with Reporter() as report:
         tried = (foresee(each, state) for each in proposed) if dry_run else validate_all(proposed, state, report)
         for verdict in tried:

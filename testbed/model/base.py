@@ -35,11 +35,17 @@ class Model(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong inside a model: where (keys and indexes from that model), the value, what was expected."""
+    """One thing wrong inside a model.
+
+    Attributes:
+        where: keys and indexes from that model. value: what is there. expected: instead.
+        offset: where in a longer text the value stands, in characters.
+    """
 
     where: tuple[str | int, ...]
     value: Any
     expected: str
+    offset: int | None = None
 
 
 def refuse(problems: list[Problem]) -> None:

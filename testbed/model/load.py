@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from testbed.errors import BadInput, nearest
 from testbed.model import explain, short
-from testbed.model.base import WRITTEN, Model
+from testbed.model.base import WRITTEN, Model, Problem
 from testbed.model.change import Change
 from testbed.model.impairment import Impairment
 from testbed.model.rack import Inventory
@@ -23,6 +24,28 @@ from testbed.model.topology import Topology
 M = TypeVar("M", bound=Model)
 StrPath = str | os.PathLike[str]
 Expand = Callable[[Tree, Path], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[M]):
+    """A model and the file it was read from: what is found wrong with it later is told by line and column, too.
+
+    Attributes:
+        tree: None for a model that nobody wrote; then problems are told by their path in it.
+    """
+
+    model: M
+    tree: Tree | None = None
+
+    def tell(self, problem: Problem) -> str:
+        """Return `file:line:column: where: value 'x': expected ...`."""
+        if self.tree is None:
+            return f"{_path(problem.where)}: value {problem.value!r}: {problem.expected}"
+        node, left = _descend(self.tree, problem.where)
+        place = node.place if problem.offset is None else node.inside(problem.offset)
+        where = ".".join(map(str, (node.where, *left)))
+        return f"{place}: {where}: value {problem.value!r}: {problem.expected}"
+
 
 _SHORT_FORMS: dict[type[Model], Expand] = {Topology: short.topology}
 
@@ -46,6 +69,16 @@ def load_change(path: StrPath) -> Change:
         BadInput: see `load_topology`.
     """
     return load(path, Change)
+
+
+def written_change(path: StrPath) -> Written[Change]:
+    """Read a change file and keep where in it everything stands.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    file = Path(path)
+    return _read(read_text(file, "change file"), Change, file)
 
 
 def load_inventory(path: StrPath) -> Inventory:
@@ -89,6 +122,10 @@ def loads(text: str, model: type[M], file: StrPath = "<text>") -> M:
     Raises:
         BadInput: see `load_topology`.
     """
+    return _read(text, model, file).model
+
+
+def _read(text: str, model: type[M], file: StrPath) -> Written[M]:
     tree = parse_yaml(text, str(file))
     expand = _SHORT_FORMS.get(model)
     problems = expand(tree, Path(file).parent) if expand else []
@@ -98,7 +135,7 @@ def loads(text: str, model: type[M], file: StrPath = "<text>") -> M:
         problems += [_line(tree, model, one) for one in _telling(error.errors(include_url=False))]
     else:
         if not problems:
-            return result
+            return Written(result, tree)
     raise BadInput("\n".join(sorted(dict.fromkeys(problems), key=_order)))
 
 
@@ -123,6 +160,10 @@ def _line(tree: Tree, model: type[Model], error: ErrorDetails) -> str:
     value = "" if about_key else shown(node)
     where = ".".join([node.where, *map(str, left)] if node.where else map(str, left))
     return f"{place}: {f'{where}: ' if where else ''}{value}{found.expected}"
+
+
+def _path(where: tuple[str | int, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
 
 def _descend(tree: Tree, path: tuple[str | int, ...]) -> tuple[Tree, tuple[Any, ...]]:

@@ -39,6 +39,7 @@ class Tree:
         place: of the value. key: of the key that names it, where there is one.
         where: path in the file, such as `links.a-b.endpoints[0]`; empty for the whole.
         text: the scalar as written, for messages.
+        body: where the text of a literal block (`|`) begins: its lines are those of the file.
     """
 
     value: Any
@@ -46,6 +47,15 @@ class Tree:
     where: str = ""
     key: Place | None = None
     text: str | None = None
+    body: Place | None = None
+
+    def inside(self, offset: int) -> Place:
+        """Return the place of a character of a literal block; of any other value, the value's own."""
+        if self.body is None or self.text is None:
+            return self.place
+        before = self.text[:offset]
+        column = offset - (before.rfind("\n") + 1)
+        return Place(self.body.file, self.body.line + before.count("\n"), self.body.column + column)
 
     def plain(self) -> Any:
         """Return the value without places."""
@@ -77,6 +87,7 @@ class Source:
     """A file being read, and the problems found in it."""
 
     file: str
+    lines: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     copies: int = 0
     seen: set[int] = field(default_factory=set)
@@ -121,7 +132,7 @@ def parse_yaml(text: str, file: str) -> Tree:
         BadInput: see `read_yaml`.
     """
     node = _compose(text, file)
-    source = Source(file)
+    source = Source(file, text.split("\n"))
     if node is None:
         raise BadInput(f"{file}:1:1: the file is empty; expected a mapping (key: value)")
     tree = _tree(node, source, "")
@@ -182,9 +193,22 @@ def _fill(tree: Tree, node: Node, source: Source) -> None:
         tree.value = [_tree(item, source, f"{tree.where}[{index}]") for index, item in enumerate(node.value)]
     elif isinstance(node, ScalarNode):
         tree.text = node.value
+        tree.body = _body(node, source) if node.style == "|" else None
         tree.value = _scalar(kind, node.value, tree, source)
     else:
         source.problems.append(f"{tree.place}: {tree.where}: tag {str(node.tag)!r}: expected a value without a tag")
+
+
+def _body(node: ScalarNode, source: Source) -> Place:
+    """A literal block begins in the line after its `|`, as far to the right as its lines lost when they were read."""
+    first = node.start_mark.line + 1
+    pairs = zip(source.lines[first:], node.value.split("\n"), strict=False)
+    lost = (_indent(written) - _indent(read) for written, read in pairs if read.strip())
+    return Place(source.file, first + 1, next(lost, 0) + 1)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def _mapping(node: MappingNode, source: Source, where: str) -> dict[str, Tree]:

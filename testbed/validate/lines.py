@@ -6,12 +6,12 @@ Only what the checks and the prediction need; the devices themselves are what ac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import ip_interface, ip_network
 
 from testbed.model.change import Change, ConfigurationStep, InterfaceStep, Step
-from testbed.model.topology import Router, Topology
+from testbed.model.topology import Address, Link, Node, Router, Topology
 from testbed.validate.places import endpoints
 
 MANAGEMENT = "mgmt"
@@ -25,12 +25,18 @@ _NOT_INTERFACES = {"blackhole", "reject", "table", "tag", "label", "nexthop-vrf"
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One line in its place. `line` is without a leading `no`; `context` is the block's own line, or empty."""
+    """One line in its place.
+
+    Attributes:
+        line: without a leading `no`. context: the block's own line, or empty.
+        offset: where the line begins in the text it was read from, in characters.
+    """
 
     device: str
     context: str
     line: str
     negated: bool = False
+    offset: int = field(default=0, compare=False)
 
     @property
     def interface(self) -> str | None:
@@ -53,8 +59,9 @@ Ports = dict[tuple[str, str], Port]
 
 def read(device: str, text: str) -> Iterator[Edit]:
     """Yield the lines of a configuration with the block each stands in; comments and `exit` yield nothing."""
-    context = ""
-    for raw in text.splitlines():
+    context, following = "", 0
+    for raw in text.splitlines(keepends=True):
+        offset, following = following, following + len(raw)
         line = " ".join(raw.split())
         if not line or line.startswith(("!", "#")):
             continue
@@ -65,11 +72,11 @@ def read(device: str, text: str) -> Iterator[Edit]:
         body = line.removeprefix("no ")
         if body.startswith("interface ") or _BLOCK.match(body):
             context = "" if negated else body
-            yield Edit(device, body, "", negated)
+            yield Edit(device, body, "", negated, offset)
             continue
         if _GLOBAL.match(body):
             context = ""
-        yield Edit(device, context, body, negated)
+        yield Edit(device, context, body, negated, offset)
 
 
 def of_step(step: Step) -> Iterator[Edit]:
@@ -135,28 +142,50 @@ def _apply(port: Port, edit: Edit) -> None:
         (port.addresses.discard if edit.negated else port.addresses.add)(words[2])
 
 
-def with_loopbacks(topology: Topology, edits: Iterable[Edit] = ()) -> Topology:
-    """Return the topology with all loopback addresses of the running configurations and of further lines.
+def with_addresses(topology: Topology, edits: Iterable[Edit] = ()) -> Topology:
+    """Return the topology with all addresses of the running configurations and of further lines; none is taken away.
 
-    So it is known who answers for an address that is only in a device's own lines, or that a change is to add.
+    So it is known who answers for an address that is only in a device's own lines, or that a change adds or removes.
     """
-    added: dict[str, list[IPv4Interface | IPv6Interface]] = {}
+    added: dict[tuple[str, str], list[Address]] = {}
     for edit in [*running(topology), *edits]:
         words = edit.line.split()
-        if edit.interface == "lo" and not edit.negated and words[1:2] == ["address"] and _is_interface(words[-1]):
-            added.setdefault(edit.device, []).append(ip_interface(words[-1]))
-    nodes = dict(topology.nodes)
-    for name, new in added.items():
-        if isinstance(node := nodes.get(name), Router):
-            fresh = tuple(address for address in new if address not in node.loopbacks)
-            nodes[name] = node.model_copy(update={"loopbacks": (*node.loopbacks, *fresh)})
-    return topology.model_copy(update={"nodes": nodes})
+        if edit.interface and not edit.negated and words[1:2] == ["address"] and _is_interface(words[2:3]):
+            added.setdefault((edit.device, edit.interface), []).append(ip_interface(words[2]))
+    nodes = {name: _on_loopback(node, added.get((name, "lo"), ())) for name, node in topology.nodes.items()}
+    links = {name: _on_ends(link, added) for name, link in topology.links.items()}
+    return topology.model_copy(update={"nodes": nodes, "links": links})
 
 
-def _is_interface(text: str) -> bool:
+def _on_loopback(node: Node, new: Iterable[Address]) -> Node:
+    if not isinstance(node, Router):
+        return node
+    return node.model_copy(update={"loopbacks": tuple(dict.fromkeys((*node.loopbacks, *new)))})
+
+
+def _on_ends(link: Link, added: Mapping[tuple[str, str], Iterable[Address]]) -> Link:
+    ends = (
+        end.model_copy(
+            update={"addresses": tuple(dict.fromkeys((*end.addresses, *added.get((end.node, end.interface), ()))))}
+        )
+        for end in link.endpoints
+    )
+    return link.model_copy(update={"endpoints": tuple(ends)})
+
+
+def is_prefix(text: str) -> bool:
+    """Tell whether text is an IPv4 or IPv6 prefix."""
     try:
-        ip_interface(text)
+        ip_network(text)
     except ValueError:
+        return False
+    return True
+
+
+def _is_interface(words: list[str]) -> bool:
+    try:
+        ip_interface(*words)
+    except (TypeError, ValueError):  # no word at all, or none that is an address: the device will reject the line
         return False
     return True
 

@@ -16,12 +16,13 @@ from adapters.frr import FrrAdapter
 from testbed.emulator.messages import Hello, Welcome
 from testbed.errors import AgentError, GuestFailed, NotReady, TestbedError
 from testbed.model.change import Change, ConvergenceGap
+from testbed.model.load import Written
 from testbed.model.topology import Topology
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, StaticFinding, Verdict
 from testbed.twin.fork import fork as fork_twin
 from testbed.twin.state import MirroredState
 from testbed.twin.transport import AgentTransport
-from testbed.validate import apply, fidelity, judge, lines, routes, static
+from testbed.validate import apply, fidelity, judge, lines, references, routes, static
 from testbed.validate.busy import tempered, watching
 from testbed.validate.expectations import convergence
 from testbed.validate.rounds import run_round
@@ -49,6 +50,7 @@ def validate(change: Change, state: MirroredState, progress: Tell | None = None,
         PASSED, FAILED or INCONCLUSIVE with all evidence. A fork that cannot be brought up or dies is INCONCLUSIVE.
 
     Raises:
+        BadInput: the change speaks of what the twin has not; nothing was started.
         Unable: this machine cannot run a fork at all.
     """
     tell: Tell = progress or (lambda text: None)
@@ -62,6 +64,9 @@ def foresee(change: Change, state: MirroredState) -> Verdict:
 
     Returns:
         FAILED when a check refuses the change, else INCONCLUSIVE: what was not tried has not passed.
+
+    Raises:
+        BadInput: the change speaks of what the twin has not.
     """
     trial = Trial(notes=list(static.check(change, state.topology)))
     return _verdict(
@@ -82,6 +87,7 @@ def validate_all(
     A fork whose rollback was not proven is taken down, and the next change gets another. Arguments and errors as for
     `validate`; verdicts come as they are reached.
     """
+    references.require(map(Written, changes), state.topology)
     with closing(_Shared(fork)) as shared:
         for change in changes:
             verdict = validate(change, state, progress, fork=shared.lend)
@@ -214,7 +220,7 @@ def _bench(change: Change, state: MirroredState, lab: Any, trial: Trial, tell: T
         adapters = {device: FrrAdapter(AgentTransport(agent, device)) for device in devices}
         trial.environment.update(_environment(state, call(Hello()), lab))
         try:
-            topology = lines.with_loopbacks(state.topology, lines.of_change(change))
+            topology = lines.with_addresses(state.topology, lines.of_change(change))
             yield Bench(change, state, call, adapters, trial, tell, topology, _window(change, state, call))
         finally:
             agent.close()

@@ -10,15 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 
-from testbed.errors import nearest
-from testbed.model.change import Change, ConfigurationStep, InterfaceStep, Loss, Reachable, RoundTrip
-from testbed.model.topology import Router, Topology
+from testbed.model.change import Change, Loss, Reachable, RoundTrip
+from testbed.model.load import Written
+from testbed.model.topology import Topology
 from testbed.model.verdict import Outcome, StaticFinding
-from testbed.validate import lines, places, prediction
+from testbed.validate import lines, places, prediction, references
 
 Check = Callable[[Change, Topology], Iterator[StaticFinding]]
-
-SPECIAL_INTERFACES = frozenset({"lo"})
 
 
 def check(change: Change, topology: Topology) -> tuple[StaticFinding, ...]:
@@ -28,71 +26,14 @@ def check(change: Change, topology: Topology) -> tuple[StaticFinding, ...]:
         change: as proposed. topology: as mirrored, with the devices' running configurations.
 
     Returns:
-        The findings, in the order of `CHECKS`. When names do not exist, only these: the rest could not be trusted.
+        The findings, in the order of `CHECKS`.
+
+    Raises:
+        BadInput: the change speaks of what the twin has not, see `testbed.validate.references`.
     """
-    topology = lines.with_loopbacks(topology)
-    names = tuple(check_names(change, topology))
-    if refused(names):
-        return names
-    return names + tuple(finding for one in CHECKS[1:] for finding in one(change, topology))
-
-
-def refused(findings: tuple[StaticFinding, ...]) -> bool:
-    """Tell whether a finding refuses the change, so that nothing needs to be emulated."""
-    return any(finding.outcome is Outcome.FAILED for finding in findings)
-
-
-def check_names(change: Change, topology: Topology) -> Iterator[StaticFinding]:
-    """Devices, interfaces, links and destinations that are named must exist."""
-    for number, step in enumerate(change.steps, 1):
-        where = f"step {number}"
-        yield from _device(where, step.device, topology)
-        if step.device in topology.nodes and not isinstance(topology.nodes[step.device], Router):
-            yield _bad("names", f"{where}: {step.device!r} is not a router; only routers are configured")
-        if isinstance(step, InterfaceStep) and step.device in topology.nodes:
-            yield from _interface(where, step.device, step.interface, topology)
-    for number, expectation in enumerate(change.expect, 1):
-        where = f"expectation {number} ({expectation.kind})"
-        for name in _devices_of(expectation):
-            yield from _device(where, name, topology)
-        for name in getattr(expectation, "avoid_links", ()):
-            if name not in topology.links:
-                yield _bad("names", f"{where}: no link called {name!r}{nearest(name, topology.links)}")
-
-
-def _devices_of(expectation: object) -> Iterator[str]:
-    for field in ("source", "device", "neighbour"):
-        if (name := getattr(expectation, field, None)) is not None:
-            yield name
-    yield from getattr(expectation, "via", ())
-    yield from getattr(expectation, "avoid", ())
-    destination = getattr(expectation, "destination", None)
-    if destination is not None and not places.is_address(destination):
-        yield destination
-
-
-def _device(where: str, name: str, topology: Topology) -> Iterator[StaticFinding]:
-    if name not in topology.nodes:
-        known = ", ".join(sorted(topology.nodes))
-        yield _bad("names", f"{where}: no device called {name!r}{nearest(name, topology.nodes)} (known: {known})")
-
-
-def _interface(where: str, device: str, name: str, topology: Topology) -> Iterator[StaticFinding]:
-    known = set(places.interfaces(topology, device)) | SPECIAL_INTERFACES
-    if name not in known and name != lines.MANAGEMENT:
-        listed = ", ".join(sorted(known))
-        message = f"{where}: {device} has no interface {name!r}{nearest(name, known)} (it has: {listed})"
-        yield _bad("interfaces", message)
-
-
-def check_mentions(change: Change, topology: Topology) -> Iterator[StaticFinding]:
-    """Configuration lines must not speak of interfaces the device has not: FRR takes such lines without a word."""
-    for number, step in enumerate(change.steps, 1):
-        if not isinstance(step, ConfigurationStep):
-            continue
-        names = {name: None for edit in lines.of_step(step) for name in lines.mentioned(edit)}
-        for name in names:
-            yield from _interface(f"step {number}", step.device, name, topology)
+    references.require([Written(change)], topology)
+    topology = lines.with_addresses(topology)
+    return tuple(finding for one in CHECKS for finding in one(change, topology))
 
 
 def check_management(change: Change, topology: Topology) -> Iterator[StaticFinding]:
@@ -217,8 +158,6 @@ def _bad(name: str, message: str) -> StaticFinding:
 
 
 CHECKS: tuple[Check, ...] = (
-    check_names,
-    check_mentions,
     check_management,
     check_addresses,
     check_no_change,

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.frr import FrrAdapter
 from testbed.emulator.messages import LinkChange, LinkPatch, WaitReady
-from testbed.errors import NotReady, Unable
+from testbed.errors import BadInput, NotReady, Unable
 from testbed.lab import Lab
 from testbed.model.change import (
     Adjacency,
@@ -25,7 +25,7 @@ from testbed.model.verdict import Outcome
 from testbed.report.html import render
 from testbed.twin.state import MirroredState
 from testbed.twin.transport import AgentTransport
-from testbed.validate.run import validate
+from testbed.validate.run import validate, validate_all
 from tests.validate.square import NAMES, R1, R2, R3, R4, build, loopback, state
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
@@ -151,14 +151,24 @@ def test_a_fork_that_is_not_the_mirrored_rack_proves_nothing(attempt, square):
     assert "val-34 forward: loss is 0 in the fork, 0.2 in the mirror" in verdict.reason
 
 
-def test_what_is_refused_statically_forks_nothing():
-    def fork(state, name):
-        raise AssertionError("forked")
+def never(state, name):
+    raise AssertionError("forked")
 
-    change = Change(name="a-change", steps=(InterfaceStep(device=R1, interface="eth9", cost=5),), expect=(REACHABLE,))
-    verdict = validate(change, state(), fork=fork)
+
+def test_what_is_refused_statically_forks_nothing():
+    far = InterfaceStep(device=R1, interface="mgmt", enabled=False)
+    verdict = validate(Change(name="a-change", steps=(far,), expect=(REACHABLE,)), state(), fork=never)
     assert verdict.outcome is Outcome.FAILED
-    assert "no interface 'eth9'" in verdict.reason
+    assert "touches the management interface" in verdict.reason
+
+
+def test_what_the_twin_has_not_is_bad_input_before_the_first_of_several_changes_is_tried():
+    sound = Change(name="a-change", steps=TO_THE_SLOW_WAY[:1], expect=(REACHABLE,))
+    wrong = Change(name="b-change", steps=(InterfaceStep(device=R1, interface="eth9", cost=5),), expect=(REACHABLE,))
+    with pytest.raises(BadInput, match=r"steps\[0\]\.interface: value 'eth9': expected an interface of val-r1"):
+        list(validate_all([sound, wrong], state(), fork=never))
+    with pytest.raises(BadInput):
+        validate(wrong, state(), fork=never)
 
 
 def test_a_fork_that_does_not_come_up_is_inconclusive_and_a_machine_that_cannot_is_an_error():
