@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -48,6 +49,10 @@ FRAME, SEGMENT = 1514, 1448  # Ethernet frame of a 1500-byte packet, and what it
 QUEUE_SECONDS, SHORTEST_QUEUE, LONGEST_QUEUE = 0.2, 50, 2000
 SET = "what was set"
 NOTHING = LinkPatch(delay=0.0, loss=0.0, rate=None, limit=None)
+PEER = Path(__file__).parent / "peers" / "mininet_link.py"
+PEER_RATES = (1e6, 10e6, 100e6, 500e6)
+PING = ("ping", "-n", "-i", "0.02", "-c", "50", "-W", "2")
+IPERF3 = ("iperf3", "--json", "--time", str(round(RATE_SECONDS)), "--client")
 ENDS = (("a", "10.0.0.1/30"), ("b", "10.0.0.2/30"))
 PATH: dict[str, Any] = {"source": "a", "destination": "10.0.0.2"}
 
@@ -55,9 +60,9 @@ Say = Callable[[str], None]
 
 
 def topology() -> Topology:
-    """Two hosts and one link."""
+    """Two hosts and one link, and a host in which the peer makes its own."""
     ends = [{"node": node, "interface": "eth1", "addresses": [address]} for node, address in ENDS]
-    nodes = {node: {"kind": "host"} for node, _ in ENDS}
+    nodes = {node: {"kind": "host"} for node in ("a", "b", "peer")}
     fields = {"name": f"fidelity-{os.getpid()}", "nodes": nodes, "links": {"a-b": {"endpoints": ends}}}
     return Topology.model_validate(fields)
 
@@ -76,6 +81,7 @@ def run(say: Say = lambda text: None) -> dict[str, Any]:
         delays = [_said(say, measure_delay(agent, delay)) for delay in DELAYS]
         losses = [_said(say, measure_loss(agent, loss, len(LOSSES))) for loss in LOSSES]
         rates = [_said(say, measure_rate(agent, rate)) for rate in RATES]
+        peer = measure_peer(agent)
         seconds = time.monotonic() - started
         contended = None if waited is None else ((cpu_pressure() or waited) - waited) / seconds
         return {
@@ -85,6 +91,7 @@ def run(say: Say = lambda text: None) -> dict[str, Any]:
             "delay": {"target_s": DELAY_TARGET, "ok": _all_ok(delays), "rows": delays},
             "loss": {"target": "inside the 95 % interval of all rows together", "ok": _all_ok(losses), "rows": losses},
             "rate": {"target": RATE_TARGET, "ok": _all_ok(rates), "rows": rates},
+            "peer": peer,
         }
 
 
@@ -114,7 +121,12 @@ def claims(report: dict[str, Any]) -> list[Claim]:
     worst_rate = max(abs(row["error"]) for row in rates)
     outside = sum(not row["ok"] for row in losses)
     of = f"of {len(losses)} losses 0–20 %, outside the joint 95 % interval"
+    mininet = [
+        Claim(f"{what}, both measured alike", row["ours"], row["unit"], row["runs"], "Mininet, TCLink", row["mininet"])
+        for what, row in report["peer"].items()
+    ]
     return [
+        *mininet,
         Claim("delay error at p95, worst of 0.5–300 ms", 1e3 * worst_delay, "ms", len(delays), SET, target=0.3),
         Claim(of, outside, "", len(losses), SET, target=0),
         Claim("rate error, worst of 1–500 Mbit/s", 100 * worst_rate, "%", len(rates), SET, target=3.0),
@@ -193,6 +205,49 @@ def measure_rate(agent: AgentClient, rate: float) -> dict[str, Any]:
         "error": measured / rate - 1,
         "ok": abs(measured / rate - 1) <= RATE_TARGET,
     }
+
+
+def measure_peer(agent: AgentClient) -> dict[str, dict[str, Any]]:
+    """Measure our link and Mininet's in the same guest with the same ping and iperf3.
+
+    Returns:
+        For each claim `ours` and `mininet` in `unit`: the worst p95 of half the round trip's error over DELAYS, and the
+        worst error of PEER_RATES. Empty where Mininet is not installed.
+    """
+    orders = json.dumps({"delays": DELAYS, "rates": PEER_RATES, "ping": PING, "iperf3": IPERF3})
+    done = agent.run("peer", ("/usr/bin/python3", str(PEER), orders), timeout=300.0)
+    if done.code:
+        print(f"no peer for fidelity: {done.stderr.decode().strip()[-200:]}", file=sys.stderr)
+        return {}
+    said = json.loads(done.stdout.splitlines()[-1])
+    pings, rates = [], []
+    for delay in DELAYS:
+        _set(agent, LinkPatch(delay=delay), both=True)
+        pings.append(agent.run("a", (*PING, "10.0.0.2")).stdout.decode())
+    for rate in PEER_RATES:
+        rates.append(measure_rate(agent, rate)["measured_bit_s"])
+    theirs = [json.loads(text)["end"]["sum_received"]["bits_per_second"] * FRAME / SEGMENT for text in said["iperf3"]]
+    delay, rate = 1e3, 100.0
+    return {
+        "ping's delay error at p95, worst of 0.5–300 ms": {
+            "ours": delay * _worst_ping(pings), "mininet": delay * _worst_ping(said["pings"]), "unit": "ms",
+            "runs": len(DELAYS),
+        },
+        "rate error, worst of 1–500 Mbit/s": {
+            "ours": rate * _worst_rate(rates), "mininet": rate * _worst_rate(theirs), "unit": "%",
+            "runs": len(PEER_RATES),
+        },
+    }  # fmt: skip
+
+
+def _worst_ping(outputs: Sequence[str]) -> float:
+    """Return the worst 95th percentile of |RTT/2 - delay|, in seconds."""
+    times = [[float(ms) / 1e3 for ms in re.findall(r" time=([0-9.]+) ms", text)] for text in outputs]
+    return max(percentile([abs(t / 2 - delay) for t in found], 95) for delay, found in zip(DELAYS, times, strict=True))
+
+
+def _worst_rate(measured: Sequence[float]) -> float:
+    return max(abs(found / rate - 1) for found, rate in zip(measured, PEER_RATES, strict=True))
 
 
 def tables(report: dict[str, Any]) -> list[Table]:
