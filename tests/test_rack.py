@@ -14,38 +14,20 @@ from adapters.ssh import SshTransport
 from testbed.rack import RackHandle, bench, open_rack, rack_down, rack_up
 from testbed.substrate import probe
 from testbed.twin.discover import infer, survey
-from tests.adapters.native_devices import configuration
+from tests.adapters.native_devices import plain_pair
 from tests.substrate.leftovers import assert_gone, traces
 
 NAME = "native-rack"
 
 
 @pytest.fixture(scope="module")
-def plain_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two routers and a wire that asks no impairment of this machine's kernel."""
-    folder = tmp_path_factory.mktemp("plain-pair")
-    for number in (1, 2):
-        (folder / f"r{number}.conf").write_text(configuration(f"r{number}", number))
-    path = folder / "pair.yaml"
-    path.write_text(
-        f"name: {NAME}\n"
-        "nodes:\n"
-        "  r1: {kind: router, config_file: r1.conf}\n"
-        "  r2: {kind: router, config_file: r2.conf}\n"
-        "links:\n"
-        "  r1-r2: {endpoints: [r1:eth1, r2:eth1]}\n"
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def native_rack(plain_pair: Path, testbed_home: Path) -> Iterator[RackHandle]:
+def native_rack(testbed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RackHandle]:
     missing = [program for program in ("/usr/lib/frr/zebra", "/usr/sbin/sshd") if not shutil.which(program)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install frr openssh-server")
     if not (allowed := probe.run("namespaces")).ok:
         pytest.skip(f"native: {allowed.detail}")
-    handle = rack_up(plain_pair, substrate="native")
+    handle = rack_up(plain_pair(tmp_path_factory.mktemp(NAME), NAME), substrate="native")
     yield handle
     seen = traces(handle.lab().folder)
     rack_down(handle.name)

@@ -56,7 +56,7 @@ sshd:x:{sshd}:{sshd}:sshd:/run/sshd:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
 _GROUP = "root:x:0:\nfrr:x:0:\nfrrvty:x:0:\nsshd:x:{sshd}:\nnogroup:x:65534:\n"
-_SSHD_ID = 990
+_SSHD_USER = 990
 
 
 @dataclass(slots=True)
@@ -283,12 +283,19 @@ def _check(request: Build) -> None:
             taken.add((end.node, end.interface))
 
 
+def _sshd_user() -> int:
+    """Return whose rights sshd takes on before a login: its own user's, or root's where there is no other user."""
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    there = any(int(first) <= _SSHD_USER < int(first) + int(count) for first, _, count in ranges)
+    return _SSHD_USER if there else 0
+
+
 def _files(wire: WireNode) -> dict[str, str]:
     account = f"{wire.sshd.user}:x:0:0::/run/home/{wire.sshd.user}:/bin/sh\n" if wire.sshd else ""
     names = ["root", *([wire.sshd.user] if wire.sshd else []), "frr", "sshd", "nobody"]
     files = {
-        "/etc/passwd": _PASSWD.format(account=account, sshd=_SSHD_ID),
-        "/etc/group": _GROUP.format(sshd=_SSHD_ID),
+        "/etc/passwd": _PASSWD.format(account=account, sshd=_sshd_user()),
+        "/etc/group": _GROUP.format(sshd=_sshd_user()),
         "/etc/shadow": "".join(f"{name}:*:19000:0:99999:7:::\n" for name in names),
         "/etc/frr/vtysh.conf": "service integrated-vtysh-config\n",
     }

@@ -27,7 +27,7 @@ FOLDER = "/run/sshd.d"
 _CONFIGURATION = """Port 22
 ListenAddress {address}
 HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
+AuthorizedKeysFile .ssh/authorized_keys
 PidFile none
 UsePAM no
 PasswordAuthentication no
@@ -102,12 +102,13 @@ def start(node: Node, children: Children) -> Process:
     with node.namespaces.enter():
         folder = Path(FOLDER)
         folder.mkdir(mode=0o700, exist_ok=True)
-        home = Path("/run/home", server.user)
-        home.mkdir(mode=0o700, exist_ok=True)
+        keys = Path("/run/home", server.user, ".ssh")  # sshd checks who owns the folders from here up to the home
+        for path in (keys.parent, keys):
+            path.mkdir(mode=0o700, exist_ok=True)
         forced = f"ForceCommand /bin/sh {FOLDER}/bench\n" if server.forced_command else ""
         address = server.address.partition("/")[0]
         _write(folder / "host_key", server.host_key.rstrip() + "\n")
-        _write(folder / "authorized_keys", server.authorized_key.rstrip() + "\n")
+        _write(keys / "authorized_keys", server.authorized_key.rstrip() + "\n")
         _write(folder / "bench", _BENCH)
         _write(
             folder / "config",

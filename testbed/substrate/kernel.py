@@ -8,9 +8,11 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import struct
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
@@ -29,6 +31,8 @@ _SYS_MOUNT_SETATTR = 442  # the same number on every architecture (Linux 5.12)
 _PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_SETGROUPS = {"x86_64": (0xC000003E, 116), "aarch64": (0xC00000B7, 159)}  # AUDIT_ARCH_*, number of setgroups(2)
 _IN_WRITTEN = 0x2 | 0x80 | 0x100  # IN_MODIFY, IN_MOVED_TO, IN_CREATE
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -87,6 +91,28 @@ def drop_capabilities(keep: frozenset[int]) -> None:
         if capability not in keep and _prctl(_PR_CAPBSET_DROP, capability) < 0:
             break  # EINVAL: this kernel has no such capability, nor a higher one
     _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "PR_SET_NO_NEW_PRIVS")
+
+
+def accept_setgroups() -> None:
+    """Let setgroups(2) do nothing and succeed, here and in all that is started from here.
+
+    A user namespace made without privilege refuses it (user_namespaces(7)), and has no groups to set. Programs that
+    give up rights, sshd for one, take the refusal as a reason to end.
+    """
+    known = _SETGROUPS.get(os.uname().machine)
+    if known is None:
+        return
+    load, equal, give = 0x20, 0x15, 0x06  # BPF_LD+W+ABS, BPF_JMP+JEQ+K, BPF_RET+K
+    steps = (
+        (load, 0, 0, 4), (equal, 0, 3, known[0]),  # seccomp_data.arch
+        (load, 0, 0, 0), (equal, 0, 1, known[1]),  # seccomp_data.nr
+        (give, 0, 0, 0x00050000),  # SECCOMP_RET_ERRNO with error 0: it returns 0
+        (give, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+    )  # fmt: skip
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    program = struct.pack("@HP", len(steps), ctypes.addressof(code))
+    mode, zero = ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.c_ulong(0)
+    _check(_libc.prctl(ctypes.c_int(_PR_SET_SECCOMP), mode, program, zero, zero), "PR_SET_SECCOMP")
 
 
 def enter_user_namespace(inside: int | None = None) -> None:

@@ -61,7 +61,7 @@ def may_isolate(orders: dict[str, Any]) -> bool:
 
 def isolate(orders: dict[str, Any]) -> tuple[str, str]:
     """Enter new namespaces; return (how, empty) or (empty, why not)."""
-    flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET
+    flags = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS
     try:
         if os.geteuid() != 0:
             kernel.enter_user_namespace(orders["user"])
@@ -76,6 +76,8 @@ def inside(orders: dict[str, Any], alive: int) -> int:
     arrange(orders)
     if orders["drop"]:
         kernel.drop_capabilities(frozenset({CAP_DAC_READ_SEARCH}))
+    if orders["user"] is not None:
+        kernel.accept_setgroups()
     kernel.die_with_parent()
     if select.select([alive], [], [], 0)[0]:  # the launcher ended before we could ask to die with it
         return 1

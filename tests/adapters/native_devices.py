@@ -70,19 +70,25 @@ class NativeDevice:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True)
-        (self.folder / "frr.conf").write_text(self.config)
         (self.folder / "authorized").write_text(self.public + "\n")
         host_key, self.host_public = new_key()
         _private(self.folder / "host_key", host_key)
-        boot = _BOOT.format(folder=self.folder, name=self.name)
-        self.process = subprocess.Popen(
-            ["unshare", "-n", "-m", "-u", "-p", "--fork", "--kill-child", "--mount-proc", "sh", "-c", boot],
-            start_new_session=True,
-        )
-        wait_for((self.folder / "ready").exists, f"{self.name} boots")
+        self.boot()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._serve, args=(self.listener,), daemon=True).start()
+
+    def boot(self) -> None:
+        (self.folder / "frr.conf").write_text(self.config)
+        self.run(_BOOT.format(folder=self.folder, name=self.name))
+        wait_for((self.folder / "ready").exists, f"{self.name} boots")
+
+    def run(self, script: str) -> None:
+        """Run a script as process 1 of namespaces of its own."""
+        self.process = subprocess.Popen(
+            ["unshare", "-n", "-m", "-u", "-p", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script],
+            start_new_session=True,
+        )
 
     @property
     def pid(self) -> int:
@@ -120,10 +126,14 @@ class NativeDevice:
         if self.listener:
             self.listener.close()
         self.cut_connections()
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kill(self) -> None:
+        """Take the device's namespaces away, with all that runs in them."""
         if self.process:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _enter(self, *command: str) -> list[str]:
         return ["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "-p", *command]
@@ -186,6 +196,22 @@ router ospf
 exit
 !
 """
+
+
+def plain_pair(folder: Path, name: str) -> Path:
+    """Write two routers and a wire as a topology that asks no impairment of this machine's kernel."""
+    for number in (1, 2):
+        (folder / f"r{number}.conf").write_text(configuration(f"r{number}", number))
+    path = folder / "pair.yaml"
+    path.write_text(
+        f"name: {name}\n"
+        "nodes:\n"
+        "  r1: {kind: router, config_file: r1.conf}\n"
+        "  r2: {kind: router, config_file: r2.conf}\n"
+        "links:\n"
+        "  r1-r2: {endpoints: [r1:eth1, r2:eth1]}\n"
+    )
+    return path
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A guest run by an ordinary user is sealed and behaves as root's does; also where user namespaces are forbidden."""
+"""What an ordinary user runs: a guest, sealed like root's where user namespaces are allowed, and a native rack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.guest
+from testbed.substrate import probe
+from tests.adapters.native_devices import plain_pair
+
 NOBODY = 65534
 PROJECT = Path(__file__).parents[2]
 
@@ -58,10 +60,29 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+# A rack on this machine's own kernel: up, seen over SSH by its bench and a device, and down.
+RACK = """
+import json, sys
+from adapters.inventory import close_all
+from testbed.lab import Lab
+from testbed.rack import bench, rack_down, rack_up
+from testbed.substrate import processes
+rack = rack_up(sys.argv[1], substrate="native")
+record = rack.lab().folder.record()
+sessions = rack.adapters()
+neighbours = [n.full for session in sessions.values() for n in session.collect().neighbours]
+close_all(sessions)
+said = bench(rack.name, "status")
+rack_down(rack.name)
+print(json.dumps({"neighbours": neighbours, "bench": said, "labs": [lab.name for lab in Lab.all()],
+    "left": [process.pid for process in processes.marked(record.id)]}))
+"""
+
+
 @pytest.fixture
-def user_home(uml_works: None) -> Iterator[Path]:
+def user_home() -> Iterator[Path]:
     if os.geteuid() != 0:
-        pytest.skip("becoming another user needs root; as this user all other guest tests run")
+        pytest.skip("becoming another user needs root; as this user all other tests run")
     if subprocess.run(["test", "-r", str(PROJECT / "testbed")], user=NOBODY, check=False).returncode:
         pytest.skip(f"other users cannot read {PROJECT}")
     home = Path(tempfile.mkdtemp(prefix="testbed-user-"))
@@ -70,18 +91,28 @@ def user_home(uml_works: None) -> Iterator[Path]:
     shutil.rmtree(home)
 
 
-def _run(home: Path, *before: str, user: int | None = None) -> dict:
+def _run(script: str, home: Path, *arguments: str, before: tuple[str, ...] = (), user: int | None = None) -> dict:
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TESTBED_HOME": str(home / "state")}
     done = subprocess.run(
-        [*before, sys.executable, "-c", LAB], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False,
-        user=user, group=user, extra_groups=None if user is None else [],
+        [*before, sys.executable, "-c", script, *arguments], cwd=PROJECT, env=environment, capture_output=True,
+        text=True, check=False, user=user, group=user, extra_groups=None if user is None else [],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_an_ordinary_user_s_guest_is_sealed_and_its_root_is_root(user_home: Path):
-    seen = _run(user_home, user=NOBODY)
+def test_an_ordinary_user_s_native_rack_is_managed_over_ssh(user_home: Path):
+    if not (allowed := probe.run("user-namespaces")).ok:
+        pytest.skip(f"native: {allowed.detail}")
+    seen = _run(RACK, user_home, str(plain_pair(user_home, "mine")), user=NOBODY)
+    assert seen["neighbours"] == [True, True]
+    assert "r1-r2 up" in seen["bench"]
+    assert (seen["left"], seen["labs"]) == ([], [])
+
+
+@pytest.mark.guest
+def test_an_ordinary_user_s_guest_is_sealed_and_its_root_is_root(uml_works: None, user_home: Path):
+    seen = _run(LAB, user_home, user=NOBODY)
     assert seen["sealed"] is True
     assert "user and mount namespace" in seen["seal"]
     assert (seen["owner"], seen["mounted"]) == ("0", 0)
@@ -90,8 +121,9 @@ def test_an_ordinary_user_s_guest_is_sealed_and_its_root_is_root(user_home: Path
     assert (seen["left"], seen["labs"]) == ([], [])
 
 
-def test_where_user_namespaces_are_forbidden_a_guest_runs_and_says_it_is_not_sealed(user_home: Path):
-    seen = _run(user_home, sys.executable, "-c", FORBIDDEN)
+@pytest.mark.guest
+def test_where_user_namespaces_are_forbidden_a_guest_runs_and_says_it_is_not_sealed(uml_works: None, user_home: Path):
+    seen = _run(LAB, user_home, before=(sys.executable, "-c", FORBIDDEN))
     assert seen["sealed"] is False
     assert "may not make namespaces" in seen["seal"]
     assert (seen["owner"], seen["mounted"]) == ("0", 0)
