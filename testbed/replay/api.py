@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from testbed.model.verdict import Verdict
 from testbed.replay import audit, keys, plan, transaction
 from testbed.replay.audit import AuditLog, Report
 from testbed.replay.journal import Journal
-from testbed.replay.transaction import Result
+from testbed.replay.transaction import Records, Result
 from testbed.replay.verify import RackProbes
 from testbed.substrate.folder import home
 
@@ -51,7 +50,7 @@ def plan_from_report(
     inventory: Path,
     *,
     proposed_by: str,
-    revert_after: float = 120.0,
+    revert_after: float | None = None,
     output: Path | None = None,
     opened: Sessions | None = None,
 ) -> Plan:
@@ -59,7 +58,8 @@ def plan_from_report(
 
     Args:
         report: `report.json` of a validation. inventory: the rack's file. proposed_by: who asks.
-        revert_after: seconds until an unconfirmed device takes its old configuration back.
+        revert_after: seconds until an unconfirmed device takes its old configuration back; when None, several times
+            what committing and verifying is expected to take (`testbed.replay.timing`).
         output: file to write the plan to. opened: sessions to use; own ones when None.
 
     Raises:
@@ -136,7 +136,7 @@ def check_plan(file: Path, inventory: Path) -> Plan:
     """
     chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
     with sessions(rack, _folder(inventory)) as adapters, _records() as records:
-        transaction.admit(chosen, adapters, records.journal, records.audit, approvers)
+        transaction.admit(chosen, rack, adapters, records, approvers)
     return chosen
 
 
@@ -165,10 +165,10 @@ def apply_plan(
     with sessions(rack, _folder(inventory), opened) as adapters, _records() as records:
         return transaction.apply(
             chosen,
+            rack,
             adapters,
             RackProbes(rack, window=window, progress=progress),
-            records.journal,
-            records.audit,
+            records,
             approvers=approvers,
             progress=progress,
         )
@@ -183,9 +183,9 @@ def recover(inventory: Path, progress: Progress = lambda _: None) -> list[Result
     rack = load_inventory(inventory)
     with _records() as records:
         return transaction.recover(
-            records.journal,
+            rack,
             lambda device: connect(rack, device, _folder(inventory)),
-            records.audit,
+            records,
             progress=progress,
             patience=5.0,
         )
@@ -218,16 +218,10 @@ def _folder(inventory: Path) -> Path:
     return inventory.absolute().parent
 
 
-@dataclass(frozen=True, slots=True)
-class _Records:
-    journal: Journal
-    audit: AuditLog
-
-
 @contextmanager
-def _records() -> Iterator[_Records]:
+def _records() -> Iterator[Records]:
     """Open journal and audit log; at the end the journal knows the log's head."""
-    records = _Records(Journal.open(journal_path()), AuditLog.open(audit_path()))
+    records = Records(Journal.open(journal_path()), AuditLog.open(audit_path()))
     try:
         yield records
     finally:

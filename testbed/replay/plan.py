@@ -21,32 +21,10 @@ from testbed.model.change import Expectation
 from testbed.model.plan import Approval, Plan
 from testbed.model.rack import Inventory
 from testbed.model.verdict import DeviceChange, Finding, Outcome, Verdict
-from testbed.replay import canonical
+from testbed.replay import canonical, identity, timing, verify
 from testbed.replay.audit import AuditLog
 
 AFTER = ("after-1", "after-2")
-LONGEST = 86400.0
-STEP_SECONDS = 2.0
-SETTLE_SECONDS = 8.0
-PROBE_SECONDS: Mapping[str, float] = {
-    "reachable": 1.0,
-    "path": 3.0,
-    "rtt": 4.0,
-    "loss": 6.0,
-    "adjacency": 2.0,
-    "nothing-else-changed": 4.0,
-}
-CANNOT_ON_RACK: Mapping[str, str] = {
-    "throughput": "no adapter can load the rack's links",
-    "convergence": "no adapter can send user packets across the change",
-}
-NEEDS: Mapping[str, Capability] = {
-    "reachable": Capability.PING,
-    "rtt": Capability.PING,
-    "loss": Capability.PING,
-    "path": Capability.TRACEROUTE,
-    "adjacency": Capability.COLLECT,
-}
 
 
 def make_plan(
@@ -55,7 +33,7 @@ def make_plan(
     adapters: Mapping[str, Adapter],
     proposed_by: str,
     *,
-    revert_after: float = 120.0,
+    revert_after: float | None = None,
     audit: AuditLog | None = None,
 ) -> Plan:
     """Bind a passed change to bytes and to the devices as they are now.
@@ -64,37 +42,50 @@ def make_plan(
         verdict: of the twin; only PASSED, in both rounds after the change, makes a plan.
         inventory: the rack. adapters: sessions to its devices, by name.
         proposed_by: who asks; somebody else must approve.
-        revert_after: seconds until a device that was not confirmed takes its old configuration back.
+        revert_after: seconds until a device that was not confirmed takes its old configuration back; when None, as
+            `testbed.replay.timing` finds right for the plan.
         audit: where the plan, or its refusal, is recorded.
 
     Raises:
         Refused: not a verdict to act on, or a device's configuration is no longer the one the twin tried (stale).
-        BadInput: a device the rack has not, no proposer, or a time too short for the steps.
+        BadInput: a device the rack has not, no proposer, or a time too short to verify in.
         DeviceError: a device cannot be reached.
     """
     try:
         _check_verdict(verdict)
         _check_devices(verdict.devices, inventory)
         _check_proposer(proposed_by)
-        _check_time(verdict, revert_after)
+        estimate = timing.estimate(verdict.change, verdict.devices, inventory, adapters)
+        revert_after = timing.revert_after(estimate, revert_after)
         for device in verdict.devices:
             check_fresh(device, adapters[device.device])
     except (Refused, BadInput) as error:
         _record(audit, "plan.refused", change=verdict.change.name, proposed_by=proposed_by, reason=str(error))
         raise
     fields = {
+        "rack": inventory.name,
         "change": canonical.plain(verdict.change),
         "outcome": verdict.outcome,
         "devices": [canonical.plain(device) for device in verdict.devices],
+        "identities": identity.identify([one.device for one in verdict.devices], inventory, adapters),
         "forecast": verdict.forecast,
         "verdict_hash": canonical.digest(canonical.plain(verdict)),
         "proposed_by": proposed_by,
         "created": time.time(),
+        "estimate": estimate,
         "revert_after": revert_after,
         "lacks": lacks(verdict.change.expect, verdict.devices, adapters),
     }
     plan = _identified(Plan.model_validate({**fields, "id": ""}))
-    _record(audit, "plan.made", plan=plan.id, proposed_by=proposed_by, devices=_digests(plan), change=plan.change.name)
+    _record(
+        audit,
+        "plan.made",
+        plan=plan.id,
+        rack=plan.rack,
+        proposed_by=proposed_by,
+        devices=_digests(plan),
+        change=plan.change.name,
+    )
     return plan
 
 
@@ -175,23 +166,10 @@ def lacks(
         if Capability.REVERT_TIMER not in adapters[device.device].capabilities
     ]
     for index, expectation in enumerate(expectations):
-        why = cannot_measure(expectation, adapters)
+        why = verify.cannot_measure(expectation, adapters)
         if why:
             said.append(f"expectation {index} ({expectation.kind}) is not measured on the rack: {why}")
     return said
-
-
-def cannot_measure(expectation: Expectation, adapters: Mapping[str, Adapter]) -> str:
-    """Say why the rack's devices cannot measure an expectation; empty when they can."""
-    if expectation.kind in CANNOT_ON_RACK:
-        return CANNOT_ON_RACK[expectation.kind]
-    device = getattr(expectation, "source", None) or getattr(expectation, "device", None)
-    if device is None:
-        return ""
-    if device not in adapters:
-        return f"{device} is no device of the rack"
-    needed = NEEDS[expectation.kind]
-    return "" if needed in adapters[device].capabilities else f"{device} cannot {needed}"
 
 
 def save(plan: Plan, path: Path) -> None:
@@ -275,21 +253,6 @@ def _check_devices(devices: Sequence[DeviceChange], inventory: Inventory) -> Non
 def _check_proposer(proposed_by: str) -> None:
     if not proposed_by.strip():
         raise BadInput("a plan needs who proposes it, so that somebody else approves it")
-
-
-def _check_time(verdict: Verdict, revert_after: float) -> None:
-    needed = needed_seconds(verdict.change.expect, len(verdict.devices))
-    if not needed <= revert_after <= LONGEST:
-        raise BadInput(
-            f"revert_after is {revert_after:g} s; expected at least {needed:g} s for {len(verdict.devices)} devices "
-            f"and {len(verdict.change.expect)} expectations, and at most {LONGEST:g} s"
-        )
-
-
-def needed_seconds(expectations: Sequence[Expectation], devices: int) -> float:
-    """Estimate how long commit, verification and confirmation take, with a margin of a quarter."""
-    probes = sum(PROBE_SECONDS.get(expectation.kind, 0.0) for expectation in expectations)
-    return round(1.25 * (2 * STEP_SECONDS * devices + SETTLE_SECONDS + probes), 1)
 
 
 def _check_unaltered(plan: Plan) -> None:

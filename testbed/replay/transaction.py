@@ -19,9 +19,11 @@ from typing import Any, Literal, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters.base import Adapter, TransactionState
-from testbed.errors import BadInput, DeviceError, Refused, TestbedError
+from testbed.errors import DeviceError, Refused, TestbedError
 from testbed.model.plan import Plan
+from testbed.model.rack import Inventory
 from testbed.model.verdict import DeviceChange, Finding, Outcome
+from testbed.replay import identity
 from testbed.replay import plan as plans
 from testbed.replay.audit import AuditLog
 from testbed.replay.journal import Entry, Journal
@@ -68,6 +70,14 @@ class Result:
         return self.outcome == "confirmed"
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Where every act is written down before it is done."""
+
+    journal: Journal
+    audit: AuditLog
+
+
 @dataclass(slots=True)
 class _Run:
     """One transaction under way. `trouble`: what could not be recorded while rolling back, which goes on regardless."""
@@ -75,8 +85,7 @@ class _Run:
     transaction: str
     plan: Plan
     session: Connect
-    journal: Journal
-    audit: AuditLog
+    records: Records
     progress: Progress
     patience: float
     started: float = field(default_factory=time.monotonic)
@@ -86,16 +95,24 @@ class _Run:
     trouble: list[str] = field(default_factory=list)
 
     @property
+    def journal(self) -> Journal:
+        return self.records.journal
+
+    @property
+    def audit(self) -> AuditLog:
+        return self.records.audit
+
+    @property
     def devices(self) -> tuple[DeviceChange, ...]:
         return self.plan.devices
 
 
 def apply(
     plan: Plan,
+    rack: Inventory,
     adapters: Mapping[str, Adapter],
     probes: Probes,
-    journal: Journal,
-    audit: AuditLog,
+    records: Records,
     *,
     approvers: Mapping[str, Sequence[Ed25519PublicKey]],
     progress: Progress = lambda _: None,
@@ -104,8 +121,9 @@ def apply(
     """Carry a plan out: load on all, commit on all, verify, then confirm all or roll back all.
 
     Args:
+        rack: the inventory that the plan must be for.
         adapters: sessions to the rack's devices, by name: those of the plan, and those its expectations measure from.
-        probes: measures on the rack. journal, audit: where every act is recorded first.
+        probes: measures on the rack. records: where every act is written down first.
         approvers: who may approve, and their keys.
         patience: seconds to try again for a device that does not answer.
 
@@ -113,65 +131,86 @@ def apply(
         The end; what failed after the first device was touched is a result (`rolled-back` or `pending`), not an error.
 
     Raises:
-        Refused: stale, altered, used, unapproved, self-approved, not PASSED, or another replay is unfinished.
+        Refused: stale, altered, used, unapproved, self-approved, not PASSED, for another rack or another device, or
+            another replay is unfinished.
         BadInput: a device the rack has not.
         DeviceError: a device cannot be reached before anything was sent.
     """
-    with journal.exclusive():
+    with records.journal.exclusive():
         try:
-            admit(plan, adapters, journal, audit, approvers)
+            admit(plan, rack, adapters, records, approvers)
             probes.before(plan, adapters)
         except (TestbedError, KeyboardInterrupt) as error:
-            audit.append("apply.refused", plan=plan.id, reason=str(error) or "interrupted")
-            journal.keep_head(audit.head)
+            records.audit.append("apply.refused", plan=plan.id, reason=str(error) or "interrupted")
+            records.journal.keep_head(records.audit.head)
             raise
-        run = _Run(plan.id[:16], plan, adapters.__getitem__, journal, audit, progress, patience)
-        audit.append("replay.begun", transaction=run.transaction, plan=plan.id, revert_after=plan.revert_after)
-        journal.begin(run.transaction, plan, audit.head)
+        run = _Run(plan.id[:16], plan, _proven(plan, rack, adapters.__getitem__), records, progress, patience)
+        _record(run, "replay.begun", plan=plan.id, revert_after=plan.revert_after)
+        run.journal.begin(run.transaction, plan, run.audit.head)
         return _carry_out(run, adapters, probes)
 
 
 def recover(
-    journal: Journal,
+    rack: Inventory,
     connect: Connect,
-    audit: AuditLog,
+    records: Records,
     *,
     progress: Progress = lambda _: None,
     patience: float = 0.0,
 ) -> list[Result]:
     """Finish or roll back every transaction that a crash or an unreachable device left; to be called at every start.
 
+    Those of other racks are left as they are. A device that is not the one of the plan counts as unreachable.
+
     Args:
+        rack: the inventory whose transactions to end.
         connect: opens a session to a device by name, or raises DeviceError; sessions are closed at the end.
         patience: seconds to try again for a device that does not answer.
 
     Raises:
         Refused: another process is replaying right now.
     """
-    sessions: dict[str, Adapter] = {}
+    with records.journal.exclusive(), _sessions(connect) as session:
+        return [
+            _recover(_Run(one.id, one.plan, _proven(one.plan, rack, session), records, progress, patience), one)
+            for one in records.journal.unfinished()
+            if one.plan.rack == rack.name
+        ]
+
+
+@contextmanager
+def _sessions(connect: Connect) -> Iterator[Connect]:
+    """Open each session when it is first asked for; close all at the end."""
+    opened: dict[str, Adapter] = {}
 
     def session(name: str) -> Adapter:
-        if name not in sessions:
-            sessions[name] = connect(name)
-        return sessions[name]
+        if name not in opened:
+            opened[name] = connect(name)
+        return opened[name]
 
-    with journal.exclusive():
-        try:
-            runs = [
-                (_Run(entry.id, entry.plan, session, journal, audit, progress, patience), entry)
-                for entry in journal.unfinished()
-            ]
-            return [_recover(run, entry) for run, entry in runs]
-        finally:
-            for adapter in sessions.values():
-                adapter.close()
+    try:
+        yield session
+    finally:
+        for adapter in opened.values():
+            adapter.close()
+
+
+def _proven(plan: Plan, rack: Inventory, session: Connect) -> Connect:
+    """Give sessions only with the very devices that the plan was made for."""
+
+    def proven(name: str) -> Adapter:
+        adapter = session(name)
+        identity.check_device(plan, name, rack, adapter)
+        return adapter
+
+    return proven
 
 
 def admit(
     plan: Plan,
+    rack: Inventory,
     adapters: Mapping[str, Adapter],
-    journal: Journal,
-    audit: AuditLog,
+    records: Records,
     approvers: Mapping[str, Sequence[Ed25519PublicKey]],
 ) -> None:
     """Make sure that a plan may be carried out now; nothing is changed.
@@ -180,20 +219,20 @@ def admit(
         Refused, BadInput, DeviceError: as `apply`.
     """
     plans.check(plan, approvers)
-    used = journal.used(plan.id)
+    identity.check_rack(plan, rack)
+    used = records.journal.used(plan.id)
     if used:
         raise Refused(f"plan {plan.id[:12]} was used already, by transaction {used}; make a new plan")
     touched = {device.device for device in plan.devices}
-    for entry in journal.unfinished():
-        shared = touched & {device.device for device in entry.plan.devices}
+    for entry in records.journal.unfinished():
+        shared = touched & {device.device for device in entry.plan.devices if entry.plan.rack == plan.rack}
         if shared:
             raise Refused(f"transaction {entry.id} is unfinished on {', '.join(sorted(shared))}; recover it first")
-    head = journal.head()
-    if head and not audit.contains(head.size, head.root):
+    head = records.journal.head()
+    if head and not records.audit.contains(head.size, head.root):
         raise Refused("the audit log is not the one the journal saw last; testbed audit verify says where")
     for device in plan.devices:
-        if device.device not in adapters:
-            raise BadInput(f"the rack has no device called {device.device!r} (known: {', '.join(sorted(adapters))})")
+        identity.check_device(plan, device.device, rack, adapters[device.device])
         plans.check_fresh(device, adapters[device.device])
 
 
@@ -384,7 +423,7 @@ def _cannot_confirm(run: _Run, device: str) -> str:
     """Say why a device cannot be confirmed any more; a confirmed or waiting one can."""
     try:
         state = run.session(device).state(run.transaction)
-    except DeviceError as error:
+    except TestbedError as error:
         return f"{device} may have taken its old configuration back: {error}"
     if state in (TransactionState.COMMITTED, TransactionState.CONFIRMED):
         return ""

@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from adapters.base import Adapter, Facts
+from adapters.base import Adapter, Capability, Facts
 from testbed.emulator.messages import Hop, Hops, Reach, Reached, Request, Stamp, StampResult, Trace
 from testbed.errors import BadInput, NotReady, TestbedError
-from testbed.model.change import Adjacency, Expectation, NothingElse, PathIs
+from testbed.model.change import Adjacency, Change, Expectation, NothingElse, PathIs
 from testbed.model.plan import Plan
 from testbed.model.rack import Inventory
 from testbed.model.verdict import Finding, Measured, Outcome
-from testbed.replay.plan import cannot_measure
 from testbed.twin.discover import infer, survey
 from testbed.validate import expectations, lines, places
 from testbed.validate.judge import failure
@@ -37,6 +36,17 @@ TOLERANCE: Mapping[str, tuple[float, float]] = {
     "loss": (5e-3, 0.0),
     "reachable": (0.2, 0.0),
     "nothing-else-changed": (0.0, 0.0),
+}
+CANNOT_ON_RACK: Mapping[str, str] = {
+    "throughput": "no adapter can load the rack's links",
+    "convergence": "no adapter can send user packets across the change",
+}
+NEEDS: Mapping[str, Capability] = {
+    "reachable": Capability.PING,
+    "rtt": Capability.PING,
+    "loss": Capability.PING,
+    "path": Capability.TRACEROUTE,
+    "adjacency": Capability.COLLECT,
 }
 
 Progress = Callable[[str], object]
@@ -68,7 +78,7 @@ class RackProbes:
         Raises:
             NotReady: it did not converge in time. DeviceError: a device does not answer.
         """
-        facts = settled(adapters, _window(plan) if self._window is None else self._window, deadline)
+        facts = settled(adapters, window(plan.change) if self._window is None else self._window, deadline)
         scene = Scene(
             phase=PHASE,
             topology=infer(facts, self._inventory).topology,
@@ -89,8 +99,22 @@ class RackProbes:
         return judge(one, measured, foretold)
 
 
-def _window(plan: Plan) -> float:
-    return QUICK_WINDOW if lines.keeps_adjacencies(lines.of_change(plan.change)) else WINDOW
+def window(change: Change) -> float:
+    """Return the seconds without movement that count as converged: few where no neighbour can time out."""
+    return QUICK_WINDOW if lines.keeps_adjacencies(lines.of_change(change)) else WINDOW
+
+
+def cannot_measure(expectation: Expectation, adapters: Mapping[str, Adapter]) -> str:
+    """Say why the rack's devices cannot measure an expectation; empty when they can."""
+    if expectation.kind in CANNOT_ON_RACK:
+        return CANNOT_ON_RACK[expectation.kind]
+    device = getattr(expectation, "source", None) or getattr(expectation, "device", None)
+    if device is None:
+        return ""
+    if device not in adapters:
+        return f"{device} is no device of the rack"
+    needed = NEEDS[expectation.kind]
+    return "" if needed in adapters[device].capabilities else f"{device} cannot {needed}"
 
 
 def judge(expectation: Expectation, measured: Measured, foretold: float | None) -> Finding:

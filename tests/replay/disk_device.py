@@ -52,11 +52,9 @@ class DiskDevice:
     """One session to the device in `root`."""
 
     family: ClassVar[str] = "disk"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.THROUGHPUT}
+    capabilities: frozenset[Capability] = frozenset(Capability) - {Capability.THROUGHPUT}
 
     def __init__(self, root: Path, die_in: str = "") -> None:
-        if (root / "unreachable").exists():
-            raise DeviceError(f"{root.name}: no answer")
         self.root, self.name, self._die_in = root, root.name, die_in
 
     @staticmethod
@@ -66,6 +64,11 @@ class DiskDevice:
         (root / "running").write_text(configuration)
         (root / "startup").write_text(configuration)
         return DiskDevice(root)
+
+    def host_key(self) -> str:
+        with self._held():
+            file = self.root / "host_key"
+            return file.read_text() if file.exists() else f"disk SHA256:{self.name}"
 
     def running_config(self) -> str:
         with self._held():

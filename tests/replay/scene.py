@@ -21,7 +21,7 @@ from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, Verd
 from testbed.replay import audit, faultpoint, keys, plan, transaction
 from testbed.replay.audit import AuditLog
 from testbed.replay.journal import Journal
-from testbed.replay.transaction import Result
+from testbed.replay.transaction import Records, Result
 from tests.replay.disk_device import DiskDevice, predicted, timers
 
 REACHABLE = Reachable(kind="reachable", source="r0", destination="r1")
@@ -107,6 +107,9 @@ class Rack:
         shutil.copytree(self.root, root)
         return Rack(root, self.names)
 
+    def inventory(self) -> Inventory:
+        return inventory(self.names)
+
     def plan(self) -> Plan:
         return plan.load(self.root / "plan.json")
 
@@ -116,25 +119,33 @@ class Rack:
     def devices(self, die_in: str = "") -> dict[str, DiskDevice]:
         return {name: DiskDevice(self.root / name, die_in) for name in self.names}
 
-    def apply(self, probes: Told | None = None, die_in: str = "", chosen: Plan | None = None) -> Result:
+    def apply(
+        self,
+        probes: Told | None = None,
+        die_in: str = "",
+        chosen: Plan | None = None,
+        inventory: Inventory | None = None,
+    ) -> Result:
         journal = Journal.open(self.root / "journal.sqlite")
         try:
             return transaction.apply(
                 chosen or self.plan(),
+                inventory or self.inventory(),
                 self.devices(die_in),
                 probes or Told(),
-                journal,
-                AuditLog.open(self.root / "audit"),
+                Records(journal, AuditLog.open(self.root / "audit")),
                 approvers=keys.read_approvers(self.root / "approvers"),
                 patience=0.0,
             )
         finally:
             journal.close()
 
-    def recover(self) -> list[Result]:
+    def recover(self, inventory: Inventory | None = None) -> list[Result]:
         journal = Journal.open(self.root / "journal.sqlite")
         try:
-            return transaction.recover(journal, self.device, AuditLog.open(self.root / "audit"))
+            return transaction.recover(
+                inventory or self.inventory(), self.device, Records(journal, AuditLog.open(self.root / "audit"))
+            )
         finally:
             journal.close()
 

@@ -5,7 +5,6 @@ import pytest
 from testbed.errors import BadInput, DeviceError, Refused
 from testbed.model.verdict import Outcome
 from testbed.replay import audit, keys, plan, transaction
-from testbed.replay.audit import AuditLog
 from testbed.replay.journal import Journal
 from tests.replay import scene
 from tests.replay.scene import Rack, Told
@@ -180,24 +179,14 @@ def test_a_stale_plan_is_refused_and_nothing_is_sent(rack):
 
 
 def test_a_plan_for_a_device_the_rack_lacks_is_refused(rack):
-    journal, log = Journal.open(rack.root / "journal.sqlite"), AuditLog.open(rack.root / "audit")
-    approvers = keys.read_approvers(rack.root / "approvers")
-    with pytest.raises(BadInput, match="no device called 'r1'"):
-        transaction.apply(
-            rack.plan(), {"r0": rack.device("r0")}, Told(), journal, log, approvers=approvers, patience=0.0
-        )
-    journal.close()
+    with pytest.raises(BadInput, match="the rack disks has no device called 'r1'"):
+        Rack(rack.root, ("r0",)).apply()
 
 
 def test_an_unreachable_device_stops_it_before_anything_is_sent_and_the_plan_stays_unused(rack):
-    devices = rack.devices()
     rack.unreachable("r1", True)
-    journal, log = Journal.open(rack.root / "journal.sqlite"), AuditLog.open(rack.root / "audit")
     with pytest.raises(DeviceError, match="no answer"):
-        transaction.apply(
-            rack.plan(), devices, Told(), journal, log, approvers=keys.read_approvers(rack.root / "approvers")
-        )
-    journal.close()
+        rack.apply()
     rack.unreachable("r1", False)
     assert rack.apply()
 
@@ -260,3 +249,36 @@ def test_no_other_plan_touches_a_device_whose_transaction_is_unfinished():
         rack.recover()
         assert rack.problems() == []
         assert rack.apply(chosen=other)
+
+
+def test_a_plan_for_another_rack_is_refused_and_both_are_named(rack):
+    elsewhere = rack.inventory().model_copy(update={"name": "other"})
+    with pytest.raises(Refused, match="is for the rack disks, this is the inventory of the rack other"):
+        rack.apply(inventory=elsewhere)
+    assert steps_of(rack) == []
+
+
+def test_a_plan_is_refused_when_a_device_holds_another_host_key_though_its_configuration_is_equal(rack):
+    (rack.root / "r1" / "host_key").write_text("disk SHA256:replaced")
+    with pytest.raises(Refused, match=r"r1 is another device.*host key disk SHA256:r1,.*host key disk SHA256:replaced"):
+        rack.apply()
+    assert steps_of(rack) == []
+
+
+def test_a_plan_is_refused_when_a_device_is_reached_elsewhere(rack):
+    moved = {**rack.inventory().devices, "r1": rack.inventory().devices["r1"].model_copy(update={"port": 2022})}
+    with pytest.raises(Refused, match=r"r1 is another device.*127\.0\.0\.1 port 22 .*127\.0\.0\.1 port 2022 "):
+        rack.apply(inventory=rack.inventory().model_copy(update={"devices": moved}))
+
+
+def test_recovery_leaves_other_racks_alone_and_a_device_that_took_the_place_of_another(rack):
+    rack.apply(Told(act=lambda: rack.unreachable("r1", True)))
+    rack.unreachable("r1", False)
+    assert rack.recover(rack.inventory().model_copy(update={"name": "other"})) == []
+    (rack.root / "r1" / "host_key").write_text("disk SHA256:replaced")
+    (pending,) = rack.recover()
+    assert (pending.outcome, pending.devices) == ("pending", {"r0": "old", "r1": "unknown"})
+    assert "r1 is another device" in pending.reason
+    (rack.root / "r1" / "host_key").unlink()
+    assert [one.outcome for one in rack.recover()] == ["rolled-back"]
+    assert rack.problems() == []

@@ -79,6 +79,10 @@ def _plan(expectation, foretold):
     verdict = scene.verdict(["r0", "r1"])
     return Plan(
         id="",
+        rack="disks",
+        identities={},
+        estimate=1.0,
+        revert_after=60.0,
         change=verdict.change.model_copy(update={"expect": (expectation,)}),
         outcome=Outcome.PASSED,
         devices=verdict.devices,
