@@ -24,6 +24,8 @@ class Capability(StrEnum):
     PING = "ping"
     TRACEROUTE = "traceroute"
     THROUGHPUT = "throughput"
+    PERSISTENCE = "persistence"
+    """A confirmed change survives a restart of the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,12 @@ class Adapter(Protocol):
     """
 
     family: ClassVar[str]
-    capabilities: ClassVar[frozenset[Capability]]
     name: str
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this very device can do; may have to ask it."""
+        ...
 
     def host_key(self) -> str:
         """What proves which device this is; as `Transport.host_key`."""

@@ -25,6 +25,7 @@ HOOKS = Hooks(
     "    case $said in *'% '*) return 1 ;; esac\n"
     '    [ "$code" -eq 0 ]',
     persist="    timeout 30 vtysh -c 'write memory'",
+    leave="    :",
 )
 
 
@@ -32,8 +33,7 @@ class FrrAdapter(ShellAdapter[frr_config.Config]):
     """An `Adapter` for FRR 8 and later with integrated configuration (one frr.conf), over any transport."""
 
     family: ClassVar[str] = "frr"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.THROUGHPUT}
-
+    capabilities: frozenset[Capability] = frozenset(Capability) - {Capability.THROUGHPUT}
     startup: ClassVar[str] = STARTUP
     untraced: ClassVar[str] = (
         "Is its daemon running, and is the line written in full, as `show running-config` prints it?"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from adapters import registry, secrets
-from adapters.base import Adapter, Capability
+from adapters.base import Adapter
 from adapters.ssh import SshTarget, SshTransport
 from testbed.errors import BadInput, nearest
 from testbed.model.rack import Inventory
@@ -69,9 +69,3 @@ def target(inventory: Inventory, device: str, base: Path | None = None) -> SshTa
         password=secrets.read(entry.password, f"password of {device}", base).strip() if entry.password else None,
         timeout=inventory.timeout,
     )
-
-
-def lacks(adapter: Adapter, wanted: Iterable[Capability] = Capability) -> tuple[str, ...]:
-    """What a device's adapter cannot do, said plainly, for the plan."""
-    missing = [capability for capability in wanted if capability not in adapter.capabilities]
-    return tuple(f"{adapter.name}: the {adapter.family} adapter cannot do {capability.value}" for capability in missing)

@@ -7,18 +7,15 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
-from adapters import device_tools, linux_config, transaction_script
+from adapters import device_tools, linux_boot, linux_config, transaction_script
 from adapters.base import Capability, Counters, Facts, InterfaceFacts, Route, Transport
 from adapters.shell import ShellAdapter
 from testbed.errors import BadInput, DeviceError
 from testbed.model.change import InterfaceStep
 
-STARTUP = "/var/lib/testbed/startup.ip"
-"""What a boot of such a device must run: `ip -force -batch /var/lib/testbed/startup.ip`."""
-
 HOOKS = transaction_script.Hooks(
     snapshot=linux_config.SNAPSHOT,
-    saved=f"    cat {STARTUP}",
+    saved=f"    cat {linux_boot.STARTUP}",
     apply=r"""
     while IFS= read -r line; do
         case $line in "" | "#"*) continue ;; esac
@@ -27,7 +24,8 @@ HOOKS = transaction_script.Hooks(
         [ "$1" = lines ] && return 1
     done <"$1"
     return 0""",
-    persist=f"    snapshot >{STARTUP}.new && sync {STARTUP}.new && mv -f {STARTUP}.new {STARTUP}",
+    persist=linux_boot.PERSIST,
+    leave=linux_boot.LEAVE,
 )
 
 
@@ -35,13 +33,21 @@ class LinuxAdapter(ShellAdapter[linux_config.Config]):
     """An `Adapter` for a Linux device without a routing daemon of its own."""
 
     family: ClassVar[str] = "linux"
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(Capability) - {Capability.THROUGHPUT}
-
-    startup: ClassVar[str] = STARTUP
+    startup: ClassVar[str] = linux_boot.STARTUP
     untraced: ClassVar[str] = "Did the kernel take it in another form, or another program take it back?"
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport, linux_config, HOOKS)
+        self._capabilities: frozenset[Capability] | None = None
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Persistence only where systemd would run `linux_boot.RESTORE`; the device is asked once."""
+        if self._capabilities is None:
+            boots = self._transport.run(linux_boot.HAS_SYSTEMD).code == 0
+            lacks = {Capability.THROUGHPUT} if boots else {Capability.THROUGHPUT, Capability.PERSISTENCE}
+            self._capabilities = frozenset(Capability) - lacks
+        return self._capabilities
 
     def collect(self) -> Facts:
         system = device_tools.read_system(self._transport)

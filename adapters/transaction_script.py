@@ -19,7 +19,7 @@ from testbed.errors import BadInput, DeviceError, Refused
 FOLDER = "/var/lib/testbed/txn"
 
 SCRIPT = r"""
-# One transaction on this device: sh FOLDER/txn.sh load WHEN | commit SECONDS | confirm | rollback | state | forget
+# One transaction: sh FOLDER/txn.sh load WHEN | keep | commit SECONDS | confirm | rollback | state | forget
 # Exit: 0 done, 3 a line was rejected (and undone), 5 the old configuration is NOT back, 6 refused,
 #       7 could not write the startup configuration, 8 another transaction is open.
 # A fork is dear on some devices: what the shell itself can do, it does. The log's clock is that of /proc/uptime.
@@ -28,6 +28,7 @@ umask 077
 trap '' HUP PIPE
 here=${0%/*}
 cd "$here" || exit 70
+kept=${here%/*/*}/kept  # here since something was confirmed
 
 say() { read -r up _ </proc/uptime; echo "$up $*" >>log; }
 take() { [ -e "$1" ] && mv "$1" "$2" 2>/dev/null; }
@@ -62,15 +63,22 @@ settle() {
     if [ -e firing ]; then restore; fi
 }
 
-load() {
-    for other in ../*/armed ../*/firing; do
-        if [ -e "$other" ]; then echo "$other"; cd / && rm -rf "$here"; exit 8; fi
+open() {
+    for each in ../*/armed ../*/firing; do
+        if [ -e "$each" ]; then echo "$each"; return 0; fi
     done
+    return 1
+}
+
+load() {
+    if open; then cd / && rm -rf "$here"; exit 8; fi
     if [ -e reverted ] || [ -e activated ]; then rm -f reverted activated; fi
     say "loaded at $1"
     : >loaded
     sync lines rollback before mark txn.sh .
 }
+
+keep() { persist >>log 2>&1 || exit 7; }
 
 commit() {
     if [ -e loaded ]; then
@@ -106,14 +114,15 @@ confirm() {
         take armed confirmed || exit 6
         disarm
     fi
-    persist >>log 2>&1 || exit 7
-    sync .
+    keep
+    if [ ! -e "$kept" ]; then : >first; : >"$kept"; fi
+    sync . ../..
     say "confirmed"
 }
 
 rollback() {
     if take armed firing; then disarm; fi
-    take confirmed firing
+    if take confirmed firing && [ -e first ]; then rm -f first "$kept"; fi
     if [ -e firing ]; then say "rolling back"; restore || exit 5; fi
     state
 }
@@ -128,6 +137,7 @@ state() {
 
 forget() {
     if [ -e armed ] || [ -e firing ]; then exit 6; fi
+    if [ ! -e "$kept" ] && ! open >/dev/null; then leave; fi
     cd / && rm -rf "$here"
 }
 
@@ -140,23 +150,25 @@ if [ "$verb" != timer ]; then exec 9>lock; flock 9; fi
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What differs from family to family: the bodies of four shell functions.
+    """What differs from family to family: the bodies of five shell functions.
 
     Attributes:
         snapshot: prints the running configuration, the same bytes for the same configuration.
         saved: prints what a reboot would bring, in the manner of `snapshot`.
         apply: makes the lines of file `$1` active; fails, having said which line, when one is rejected.
         persist: makes the running configuration survive a reboot.
+        leave: takes away what `persist` put on a device on which nothing is confirmed.
     """
 
     snapshot: str
     saved: str
     apply: str
     persist: str
+    leave: str
 
     def script(self) -> str:
         """The whole script of a transaction."""
-        bodies = {name: getattr(self, name) for name in ("snapshot", "saved", "apply", "persist")}
+        bodies = {name: getattr(self, name) for name in ("snapshot", "saved", "apply", "persist", "leave")}
         return "".join(f"{name}() {{\n{body}\n}}\n" for name, body in bodies.items()) + SCRIPT
 
 
@@ -206,7 +218,7 @@ def commit(transport: Transport, transaction: str, revert_after: float) -> None:
 
 def keep(transport: Transport, transaction: str) -> None:
     """Make the running configuration the one that a boot brings."""
-    _call(transport, transaction, "persist", timeout=60.0)
+    _call(transport, transaction, "keep", timeout=60.0)
 
 
 def confirm(transport: Transport, transaction: str) -> None:

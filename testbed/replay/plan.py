@@ -165,6 +165,12 @@ def lacks(
         for device in devices
         if Capability.REVERT_TIMER not in adapters[device.device].capabilities
     ]
+    said += [
+        f"{device.device}: adapter {device.adapter} cannot make the change survive a restart of this device; "
+        "docs/adapters.md, 'After a restart', says what it needs"
+        for device in devices
+        if Capability.PERSISTENCE not in adapters[device.device].capabilities
+    ]
     for index, expectation in enumerate(expectations):
         why = verify.cannot_measure(expectation, adapters)
         if why:

@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from adapters.base import Adapter, TransactionState, Transport
+from adapters.base import Adapter, Capability, TransactionState, Transport
 from adapters.inventory import target as target_of
 from adapters.registry import find
 from adapters.ssh import SshTarget, SshTransport
@@ -108,6 +108,13 @@ def test_collect_tells_what_the_device_is(subject: Subject) -> None:
     assert facts.memory is not None
     assert 0 < facts.memory < 1
     assert facts.running_config == subject.adapter.running_config()
+
+
+def test_only_what_the_device_can_do_is_declared(subject: Subject) -> None:
+    able = subject.adapter.capabilities
+    assert able >= {Capability.COMMIT, Capability.REVERT_TIMER, Capability.PING}
+    assert Capability.THROUGHPUT not in able
+    assert (Capability.PERSISTENCE in able) == (subject.adapter.family == "frr"), "no device here runs systemd"
 
 
 def test_cpu_is_known_from_the_second_reading(subject: Subject) -> None:

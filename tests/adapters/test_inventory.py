@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters import registry
-from adapters.base import Capability
-from adapters.inventory import connect, connect_all, lacks
+from adapters.inventory import connect, connect_all
 from adapters.keys import new_key
 from adapters.secrets import private_key, read
 from testbed.errors import BadInput
@@ -59,9 +58,3 @@ def test_a_password_comes_from_the_environment(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("CORE1_PASSWORD", "")
     with pytest.raises(BadInput, match="is empty"):
         read(reference, "password of core1")
-
-
-def test_what_an_adapter_cannot_do_is_said_plainly(tmp_path: Path) -> None:
-    adapter = connect(inventory(tmp_path), "core1", tmp_path)
-    assert lacks(adapter) == ("core1: the frr adapter cannot do throughput",)
-    assert lacks(adapter, [Capability.PING]) == ()

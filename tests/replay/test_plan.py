@@ -4,6 +4,7 @@ import os
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from adapters.base import Capability
 from testbed.errors import BadInput, Refused
 from testbed.model.change import ConvergenceGap, Throughput
 from testbed.model.verdict import Outcome, StaticFinding
@@ -142,6 +143,15 @@ def test_what_the_rack_cannot_measure_is_said_in_the_plan(rack):
         "expectation 0 (convergence) is not measured on the rack",
         "expectation 1 (throughput) is not measured on the rack",
     ]
+
+
+def test_a_plan_says_which_device_would_lose_the_change_in_a_restart(rack, monkeypatch):
+    kept = scene.DiskDevice.capabilities
+    assert plan.lacks((), scene.verdict(NAMES).devices, rack.devices()) == []
+    monkeypatch.setattr(scene.DiskDevice, "capabilities", kept - {Capability.PERSISTENCE})
+    said = plan.lacks((), scene.verdict(NAMES).devices, rack.devices())
+    assert [text.partition(":")[0] for text in said] == list(NAMES)
+    assert all("survive a restart" in text for text in said)
 
 
 def test_an_approved_plan_is_let_through(rack, key):
