@@ -37,6 +37,10 @@ class Unable(TestbedError):
     exit_code = ExitCode.UNABLE
 
 
+class AddressInUse(Unable):
+    """Somebody on this machine listens where this was to listen."""
+
+
 class GuestFailed(TestbedError):
     """A substrate died or hangs; the message carries the last lines of its console."""
 

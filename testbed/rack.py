@@ -15,7 +15,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ from adapters.base import Adapter, Completed, Facts
 from adapters.keys import new_key
 from testbed.emulator.lower import build_of
 from testbed.emulator.messages import Build, Progress, SshServer, WireNode
-from testbed.errors import BadInput, DeviceError, NotReady, Unable, nearest
+from testbed.errors import AddressInUse, BadInput, DeviceError, NotReady, nearest
 from testbed.lab import Lab, OnProgress
 from testbed.model.dump import dump
 from testbed.model.load import load_inventory, load_topology
@@ -103,17 +103,17 @@ def rack_up(
 
     Raises:
         BadInput: the file is wrong, or a rack or lab of that name exists.
+        AddressInUse: `base` is taken, or all are.
         NotReady: a device does not answer over SSH, or an OSPF neighbour is not Full; the message names each.
     """
     topology = load_topology(path)
     _refuse_clashes(topology)
     rack = RackHandle(home() / "racks" / (name or topology.name))
-    addresses = _addresses(topology, _checked_base(base) if base else _free_base(len(topology.nodes)))
+    bases = [_checked_base(base)] if base else _free_bases(len(topology.nodes))
     _make_folder(rack)
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, rack.folder)
-        build, forwards = _equip(rack, topology, addresses), _forwards(addresses)
-        lab = Lab.up_offline(topology, build, forwards, substrate=substrate, name=rack.name, progress=progress)
+        lab = _start(rack, topology, bases, substrate, progress)
         undo.callback(lab.down)
         opened = rack.adapters()
         undo.callback(inventories.close_all, opened)
@@ -123,6 +123,25 @@ def rack_up(
         return replace(rack, sessions=opened)
     inventories.close_all(opened)
     return rack
+
+
+def _start(
+    rack: RackHandle, topology: Topology, bases: Iterable[str], substrate: str, progress: OnProgress | None
+) -> Lab:
+    """Start a rack at the first of `bases` that is free when its keeper comes to listen there.
+
+    Between a look at an address and listening on it somebody else, any user of this machine, may take it; only the
+    listening decides. Every rack listens on its first address first, so of two at one base one keeps it.
+    """
+    refusal = "none is free"
+    for base in bases:
+        addresses = _addresses(topology, base)
+        build, forwards = _equip(rack, topology, addresses), _forwards(addresses)
+        try:
+            return Lab.up_offline(topology, build, forwards, substrate=substrate, name=rack.name, progress=progress)
+        except AddressInUse as taken:
+            refusal = str(taken)
+    raise AddressInUse(f"no loopback addresses for rack {rack.name}: {refusal}; take a rack down, or name a `--base`")
 
 
 def rack_down(name: str) -> None:
@@ -260,17 +279,17 @@ def _addresses(topology: Topology, base: str) -> dict[str, tuple[str, str]]:
     return numbered | {BENCH: (f"{base}.{_BENCH_HOST}", f"10.0.2.{_BENCH_HOST}")}
 
 
-def _free_base(count: int) -> str:
-    """The first of 127.77.0 to 127.77.255 on which nothing listens."""
+def _free_bases(count: int) -> Iterator[str]:
+    """Those of 127.77.0 to 127.77.255 on which nothing listens when they are looked at."""
     for third in range(256):
         base = f"127.77.{third}"
         if all(_is_free(f"{base}.{number}") for number in (*range(1, count + 1), _BENCH_HOST)):
-            return base
-    raise Unable("no free loopback addresses from 127.77.0.1 to 127.77.255.250; take some racks down")
+            yield base
 
 
 def _is_free(address: str) -> bool:
     with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # looking must not keep another from listening
         try:
             probe.bind((address, PORT))
         except OSError:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from adapters.inventory import close_all, target
 from adapters.ssh import SshTransport
-from testbed.rack import RackHandle, bench, open_rack, rack_down, rack_up
+from testbed import rack as racks
+from testbed.errors import AddressInUse
+from testbed.lab import Lab
+from testbed.rack import PORT, RackHandle, bench, open_rack, rack_down, rack_up
 from testbed.substrate import probe
 from testbed.twin.discover import infer, survey
 from tests.adapters.native_devices import plain_pair
@@ -21,12 +27,16 @@ NAME = "native-rack"
 
 
 @pytest.fixture(scope="module")
-def native_rack(testbed_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RackHandle]:
+def needs_native(testbed_home: Path) -> None:
     missing = [program for program in ("/usr/lib/frr/zebra", "/usr/sbin/sshd") if not shutil.which(program)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install frr openssh-server")
     if not (allowed := probe.run("namespaces")).ok:
         pytest.skip(f"native: {allowed.detail}")
+
+
+@pytest.fixture(scope="module")
+def native_rack(needs_native: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RackHandle]:
     handle = rack_up(plain_pair(tmp_path_factory.mktemp(NAME), NAME), substrate="native")
     yield handle
     seen = traces(handle.lab().folder)
@@ -72,3 +82,47 @@ def test_a_native_rack_adds_nothing_to_this_machine_s_network(native_rack: RackH
     names = {line.split(":")[0].strip() for line in interfaces()}
     assert not names & {"mgmt", "uplink", "uplink-wire"}
     assert "10.0.2." not in Path("/proc/net/fib_trie").read_text()
+
+
+# --- addresses that others take ---
+
+
+def test_two_racks_brought_up_at_once_get_addresses_of_their_own(needs_native: None, tmp_path: Path) -> None:
+    names = ("twin-a", "twin-b")
+    start = threading.Barrier(len(names))
+
+    def up(name: str) -> RackHandle:
+        (tmp_path / name).mkdir()
+        file = plain_pair(tmp_path / name, name)
+        start.wait(10)
+        return rack_up(file, substrate="native")
+
+    with ThreadPoolExecutor() as pool, ExitStack() as undo:
+        racks = [pool.submit(up, name) for name in names]
+        undo.callback(lambda: [rack_down(rack.result().name) for rack in racks if not rack.exception()])
+        bases = [rack.result().inventory().devices["r1"].address for rack in racks]
+        assert len(set(bases)) == 2
+
+
+def test_a_base_taken_between_looking_and_listening_is_passed_over(
+    needs_native: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another user's rack comes up in that moment: it looked free, and is not."""
+    with socket.create_server(("127.77.200.2", PORT)):
+        monkeypatch.setattr(racks, "_free_bases", lambda count: iter(["127.77.200", "127.77.201"]))
+        handle = rack_up(plain_pair(tmp_path, "passed-over"), substrate="native")
+        try:
+            assert handle.inventory().devices["r1"].address == "127.77.201.1"
+        finally:
+            rack_down(handle.name)
+
+
+def test_a_base_that_was_asked_for_and_is_taken_is_refused_and_nothing_is_left(
+    needs_native: None, tmp_path: Path
+) -> None:
+    with (
+        socket.create_server(("127.77.202.250", PORT)),
+        pytest.raises(AddressInUse, match=r"127.77.202.250:2022.*--base"),
+    ):
+        rack_up(plain_pair(tmp_path, "refused"), base="127.77.202", substrate="native")
+    assert "refused" not in {rack.name for rack in racks.racks()} | {lab.name for lab in Lab.all()}

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 
-from testbed.errors import Unable
+from testbed.errors import AddressInUse, Unable
 
 LIBRARY = "libvdeslirp.so.0"
 MTU = 9000
@@ -73,7 +73,7 @@ class Network:
         """Let TCP connections to a loopback address here reach a management address there.
 
         Raises:
-            Unable: the port is taken.
+            AddressInUse: the port is taken. Unable: it is not one of loopback.
         """
         if not listen.startswith("127."):
             raise Unable(f"a forward may only listen on loopback, not on {listen}")
@@ -81,7 +81,7 @@ class Network:
         if not taken:
             self._library.vdeslirp_add_fwd(self._handle, 0, _packed(listen), listen_port, _packed(address), port)
         if taken or not _listens(listen, listen_port):  # the library answers 0 also where somebody else has the port
-            raise Unable(
+            raise AddressInUse(
                 f"{listen}:{listen_port} cannot be listened on (forward to {address}:{port}); "
                 f"`ss -ltnp src {listen}` shows who has it"
             )
@@ -92,7 +92,7 @@ class Network:
             listen_port = _free_port()
             try:
                 self.forward("127.0.0.1", listen_port, address, port)
-            except Unable:
+            except AddressInUse:
                 if attempt == attempts - 1:
                     raise
                 continue
