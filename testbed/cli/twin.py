@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from testbed.cli.complete import labs
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
-from testbed.errors import ExitCode
+from testbed.errors import BadInput, ExitCode
 
 mirror = typer.Typer(help="Keep a twin in step with a rack.", no_args_is_help=True)
 InventoryFile = Annotated[Path, typer.Argument(help="Inventory of the rack (YAML).")]
@@ -51,15 +52,23 @@ def start(
     inventory: InventoryFile,
     name: Annotated[str | None, typer.Option(help="Name of the twin; the rack's with -twin when not given.")] = None,
     topology: Annotated[Path | None, typer.Option(help="Topology; discovered when not given.")] = None,
+    capacity_every: Annotated[
+        float, typer.Option(help="Seconds between two measurements of a link's capacity; 0 measures none.")
+    ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Bring a twin of a rack up and keep it in step; return when it is."""
     from testbed.model.load import load_inventory, load_topology
     from testbed.twin import mirror as mirrors
 
+    if not 0 <= capacity_every < math.inf:
+        raise BadInput(f"--capacity-every {capacity_every:g}: expected seconds, such as 60, or 0 to measure none")
     with Reporter() as report:
         known = load_topology(topology) if topology else None
-        state = mirrors.start(load_inventory(inventory), known, name, base=inventory.parent, progress=report)
+        state = mirrors.start(
+            load_inventory(inventory), known, name, base=inventory.parent, capacity_every=capacity_every or None,
+            progress=report,
+        )  # fmt: skip
     if as_json:
         print_json(state)
     else:
@@ -123,13 +132,16 @@ def _print_status(state) -> None:
     ]
     print_table(["device", "reachable", "age", "failed polls", "error"], devices)
     print_table(
-        ["link", "state", "delay", "loss", "load"], [_link_row(name, link) for name, link in state.links.items()]
+        ["link", "state", "delay", "loss", "rate", "load"],
+        [_link_row(name, link) for name, link in state.links.items()],
     )
 
 
 def _link_row(name: str, link) -> list[str]:
     load = " / ".join(f"{value / 1e6:.2f}" for value in link.load)
-    return [name, "up" if link.up else "DOWN", f"{link.delay * 1e3:.3f} ms", f"{link.set_loss:.3%}", f"{load} Mbit/s"]
+    rate = f"{link.rate / 1e6:.4g} Mbit/s" if link.rate else "no limit"
+    state = "up" if link.up else "DOWN"
+    return [name, state, f"{link.delay * 1e3:.3f} ms", f"{link.set_loss:.3%}", rate, f"{load} Mbit/s"]
 
 
 def register(app: typer.Typer) -> None:

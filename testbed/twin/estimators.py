@@ -155,6 +155,14 @@ class Settings:
     loss: float = 0.0
     rate: float | None = None
 
+    @property
+    def echo_time(self) -> float:
+        """Seconds that an echo request takes one way: the delay, and its bits where the rate is limited."""
+        return self.delay + ECHO_BITS / self.rate if self.rate else self.delay
+
+
+ECHO_BITS = 8 * 98.0
+"""Bits of the frame of ping's 56 bytes."""
 
 NOISE_JITTER = 0.25e-3
 """Seconds. Spread below this is the two stacks' own (scheduling), not the link's: it isn't set on the twin's link."""
@@ -177,20 +185,21 @@ def settings(estimate: LinkEstimate, rate: float | None, stack_rtt: float = 0.0,
 
     Args:
         estimate: of the link on the rack.
-        rate: bit/s declared by the device, or None.
+        rate: bit/s that the link carries, None where no limit is known.
         stack_rtt, stack_spread: what the twin's own stacks add to a round trip over an unimpaired link (calibration).
 
     Returns:
         Settings of each direction. A loss of p on the round trip is 1-sqrt(1-p) on each: losses are independent.
     """
     spread = math.sqrt(max(0.0, estimate.spread**2 - stack_spread**2)) / math.sqrt(2)
+    limit = rate if rate is not None and rate < FASTEST_RATE else None
     return Settings(
-        delay=min(LONGEST, max(0.0, (estimate.rtt - stack_rtt) / 2)),
+        delay=min(LONGEST, max(0.0, (estimate.rtt - stack_rtt) / 2 - Settings(rate=limit).echo_time)),
         jitter=min(LONGEST, spread)
         if estimate.replies >= ENOUGH and spread > max(NOISE_JITTER, 0.02 * estimate.rtt)
         else 0.0,
         loss=1.0 if estimate.silent else 1.0 - math.sqrt(1.0 - estimate.loss),
-        rate=rate if rate is not None and rate < FASTEST_RATE else None,
+        rate=limit,
     )
 
 
@@ -237,7 +246,7 @@ def changed(held: Settings | None, wanted: Settings, scale: float = 1.0) -> dict
 def _same_rate(held: float | None, wanted: float | None) -> bool:
     if held is None or wanted is None:
         return held is wanted
-    return math.isclose(held, wanted, rel_tol=0.01)
+    return math.isclose(held, wanted, rel_tol=0.03)
 
 
 @dataclass(slots=True)
@@ -245,10 +254,19 @@ class RateMeter:
     """Bit/s from a byte counter; a counter that went back (reboot, wrap) starts anew."""
 
     _last: tuple[float, int] | None = None
+    _excused: tuple[int, int] = (0, 0)
+
+    def excuse(self, octets: int) -> None:
+        """Leave out so many bytes of the next two readings: they are measuring, no load."""
+        older, newer = self._excused
+        self._excused = (older, newer + octets)
 
     def add(self, moment: float, octets: int) -> float | None:
         """Take a reading at `moment` (seconds): the rate since the last one, None where there is none to give."""
         last, self._last = self._last, (moment, octets)
         if last is None or moment <= last[0] or octets < last[1]:
             return None
-        return (octets - last[1]) * 8 / (moment - last[0])
+        counted, (older, newer) = octets - last[1], self._excused
+        excused = min(older + newer, counted)
+        self._excused = (max(0, newer - max(0, excused - older)), 0)
+        return (counted - excused) * 8 / (moment - last[0])

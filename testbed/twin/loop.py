@@ -17,6 +17,7 @@ from testbed.emulator.messages import SetLoad
 from testbed.errors import AgentError, GuestFailed
 from testbed.telemetry.store import Store
 from testbed.twin import metrics, status
+from testbed.twin.capacity import Prober
 from testbed.twin.discover import without_management
 from testbed.twin.echo import Echo
 from testbed.twin.load import CAP_PPS, differs, flows, load_flow
@@ -87,14 +88,16 @@ class Loop:
         rack: str,
         period: float,
         management: Management,
+        probers: Mapping[str, Prober] | None = None,
         facts: Mapping[str, Facts] | None = None,
     ) -> None:
         """Args:
-        echoes: device to link to how it is measured. agent: makes clients of the twin's agent.
+        echoes: device to link to how it is measured. probers: of capacities, by device.
+        agent: makes clients of the twin's agent.
         name: of the twin. rack: of the inventory. period: seconds between two polls of a device.
         facts: what devices have just said, so that they need not say it again at once.
         """
-        facts = facts or {}
+        facts, probers = facts or {}, probers or {}
         self._name, self._rack, self._period = name, rack, period
         self._picture, self._outlets, self._management = picture, outlets, management
         self._agent = agent
@@ -106,8 +109,8 @@ class Loop:
         self._pollers = {
             device: DevicePoller(
                 device, adapter, echoes.get(device, {}), Schedule(start + turns[device] * period, period),
-                self._readings.put, full_every=FULL_EVERY, full_first=int(turns[device] * FULL_EVERY),
-                facts=facts.get(device),
+                self._readings.put, prober=probers.get(device), facts=facts.get(device),
+                full_every=FULL_EVERY, full_first=int(turns[device] * FULL_EVERY),
             )
             for device, adapter in adapters.items()
         }  # fmt: skip
@@ -116,6 +119,7 @@ class Loop:
         self._watcher = Watcher(agent, picture, self._lock, period=period, ignore=ignore)
         self._watcher.routes |= {device: fact.routes for device, fact in facts.items()}
         self._measured = [key for taken in echoes.values() for key in taken if key in picture.links]
+        self._probed = {link for prober in probers.values() for link in prober.links}
         self._devices = {device: DeviceRecord() for device in adapters}
         self._ages, self._alignment = FieldAges(), Alignment()
         self._count_from: int | None = None
@@ -282,7 +286,8 @@ class Loop:
         """Every device was read and every link set from enough replies; or that has been waited for long enough."""
         late = time.time() - self._started > SETTLE_TIMEOUT
         read = all(record.polls for record in self._devices.values())
-        return late or (read and not self._picture.unsettled(self._measured))
+        probed = all(link in self._picture.capacities or not self._picture.links[link].up for link in self._probed)
+        return late or (read and probed and not self._picture.unsettled(self._measured))
 
     def _told(self, router: str, what: str) -> None:
         self._say(f"{router}: {what}")
@@ -393,7 +398,9 @@ def _link(view: LinkView) -> status.LinkStatus:
         delay=held.delay if held else 0.0,
         jitter=held.jitter if held else 0.0,
         set_loss=held.loss if held else 0.0,
-        rate=view.declared_rate,
+        rate=held.rate if held else None,
+        declared_rate=view.declared_rate,
+        capacity=view.capacity,
         load=(view.loads[0], view.loads[1]),
         steps=view.estimator.steps,
     )

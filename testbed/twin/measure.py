@@ -16,6 +16,7 @@ from adapters.base import Adapter, Counters, Facts, InterfaceFacts
 from testbed.errors import TestbedError
 from testbed.model.topology import Endpoint, Router, Topology
 from testbed.telemetry.sample import Sample
+from testbed.twin.capacity import Burst, Capacity, Prober
 from testbed.twin.echo import Batch, Echo
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class Reading:
 
     Attributes:
         due: when it was planned, received: when it was complete; Unix seconds. echoes: link to its round trips.
-        facts: only now and then, and when a cost has changed. offset: the device's clock minus ours, seconds.
+        facts: only now and then, and when a cost has changed. burst: large echoes that were started.
+        capacities: what is believed of each link that had its first turn, None where that told nothing.
     """
 
     device: str
@@ -58,6 +60,8 @@ class Reading:
     counters: Counters | None = None
     facts: Facts | None = None
     echoes: Mapping[str, Batch] = field(default_factory=dict)
+    burst: Burst | None = None
+    capacities: Mapping[str, Capacity | None] = field(default_factory=dict)
     error: str = ""
 
 
@@ -68,6 +72,7 @@ class EchoPlan:
     link: str
     interface: str
     destination: str
+    mtu: int
 
 
 def plan_echoes(topology: Topology) -> dict[str, list[EchoPlan]]:
@@ -80,7 +85,7 @@ def plan_echoes(topology: Topology) -> dict[str, list[EchoPlan]]:
         if ways:
             here, there = min(ways, key=lambda way: load[way[0].node])
             load[here.node] += 1
-            plans[here.node].append(EchoPlan(name, here.interface, str(_peer(here, there))))
+            plans[here.node].append(EchoPlan(name, here.interface, str(_peer(here, there)), link.mtu))
     return plans
 
 
@@ -105,13 +110,15 @@ class DevicePoller(threading.Thread):
         schedule: Schedule,
         deliver: Callable[[Reading], None],
         *,
+        prober: Prober | None = None,
         full_every: int = 10,
         full_first: int | None = None,
         facts: Facts | None = None,
     ) -> None:
         """Args:
         adapter: of the device, used by this thread. echoes: link to how it is measured.
-        deliver: called with each reading, in this thread. full_every: polls from one `collect` to the next.
+        deliver: called with each reading, in this thread. prober: of the links' capacities, where they are wanted.
+        full_every: polls from one `collect` to the next.
         full_first: polls from the first `collect` to the second, so that devices do not all do it at once.
         facts: what a `collect` has just given, in place of the first one.
         """
@@ -120,6 +127,7 @@ class DevicePoller(threading.Thread):
         self.schedule = schedule
         self._adapter = adapter
         self._echoes = echoes
+        self._prober = prober
         self._deliver = deliver
         self._full_every = full_every
         self._stopped = threading.Event()
@@ -142,6 +150,8 @@ class DevicePoller(threading.Thread):
             self._deliver(self.poll(time.time() - (time.monotonic() - deadline)))
         for echo in self._echoes.values():
             echo.close()
+        if self._prober is not None:
+            self._prober.close()
 
     def poll(self, due: float) -> Reading:
         """Read the device once; never raises, since a device's failure must not end the polling."""
@@ -152,7 +162,13 @@ class DevicePoller(threading.Thread):
             facts = self._try(self._adapter.collect, errors)
             self._learn(facts)
         heard = self._echo(errors) if counters is not None else {}
-        return Reading(self.device, due, time.time(), counters, facts, heard, "; ".join(errors))
+        burst = self._probe(errors) if counters is not None else None
+        found = self._prober.believed() if self._prober is not None else {}
+        return Reading(self.device, due, time.time(), counters, facts, heard, burst, found, "; ".join(errors))
+
+    def _probe(self, errors: list[str]) -> Burst | None:
+        prober = self._prober
+        return self._try(lambda: prober.take(time.time()), errors) if prober is not None else None
 
     def _echo(self, errors: list[str]) -> dict[str, Batch]:
         taken = {link: self._try(partial(self._take, echo), errors) for link, echo in self._echoes.items()}

@@ -19,6 +19,9 @@ from testbed.twin import status as published
 from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, OnProgress, Order, end, starting
 from testbed.twin.status import MirrorStatus
 
+CAPACITY_EVERY = 60.0
+"""Seconds. A measurement sends at most 1.1 MB each way over a link, most often half of that: 70 to 150 kbit/s."""
+
 __all__ = ["LOG_FILE", "SAMPLES_FILE", "start", "status", "stop"]
 
 
@@ -31,6 +34,7 @@ def start(
     period: float | None = None,
     substrate: str = "auto",
     tolerance: float = 1.0,
+    capacity_every: float | None = CAPACITY_EVERY,
     facts: Mapping[str, Facts] | None = None,
     progress: OnProgress | None = None,
 ) -> MirrorStatus:
@@ -42,6 +46,7 @@ def start(
         name: of the twin lab; the inventory's name with `-twin` when None. A twin that runs is taken over.
         period: seconds between two polls; the inventory's when None.
         tolerance: scales how far a setting may be off before it is sent again; 0 sends at every poll.
+        capacity_every: seconds from one measurement of a link's capacity to its next; None measures none.
         facts: what the devices have just said, by device; they are asked when None.
         progress: called with each event of the bring-up.
 
@@ -56,8 +61,8 @@ def start(
     known = running.topology if running else topology
     order = Order(
         twin=twin, inventory=inventory.model_dump_json(), base=str((base or Path()).absolute()),
-        period=period or inventory.poll_period, tolerance=tolerance, facts=None if facts is None else dict(facts),
-        topology=None if known is None else known.model_dump_json(),
+        period=period or inventory.poll_period, tolerance=tolerance, capacity_every=capacity_every,
+        facts=None if facts is None else dict(facts), topology=None if known is None else known.model_dump_json(),
     )  # fmt: skip
     with starting(order) as process:
         _tell(progress, "starting the mirror" if facts is not None else "asking the devices")

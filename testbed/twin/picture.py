@@ -16,6 +16,7 @@ from testbed.emulator.messages import LinkChange, LinkPatch
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Link, Router, Topology
 from testbed.telemetry.sample import Sample
+from testbed.twin.capacity import HIGHEST, Capacity
 from testbed.twin.echo import Batch
 from testbed.twin.estimators import ENOUGH, LinkEstimator, RateMeter, Settings, changed, settings
 from testbed.twin.measure import Reading, link_samples, samples
@@ -34,7 +35,10 @@ class Arrival:
 
 @dataclass(slots=True)
 class LinkView:
-    """One link. `ends`: the latest word of each end's device. `held`: what the twin was last set to."""
+    """One link. `ends`: the latest word of each end's device. `held`: what the twin was last set to.
+
+    `capacity`: as measured, None where that is not known.
+    """
 
     link: Link
     estimator: LinkEstimator = field(default_factory=LinkEstimator)
@@ -42,6 +46,7 @@ class LinkView:
     ends: list[InterfaceFacts | None] = field(default_factory=lambda: [None, None])
     loads: list[float] = field(default_factory=lambda: [0.0, 0.0])
     sizes: list[int] = field(default_factory=lambda: [1000, 1000])
+    capacity: Capacity | None = None
     held: Settings | None = None
     held_up: bool = True
     settling: bool = False
@@ -56,6 +61,12 @@ class LinkView:
         """The slower end's speed, as the devices declare it (it is not measured), bit/s."""
         speeds = [end.speed for end in self.ends if end is not None and end.speed]
         return min(speeds, default=None)
+
+    @property
+    def rate(self) -> float | None:
+        """What the link carries, bit/s: the limit that was measured or the declared speed, whichever is lower."""
+        limits = [limit for limit in (self.capacity and self.capacity.limit, self.declared_rate) if limit]
+        return min(limits, default=None)
 
     def see(self, end: int, interface: InterfaceFacts, measured: float) -> None:
         """Take one end's state and counters."""
@@ -87,7 +98,7 @@ class LinkView:
         estimate = self.estimator.estimate()
         if estimate is None or not self.up:
             return self.held
-        wish = settings(estimate, self.declared_rate, stack_rtt)
+        wish = settings(estimate, self.rate, stack_rtt)
         if not estimate.replies and self.held is not None:
             # Nothing came back since it was last cut: the delay known before is the best there is.
             return Settings(self.held.delay, self.held.jitter, wish.loss, wish.rate)
@@ -124,6 +135,7 @@ class Picture:
     stack: deque[float] = field(default_factory=lambda: deque(maxlen=120))
     pending: dict[Field, Arrival] = field(default_factory=dict)
     events: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=200))
+    capacities: dict[str, Capacity | None] = field(default_factory=dict)
     _ports: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     _known: set[Field] = field(default_factory=set)
 
@@ -146,7 +158,25 @@ class Picture:
                 found += self._see(reading, interface, measured)
         for link, batch in reading.echoes.items():
             found += self._hear(link, batch, reading) if link in self.links else ()
+        if reading.burst is not None:
+            for meter in self.links[reading.burst.link].meters:
+                meter.excuse(reading.burst.octets)
+        for link, capacity in reading.capacities.items():
+            found += self._learn(link, capacity, reading)
         return found
+
+    def _learn(self, name: str, capacity: Capacity | None, reading: Reading) -> Iterable[Sample]:
+        view, self.capacities[name] = self.links[name], capacity
+        if capacity is None or capacity == view.capacity:
+            return
+        limits = [c.limit if c else None for c in (view.capacity, capacity)]
+        if (limits[0] is None) != (limits[1] is None):
+            told = f"carries {limits[1] / 1e6:.3g} Mbit/s" if limits[1] else "has no limit of its rate any more"
+            self.events.append((capacity.measured, f"link {name} {told}"))
+        view.capacity = capacity
+        source = f"{reading.device}/ping sizes"
+        metric, value = ("capacity", capacity.limit) if capacity.limit else ("capacity_at_least", HIGHEST)
+        yield Sample(f"link:{name}", metric, value, "bit/s", capacity.measured, reading.received, source)
 
     def _see(self, reading: Reading, interface: InterfaceFacts, measured: float) -> Iterable[Sample]:
         port = self._ports.get((reading.device, interface.name))
@@ -182,7 +212,7 @@ class Picture:
         """Learn what the twin's own stacks add: its round trip over a link, less what the link is set to."""
         held = self.links[link].held
         if held is not None and twin_rtt > 0:
-            self.stack.append(min(5e-3, max(0.0, twin_rtt - 2 * held.delay)))
+            self.stack.append(min(5e-3, max(0.0, twin_rtt - 2 * held.echo_time)))
 
     @property
     def stack_rtt(self) -> float:

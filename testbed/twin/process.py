@@ -31,6 +31,7 @@ from testbed.telemetry.sample import Sample
 from testbed.telemetry.sinks import SqliteFile
 from testbed.telemetry.store import Store
 from testbed.twin import status as published
+from testbed.twin.capacity import Prober, Subject
 from testbed.twin.discover import infer, survey
 from testbed.twin.echo import Echo, StreamedEcho, command
 from testbed.twin.loop import Loop, Management, Outlets
@@ -74,6 +75,16 @@ def _echoes(topology: Topology, sessions: Sessions) -> dict[str, dict[str, Echo]
             line = command(pair.address, pair.destination, FAR_INTERVAL)
             echoes[pair.source][pair.key] = streamed(pair.source, pair.key, line)
     return echoes
+
+
+def _probers(topology: Topology, sessions: Sessions, every: float) -> dict[str, Prober]:
+    """Capacities are measured where round trips are."""
+    return {
+        device: Prober([Subject(p.link, p.interface, p.destination, p.mtu) for p in plans], session.stream, every)
+        for device, plans in plan_echoes(topology).items()
+        if plans and device in sessions
+        for _, session in [sessions[device]]
+    }
 
 
 def _management(facts: Mapping[str, Facts], inventory: Inventory) -> Management:
@@ -153,6 +164,7 @@ class _Mirror:
             rack=self._inventory.name,
             period=order.period,
             management=_management(facts, self._inventory),
+            probers=_probers(topology, self._sessions, order.capacity_every) if order.capacity_every else {},
             facts=facts,
         )
         loop.begin()

@@ -39,7 +39,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         twin: lab to keep in step. inventory: as JSON. base: folder that its file names are taken from.
-        period: seconds between two polls. tolerance: see `mirror.start`.
+        period: seconds between two polls. tolerance, capacity_every: see `mirror.start`.
         facts: of every device; the process asks when None. topology: of the twin, as JSON; inferred when None.
     """
 
@@ -48,6 +48,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     period: float
     tolerance: float = 1.0
+    capacity_every: float | None = None
     facts: dict[str, Facts] | None = None
     topology: str | None = None
 

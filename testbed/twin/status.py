@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from testbed.substrate.processes import Process
+from testbed.twin.capacity import Capacity
 
 STATUS_FILE = "mirror-status.json"
 
@@ -45,7 +46,8 @@ class DeviceStatus(Struct, frozen=True):
 class LinkStatus(Struct, frozen=True):
     """One link: what was measured on the rack (`rtt`, `loss` of round trips) and what the twin is set to, each way.
 
-    `rate` is what the devices declare, it is not measured. `load`: bit/s forward and backward, by counters.
+    `rate`: bit/s the twin is limited to, None without limit: the lower one of `declared_rate` (as devices say) and
+    `capacity` (what was measured). `load`: bit/s forward and backward, by counters.
     """
 
     up: bool
@@ -55,6 +57,8 @@ class LinkStatus(Struct, frozen=True):
     jitter: float
     set_loss: float
     rate: float | None
+    declared_rate: float | None
+    capacity: Capacity | None
     load: tuple[float, float]
     steps: int
 

@@ -20,7 +20,7 @@ _READER = (
 
 
 class ChannelStream:
-    """Output of a command on a channel of its own."""
+    """A command on a channel of its own: its output, and lines for it."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
@@ -37,6 +37,14 @@ class ChannelStream:
         if not pieces and (self._channel.eof_received or self._channel.closed):
             raise EOFError("the channel is closed")
         return b"".join(pieces)
+
+    def send(self, line: str) -> None:
+        """Write a line to the command.
+
+        Raises:
+            OSError: the channel is closed, or takes nothing any more.
+        """
+        self._channel.sendall(line.encode() + b"\n")
 
     def close(self) -> None:
         """Close the channel; the command ends with its next line (SIGPIPE)."""
@@ -104,6 +112,7 @@ class StreamingTransport(SshTransport):
         if ssh is None:
             raise DeviceError(f"{self.name}: the connection was lost")
         channel = ssh.open_session(timeout=10.0)
+        channel.settimeout(10.0)
         channel.set_combine_stderr(True)
         channel.exec_command(command)
         return ChannelStream(channel)
