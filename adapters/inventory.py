@@ -10,7 +10,7 @@ from adapters import registry, secrets
 from adapters.base import Adapter
 from adapters.ssh import SshTarget, SshTransport
 from testbed.errors import BadInput, nearest
-from testbed.model.rack import Inventory
+from testbed.model.rack import Device, Inventory
 
 
 def connect(inventory: Inventory, device: str, base: Path | None = None) -> Adapter:
@@ -22,10 +22,20 @@ def connect(inventory: Inventory, device: str, base: Path | None = None) -> Adap
     Raises:
         BadInput: no such device or adapter, or its credential cannot be read.
     """
-    if device not in inventory.devices:
-        known = ", ".join(sorted(inventory.devices))
-        raise BadInput(f"rack {inventory.name} has no device {device!r}{nearest(device, inventory.devices)} ({known})")
-    return registry.find(inventory.devices[device].adapter)(SshTransport(device, target(inventory, device, base)))
+    adapter = registry.find(entry_of(inventory, device).adapter)
+    return adapter(SshTransport(device, target(inventory, device, base)))
+
+
+def entry_of(inventory: Inventory, device: str) -> Device:
+    """What the inventory says of a device.
+
+    Raises:
+        BadInput: it names no such device; the message lists those it names, and the nearest.
+    """
+    if device in inventory.devices:
+        return inventory.devices[device]
+    known = ", ".join(sorted(inventory.devices))
+    raise BadInput(f"rack {inventory.name} has no device {device!r}{nearest(device, inventory.devices)} ({known})")
 
 
 @contextmanager
@@ -55,8 +65,12 @@ def connect_all(inventory: Inventory, base: Path | None = None) -> dict[str, Ada
 
 
 def target(inventory: Inventory, device: str, base: Path | None = None) -> SshTarget:
-    """Where a device is, and the credential that its reference names."""
-    entry = inventory.devices[device]
+    """Where a device is, and the credential that its reference names.
+
+    Raises:
+        BadInput: no such device, or its credential cannot be read.
+    """
+    entry = entry_of(inventory, device)
     if entry.key is None and entry.password is None:
         raise BadInput(f"{device}: the inventory names neither `key` nor `password`")
     key_text = secrets.read(entry.key, f"key of {device}", base) if entry.key else None
@@ -64,8 +78,13 @@ def target(inventory: Inventory, device: str, base: Path | None = None) -> SshTa
         address=entry.address,
         port=entry.port,
         user=entry.user,
-        known_hosts=(base or Path()) / Path(inventory.known_hosts).expanduser(),
+        known_hosts=known_hosts(inventory, base),
         key=secrets.private_key(key_text, f"key of {device}") if key_text else None,
         password=secrets.read(entry.password, f"password of {device}", base).strip() if entry.password else None,
         timeout=inventory.timeout,
     )
+
+
+def known_hosts(inventory: Inventory, base: Path | None = None) -> Path:
+    """The file of the devices' host keys; a relative name is taken from the inventory's folder."""
+    return (base or Path()) / Path(inventory.known_hosts).expanduser()

@@ -8,7 +8,6 @@ next call connects anew. Nothing here retries: what a lost answer means is the c
 from __future__ import annotations
 
 import base64
-import hashlib
 import logging
 import secrets as random
 import shlex
@@ -22,6 +21,7 @@ from typing import TypeVar
 
 import paramiko
 
+from adapters import host_keys
 from adapters.base import Completed
 from testbed.dialogue import Lines, ask_vtysh
 from testbed.errors import BadInput, DeviceError
@@ -51,7 +51,7 @@ class SshTarget:
 
     def host(self) -> str:
         """The name this host has in a known_hosts file."""
-        return self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        return host_keys.host_name(self.address, self.port)
 
 
 class SshTransport:
@@ -144,7 +144,7 @@ class SshTransport:
         transport = self._connected().get_transport()
         if transport is None:
             raise EOFError("connection lost")
-        return _describe(transport.get_remote_server_key())
+        return host_keys.describe(transport.get_remote_server_key())
 
     def _connected(self) -> paramiko.SSHClient:
         transport = self._client.get_transport() if self._client else None
@@ -212,19 +212,10 @@ class _Enrol(paramiko.MissingHostKeyPolicy):
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         target = self._target
         raise DeviceError(
-            f"{self._name}: the host key of {target.host()} is not known; it offered {_describe(key)}. "
-            f"Compare that with what the device's own console prints (`ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub`); "
-            f"only if they are equal, enrol it: `ssh-keyscan -p {target.port} {target.address} >> {target.known_hosts}`"
+            f"{self._name}: the host key of {target.host()} is not in {target.known_hosts}; it offered "
+            f"{host_keys.describe(key)}. `testbed rack enrol INVENTORY {self._name}` enrols it, once you have compared "
+            "that with what the device's own console prints"
         )
-
-
-def _describe(key: paramiko.PKey) -> str:
-    return f"{key.get_name()} SHA256:{fingerprint(key.asbytes())}"
-
-
-def fingerprint(blob: bytes) -> str:
-    """OpenSSH's SHA-256 fingerprint of a public key blob (RFC 4253 6.6), without the `SHA256:` prefix."""
-    return base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
 def _connect(name: str, target: SshTarget) -> paramiko.SSHClient:
@@ -250,6 +241,10 @@ def _connect(name: str, target: SshTarget) -> paramiko.SSHClient:
 def _load_host_keys(client: paramiko.SSHClient, name: str, target: SshTarget) -> None:
     try:
         client.load_host_keys(str(target.known_hosts))
+    except FileNotFoundError:
+        raise BadInput(
+            f"{name}: there is no known_hosts file {target.known_hosts}; `testbed rack enrol INVENTORY` makes it"
+        ) from None
     except OSError as error:
         raise BadInput(f"{name}: cannot read the known_hosts file {target.known_hosts}: {error.strerror}") from None
 
@@ -259,10 +254,10 @@ def _explained(error: BaseException, name: str, target: SshTarget) -> BaseExcept
     match error:
         case paramiko.BadHostKeyException():
             return DeviceError(
-                f"{where}: THE HOST KEY HAS CHANGED. Enrolled is {_describe(error.expected_key)}, offered was "
-                f"{_describe(error.key)}. Either the device was replaced or somebody stands in between; nothing was "
-                f"sent. Compare with the device's console, then `ssh-keygen -f {target.known_hosts} -R "
-                f"'{target.host()}'` and enrol the new key"
+                f"{where}: THE HOST KEY HAS CHANGED. In {target.known_hosts} is "
+                f"{host_keys.describe(error.expected_key)}, offered was {host_keys.describe(error.key)}. Either the "
+                "device was replaced or somebody stands in between; nothing was sent. Compare with the device's "
+                f"console, then `testbed rack enrol INVENTORY {name} --replace --fingerprint SHA256:...`"
             )
         case paramiko.AuthenticationException():
             return DeviceError(f"{where}: it refused user {target.user!r} with the credential of the inventory")

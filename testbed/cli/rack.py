@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
+from testbed.errors import ExitCode
+
+if TYPE_CHECKING:
+    from testbed.enrol import Enrolment, Offer
 
 rack = typer.Typer(
     help="A rack of real routers in a kernel of its own, reached by nothing but SSH.", no_args_is_help=True
@@ -60,6 +65,57 @@ def list_(as_json: AsJson = False) -> None:
         print_json({"racks": [{"rack": each.name, "inventory": str(each.inventory_path)} for each in found]})
     else:
         print_table(["rack", "inventory"], [[each.name, str(each.inventory_path)] for each in found])
+
+
+@rack.command()
+def enrol(
+    inventory: Annotated[Path, typer.Argument(help="Inventory of the rack (YAML).")],
+    devices: Annotated[list[str] | None, typer.Argument(help="Devices; all when none is named.")] = None,
+    fingerprint: Annotated[
+        str | None,
+        typer.Option(
+            help="What the one device's key must have, SHA256:..., as its own console prints it; asks nobody."
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take a key that has changed; needs --fingerprint, the new key's.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what the devices offer.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Enrol host keys: ask for them without logging in, have them compared, add them to the known_hosts file.
+
+    Exits 1 when a key was declined, is another than --fingerprint, or has changed.
+    """
+    from testbed import enrol as enrolling
+
+    enrolment = enrolling.survey(inventory, devices or ())
+    enrolling.check(enrolment, fingerprint, replace)
+    accepted: list[enrolling.Offer] = []
+    if not dry_run:
+        accepted = list(enrolment.pending) if fingerprint else _compared(enrolment)
+        enrolling.enrol(enrolment, accepted)
+    rows = [enrolling.outcome(offer, offer in accepted, dry_run) for offer in enrolment.offers]
+    if as_json:
+        print_json({"known_hosts": str(enrolment.known_hosts), "devices": rows})
+    else:
+        print_table(list(rows[0]), [list(row.values()) for row in rows])
+    if not dry_run and len(accepted) < len(enrolment.pending):
+        raise typer.Exit(ExitCode.NO)
+
+
+def _compared(enrolment: Enrolment) -> list[Offer]:
+    """Have somebody at the terminal compare each pending key."""
+    from testbed.enrol import CONSOLE, ask_needed
+
+    if enrolment.pending and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ask_needed(enrolment)
+    accepted = []
+    for offer in enrolment.pending:
+        typer.echo(f"{offer.device} ({offer.host}) offers {offer.shown}\ncompare with {CONSOLE}", err=True)
+        if typer.confirm("are they equal?", default=False, err=True):
+            accepted.append(offer)
+    return accepted
 
 
 @rack.command(context_settings={"ignore_unknown_options": True})

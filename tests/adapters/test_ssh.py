@@ -111,7 +111,9 @@ def test_the_host_key_reads_as_openssh_prints_it(transport: SshTransport, device
 def test_an_unknown_host_key_is_refused_with_how_to_enrol_it(target: SshTarget, tmp_path: Path) -> None:
     empty = tmp_path / "known_hosts"
     empty.touch()
-    with pytest.raises(DeviceError, match=r"is not known; it offered ssh-ed25519 SHA256:\S{43}.*ssh-keyscan") as caught:
+    with pytest.raises(
+        DeviceError, match=r"it offered ssh-ed25519 SHA256:\S{43}\. `testbed rack enrol INVENTORY r1`"
+    ) as caught:
         SshTransport("r1", dataclasses.replace(target, known_hosts=empty)).run("true")
     assert str(empty) in str(caught.value)
     assert empty.read_text() == ""
@@ -120,7 +122,7 @@ def test_an_unknown_host_key_is_refused_with_how_to_enrol_it(target: SshTarget, 
 def test_a_changed_host_key_is_refused_loudly(target: SshTarget, tmp_path: Path) -> None:
     changed = tmp_path / "known_hosts"
     changed.write_text(f"[127.0.0.1]:{target.port} {new_key()[1]}\n")
-    with pytest.raises(DeviceError, match="THE HOST KEY HAS CHANGED"):
+    with pytest.raises(DeviceError, match=r"THE HOST KEY HAS CHANGED.*`testbed rack enrol INVENTORY r1 --replace"):
         SshTransport("r1", dataclasses.replace(target, known_hosts=changed)).run("true")
 
 
@@ -145,7 +147,7 @@ def test_nobody_there_is_told_within_the_timeout(target: SshTarget) -> None:
 
 
 def test_a_missing_known_hosts_file_is_bad_input(target: SshTarget, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cannot read the known_hosts file"):
+    with pytest.raises(BadInput, match="there is no known_hosts file"):
         SshTransport("r1", dataclasses.replace(target, known_hosts=tmp_path / "none")).run("true")
 
 
