@@ -16,11 +16,17 @@ LogFolder = Annotated[Path | None, typer.Option("--log", help="Folder of the log
 
 
 @audit.command()
-def verify(log: LogFolder = None, as_json: AsJson = False) -> None:
-    """Find an altered, removed or cut off entry. Exits 1 when there is one."""
+def verify(
+    log: LogFolder = None,
+    head: Annotated[
+        Path | None, typer.Option("--head", help="File with a head that `audit head` printed earlier, kept elsewhere.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find an altered, removed or cut off entry, and a log put back to an older state. Exits 1 when there is one."""
     from testbed.replay import api
 
-    found = api.audit_verify(log)
+    found = api.audit_verify(log, head)
     if as_json:
         print_json(found)
     else:
@@ -41,6 +47,29 @@ def show(log: LogFolder = None, as_json: AsJson = False) -> None:
         print_json({"entries": entries})
     else:
         print_table(["#", "at", "what", "fields"], [_row(number, entry) for number, entry in enumerate(entries)])
+
+
+@audit.command()
+def head(log: LogFolder = None) -> None:
+    """Print the newest signed head. Kept where this machine cannot write, it uncovers any later forgery."""
+    from testbed.replay import api
+
+    print(api.audit_head(log), end="")
+
+
+@audit.command()
+def renew(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it becomes the new log's first entry.")],
+    as_json: AsJson = False,
+) -> None:
+    """Begin a new log in place of one that is broken or lost; the old one is kept beside it."""
+    from testbed.replay import api
+
+    moved = api.audit_renew(reason)
+    if as_json:
+        print_json({"kept": str(moved) if moved else None})
+    else:
+        stdout.print(f"a new log has begun; the old one: {moved or 'nothing was left of it'}", markup=False)
 
 
 def _row(number: int, entry: dict) -> list[str]:

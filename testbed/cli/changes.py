@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from testbed.cli.complete import labs
-from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
+from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
 from testbed.errors import ExitCode
+from testbed.model.plan import Plan
 from testbed.model.verdict import Outcome, Verdict
 
+ENDED = {"confirmed": ExitCode.DONE, "rolled-back": ExitCode.NO, "pending": ExitCode.UNABLE}
 EXIT = {Outcome.PASSED: ExitCode.DONE, Outcome.FAILED: ExitCode.NO, Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
 InventoryOption = Annotated[Path, typer.Option("--inventory", "-i", help="Inventory of the rack (YAML).")]
 PlanFile = Annotated[Path, typer.Argument(help="Plan (JSON), as `testbed plan` wrote it.")]
@@ -81,7 +83,10 @@ def plan(
     report: Annotated[Path, typer.Argument(help="report.json of a PASSED change.")],
     inventory: InventoryOption,
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the plan.")] = Path("out/plan.json"),
-    revert_after: Annotated[float, typer.Option(help="Seconds until an unconfirmed device reverts by itself.")] = 120.0,
+    revert_after: Annotated[
+        float | None,
+        typer.Option(help="Seconds until an unconfirmed device reverts by itself; when not given, from the change."),
+    ] = None,
     proposed_by: Annotated[str | None, typer.Option("--by", help="Who proposes it; you when not given.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -94,11 +99,33 @@ def plan(
     if as_json:
         print_json(made)
         return
-    for device in made.devices:
-        stdout.print(f"--- {device.device} ({device.adapter})\n{device.diff}", markup=False)
-    for lack in made.lacks:
-        stdout.print(f"lack: {lack}", markup=False)
+    print_plan(made)
     stdout.print(f"plan {made.id[:12]}: {output}\nnext, somebody else: testbed approve {output}", markup=False)
+
+
+def print_plan(plan: Plan) -> None:
+    """Print all that a plan would do: the diff of every device, what must hold, and how long the timers run."""
+    for device in plan.devices:
+        where = plan.identities[device.device]
+        heading = f"{device.device} ({device.adapter}, {where.address} port {where.port}, {where.host_key})"
+        stdout.print(f"--- {heading}\n{device.diff}", markup=False)
+    for number, one in enumerate(plan.change.expect):
+        settings = one.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
+        words = " ".join(f"{name}={_word(value)}" for name, value in settings.items())
+        foretold = plan.forecast.get(str(number))
+        said = "" if foretold is None else f"  (the twin foretold {foretold:.6g})"
+        stdout.print(f"expect {one.kind} {words}{said}", markup=False)
+    for lack in plan.lacks:
+        stdout.print(f"lack: {lack}", markup=False)
+    stdout.print(
+        f"rack {plan.rack}: committing, verifying and confirming take up to {plan.estimate:g} s; what is not confirmed "
+        f"after {plan.revert_after:g} s every device takes back by itself",
+        markup=False,
+    )
+
+
+def _word(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def approve(
@@ -107,13 +134,14 @@ def approve(
     key: Annotated[Path, typer.Option("--key", help="The approver's private key; made by `testbed key new`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Let a plan pass, signed."""
+    """Let a plan pass, signed; prints what was let pass."""
     from testbed.replay import api
 
     approved = api.approve_plan(file, by, key)
     if as_json:
         print_json(approved)
     else:
+        print_plan(approved)
         stdout.print(f"plan {approved.id[:12]} is approved by {by}\nnext: testbed apply {file}", markup=False)
 
 
@@ -121,36 +149,53 @@ def apply(
     file: PlanFile,
     inventory: InventoryOption,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check that it could be applied now; change nothing.")
+        bool, typer.Option("--dry-run", help="Check that it could be applied now and show it; change nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay a plan on the rack as one transaction. Exits 1 when it was rolled back."""
+    """Replay a plan on the rack as one transaction. Exits 1 when it was rolled back, 4 when a device is left open."""
     from testbed.replay import api
 
     if dry_run:
-        api.check_plan(file, inventory)
-        stdout.print("the plan is approved, unused and fits the devices as they are; nothing was changed (--dry-run)")
+        _show_unapplied(api.check_plan(file, inventory), as_json)
         return
     with Reporter() as report:
         result = api.apply_plan(file, inventory, progress=report)
     _print_result(result, as_json)
-    if not result:
-        raise typer.Exit(ExitCode.NO)
+    raise typer.Exit(ENDED[result.outcome])
 
 
-def recover(inventory: InventoryOption, as_json: AsJson = False) -> None:
-    """Finish or roll back what a crash left half done. `apply` does this first, by itself."""
+def _show_unapplied(plan: Plan, as_json: bool) -> None:
+    if as_json:
+        print_json({"dry_run": True, "plan": to_plain(plan)})
+        return
+    print_plan(plan)
+    stdout.print("the plan is approved, unused and fits the devices as they are; nothing was changed (--dry-run)")
+
+
+def recover(
+    inventory: InventoryOption,
+    gone: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gone", help="Device that will never answer again; its transactions end without it. Repeatable."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Finish or roll back what a crash left half done; `apply` does this first. Exits 4 while a device is left open."""
     from testbed.replay import api
 
-    results = api.recover(inventory)
+    with Reporter() as report:
+        results = api.recover(inventory, report, gone=gone or ())
     if as_json:
         print_json({"recovered": results})
-        return
-    for result in results:
+    for result in () if as_json else results:
         _print_result(result, False)
-    if not results:
+    if not (results or as_json):
         stdout.print("nothing was left half done")
+    if any(result.outcome == "pending" for result in results):
+        raise typer.Exit(ExitCode.UNABLE)
 
 
 def _print_result(result, as_json: bool) -> None:
@@ -159,6 +204,8 @@ def _print_result(result, as_json: bool) -> None:
         return
     stdout.print(f"{result.change}: {result.outcome}: {result.reason}", markup=False)
     print_table(["device", "configuration"], [[name, state] for name, state in result.devices.items()])
+    if result.outcome == "pending":
+        stdout.print("it is not over; once what is named above is mended: testbed recover", markup=False)
     if result.findings:
         print_table(
             ["outcome", "about", "why"], [[f.outcome.value, f.expectation.kind, f.reason] for f in result.findings]

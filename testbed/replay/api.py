@@ -6,8 +6,9 @@ Under the folder of all state (`$TESTBED_HOME`): `journal.sqlite`, `audit/`, `ap
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from adapters.base import Adapter
 from adapters.inventory import connect, sessions
-from testbed.errors import BadInput
+from testbed.errors import BadInput, Refused
 from testbed.model.load import load_inventory
 from testbed.model.plan import Plan
 from testbed.model.verdict import Verdict
@@ -68,8 +69,8 @@ def plan_from_report(
         DeviceError: a device cannot be reached.
     """
     verdict, rack = read_verdict(report), load_inventory(inventory)
-    with sessions(rack, _folder(inventory), opened) as adapters, _records() as records:
-        made = plan.make_plan(verdict, rack, adapters, proposed_by, revert_after=revert_after, audit=records.audit)
+    with sessions(rack, _folder(inventory), opened) as adapters, _recording() as log:
+        made = plan.make_plan(verdict, rack, adapters, proposed_by, revert_after=revert_after, audit=log)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         plan.save(made, output)
@@ -104,8 +105,8 @@ def approve_plan(file: Path, by: str, key: Path) -> Plan:
         Refused: altered, not passed, self-approved. BadInput: no such plan, or no such key.
     """
     private = keys.read_private(key)
-    with _records() as records:
-        approved = plan.approve(plan.load(file), by, private, records.audit)
+    with _recording() as log:
+        approved = plan.approve(plan.load(file), by, private, log)
     plan.save(approved, file)
     return approved
 
@@ -118,8 +119,8 @@ def enrol(name: str, public: str) -> None:
     """
     key = keys.parse_public(public, f"the key of {name}")
     keys.enrol(approvers_path(), name, key)
-    with _records() as records:
-        records.audit.append("approver.enrolled", name=name, key=keys.public_text(key))
+    with _recording() as log:
+        log.append("approver.enrolled", name=name, key=keys.public_text(key))
 
 
 def enrol_new_key(name: str, file: Path) -> None:
@@ -135,7 +136,7 @@ def check_plan(file: Path, inventory: Path) -> Plan:
         Refused, BadInput, DeviceError: as `apply_plan`.
     """
     chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
-    with sessions(rack, _folder(inventory)) as adapters, _records() as records:
+    with sessions(rack, _folder(inventory)) as adapters, _records_if_any() as records:
         transaction.admit(chosen, rack, adapters, records, approvers)
     return chosen
 
@@ -174,11 +175,14 @@ def apply_plan(
         )
 
 
-def recover(inventory: Path, progress: Progress = lambda _: None) -> list[Result]:
-    """Finish or roll back what a crash left half done.
+def recover(inventory: Path, progress: Progress = lambda _: None, *, gone: Collection[str] = ()) -> list[Result]:
+    """Finish or roll back what a crash left half done on this rack.
+
+    Args:
+        gone: devices that will never answer again; their transactions end without them.
 
     Raises:
-        Refused: another replay is under way.
+        Refused: another replay is under way. BadInput: no open transaction touches a device given up.
     """
     rack = load_inventory(inventory)
     with _records() as records:
@@ -186,24 +190,64 @@ def recover(inventory: Path, progress: Progress = lambda _: None) -> list[Result
             rack,
             lambda device: connect(rack, device, _folder(inventory)),
             records,
+            gone=gone,
             progress=progress,
             patience=5.0,
         )
 
 
-def audit_verify(path: Path | None = None) -> Report:
+def audit_verify(path: Path | None = None, head: Path | None = None) -> Report:
     """Check the audit log; the product's own also against the head that the journal keeps.
 
+    Args:
+        path: another log's folder. head: file of a signed head that was kept elsewhere (see `audit_head`).
+
     Raises:
-        BadInput: no log there.
+        BadInput: no log there, or the head cannot be read. Refused: the head is not signed by this log's key.
     """
-    if path is not None and path.absolute() != audit_path():
-        return audit.verify(path)
-    journal = Journal.open(journal_path()) if journal_path().exists() else None
-    head = journal.head() if journal else None
-    if journal:
-        journal.close()
-    return audit.verify(audit_path(), heads=[head] if head else [])
+    folder = path or audit_path()
+    heads = [audit.read_head(folder, head)] if head else []
+    if folder.absolute() == audit_path().absolute() and journal_path().exists():
+        with closing(Journal.open(journal_path())) as journal:
+            kept = journal.head()
+        heads += [kept] if kept else []
+    return audit.verify(folder, heads)
+
+
+def audit_head(path: Path | None = None) -> str:
+    """Return the newest signed head, to be kept where who can write the log cannot.
+
+    Raises:
+        BadInput: no log there, or an empty one.
+    """
+    return audit.signed_head(path or audit_path())
+
+
+def audit_renew(reason: str) -> Path | None:
+    """Begin a new audit log in place of one that is broken or lost; its first entry says so, and names the old head.
+
+    Returns:
+        Where the old log is kept; None when nothing was left of it.
+
+    Raises:
+        Refused: the log is whole, or a replay is under way.
+    """
+    with closing(Journal.open(journal_path())) as journal, journal.exclusive():
+        kept, old = journal.head(), audit_path()
+        if (old / "key.pub").exists() and audit.verify(old, [kept] if kept else []):
+            raise Refused(f"the audit log {old} is whole; there is nothing to renew")
+        moved = _move_aside(old) if old.exists() else None
+        log = AuditLog.open(old)
+        before = {"size": kept.size, "root": kept.root.hex()} if kept else None
+        log.append("log.renewed", reason=reason, before=before, kept=str(moved) if moved else None)
+        journal.keep_head(log.head)
+        return moved
+
+
+def _move_aside(folder: Path) -> Path:
+    """Rename a folder to the first free name of its kind."""
+    free = next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}-old-{n}")).exists())
+    return folder.rename(free)
 
 
 def audit_entries(path: Path | None = None) -> list[dict[str, Any]]:
@@ -220,10 +264,29 @@ def _folder(inventory: Path) -> Path:
 
 @contextmanager
 def _records() -> Iterator[Records]:
-    """Open journal and audit log; at the end the journal knows the log's head."""
-    records = Records(Journal.open(journal_path()), AuditLog.open(audit_path()))
+    """Open journal and audit log."""
+    records = Records.open(journal_path(), audit_path())
     try:
         yield records
     finally:
-        records.journal.keep_head(records.audit.head)
         records.journal.close()
+
+
+@contextmanager
+def _recording() -> Iterator[AuditLog]:
+    """Open the audit log for entries that no journal write follows; the journal learns the log's head at the end."""
+    with _records() as records:
+        try:
+            yield records.audit
+        finally:
+            records.journal.keep_head(records.audit.head)
+
+
+@contextmanager
+def _records_if_any() -> Iterator[Records | None]:
+    """Open what is there, and make nothing."""
+    if not (journal_path().exists() and audit_path().exists()):
+        yield None
+        return
+    with _records() as records:
+        yield records

@@ -18,7 +18,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from testbed.errors import BadInput, Refused
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from testbed.errors import BadInput, Refused, Unable
 from testbed.replay import canonical, faultpoint, keys, merkle, note
 from testbed.replay.note import Checkpoint
 
@@ -71,8 +73,15 @@ class AuditLog:
 
         Raises:
             Refused: the log on disk does not fit its last signed head.
+            Unable: it cannot be written (a full disk); the entry may still be carried out by the next append.
             ValueError: a field JSON cannot carry.
         """
+        try:
+            return self._append(kind, fields)
+        except OSError as error:
+            raise Unable(f"cannot write the audit log {self.path}: {error.strerror}") from None
+
+    def _append(self, kind: str, fields: dict[str, Any]) -> Checkpoint:
         with _locked(self.path, fcntl.LOCK_EX):
             self._catch_up()
             entry = {"n": self._tree.size, "at": time.time(), "kind": kind, "fields": without_secrets(fields)}
@@ -86,10 +95,10 @@ class AuditLog:
             self._tree = tree
         return head
 
-    def contains(self, size: int, root: bytes) -> bool:
-        """Tell whether a head seen earlier (the journal keeps one) is a prefix of this log."""
+    def contains(self, head: Checkpoint) -> bool:
+        """Tell whether a head seen earlier (the journal keeps one) is of the beginning of this log."""
         leaves = [merkle.leaf_hash(line) for line in _lines(self.path / "log.jsonl")]
-        return size <= len(leaves) and merkle.root(leaves[:size]) == root
+        return head.size <= len(leaves) and merkle.root(leaves[: head.size]) == head.root
 
     def _catch_up(self) -> None:
         if _read(self.path / "pending") or _sizes(self.path) != self._sizes:
@@ -141,21 +150,54 @@ def verify(path: Path, heads: Sequence[Checkpoint] = (), verifier: str | None = 
     """
     if not (path / "key.pub").exists():
         raise BadInput(f"no audit log in {path}: expected the files log.jsonl, checkpoints.jsonl and key.pub")
-    with _locked(path, fcntl.LOCK_SH):
-        _, key = note.read_verifier(verifier or (path / "key.pub").read_text())
-        lines, signed, problems = _state(path)
-    checked: list[Checkpoint] = []
-    for number, text in enumerate(signed):
-        try:
-            checked.append(_checkpoint(text, key))
-        except Refused as error:
-            problems.append(f"checkpoint {number}: {error}")
+    try:
+        with _locked(path, fcntl.LOCK_SH):
+            text = verifier or (path / "key.pub").read_text(errors="replace")
+            lines, signed, problems = _state(path)
+    except OSError as error:
+        raise BadInput(f"cannot read the audit log {path}: {error.strerror} ({error.filename})") from None
+    checked = _checkpoints(signed, text, problems)
     return _report(lines, checked, heads, problems)
 
 
+def signed_head(path: Path) -> str:
+    """Return the newest signed head, a C2SP checkpoint.
+
+    Raises:
+        BadInput: no log there, or nothing in it yet.
+    """
+    try:
+        return json.loads(_lines(path / "checkpoints.jsonl")[-1])
+    except (IndexError, ValueError):
+        raise BadInput(f"no signed head in {path}: expected at least one line in checkpoints.jsonl") from None
+
+
+def read_head(path: Path, file: Path) -> Checkpoint:
+    """Read a signed head of the log in `path` that was kept in a file.
+
+    Raises:
+        BadInput: no such file, or no such log. Refused: it is not signed by the log's key.
+    """
+    try:
+        _, key = note.read_verifier((path / "key.pub").read_text())
+        return note.read_checkpoint(file.read_text(), ORIGIN, key)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the head {file} of the audit log {path}: {error}") from None
+
+
 def entries(path: Path) -> list[dict[str, Any]]:
-    """Return the log's entries, for people to read; `verify` says whether they are true."""
-    return [json.loads(line) for line in _lines(path / "log.jsonl")]
+    """Return the log's entries, for people to read; `verify` says whether they are true.
+
+    Raises:
+        BadInput: no log there. Refused: a line is no entry.
+    """
+    if not (path / "log.jsonl").exists():
+        raise BadInput(f"no audit log in {path}: expected the file log.jsonl")
+    lines = _lines(path / "log.jsonl")
+    bad = next((number for number, line in enumerate(lines) if _number(line) is None), None)
+    if bad is not None:
+        raise Refused(f"line {bad + 1} of {path / 'log.jsonl'} is no entry; see: testbed audit verify")
+    return [json.loads(line) for line in lines]
 
 
 def prove_inclusion(path: Path, number: int) -> tuple[bytes, list[bytes]]:
@@ -185,6 +227,10 @@ def _report(lines: list[bytes], signed: list[Checkpoint], heads: Sequence[Checkp
     first_bad = None
     roots = _roots(lines)
     good = 0
+    for number, head in enumerate(signed, 1):
+        if head.size != number:
+            problems.append(f"checkpoint {number - 1} is not the head of {number} entries but of {head.size}")
+            break
     for head in sorted([*signed, *heads], key=lambda h: h.size):
         if head.size >= len(roots):
             first_bad = len(lines)
@@ -232,14 +278,34 @@ def _number(line: bytes) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _checkpoint(line: bytes, key: Any) -> Checkpoint:
+def _checkpoints(signed: list[bytes], verifier: str, problems: list[str]) -> list[Checkpoint]:
+    """Return the heads whose signatures hold; say of the others what is wrong."""
+    checked: list[Checkpoint] = []
+    try:
+        _, key = note.read_verifier(verifier)
+    except BadInput as error:
+        problems.append(f"key.pub: {error}")
+        return checked
+    for number, line in enumerate(signed):
+        try:
+            checked.append(_checkpoint(line, key))
+        except Refused as error:
+            problems.append(f"checkpoint {number}: {error}")
+    return checked
+
+
+def _checkpoint(line: bytes, key: Ed25519PublicKey) -> Checkpoint:
+    """Read one line; only the very bytes that signing wrote are accepted, not others that mean the same."""
     try:
         text = json.loads(line)
     except ValueError:
         raise Refused("not a line of JSON") from None
     if not isinstance(text, str):
         raise Refused("not a signed note")
-    return note.read_checkpoint(text, ORIGIN, key)
+    head = note.read_checkpoint(text, ORIGIN, key)
+    if canonical.encode(text) != line:
+        raise Refused("not canonical JSON")
+    return head
 
 
 def _make_log(path: Path) -> None:
@@ -262,7 +328,8 @@ def _state(path: Path) -> tuple[list[bytes], list[bytes], list[str]]:
     if pending:
         log = log[: pending["log"]] + pending["line"].encode()
         checkpoints = checkpoints[: pending["checkpoints"]] + pending["checkpoint"].encode()
-    problems = [
+    problems = [f"{name} is missing" for name in FILES if not (path / name).exists()]
+    problems += [
         f"the last line of {name} is cut short"
         for name, data in (("log.jsonl", log), ("checkpoints.jsonl", checkpoints))
         if data and not data.endswith(b"\n")
@@ -339,6 +406,9 @@ def _sync_directory(path: Path) -> None:
 
 @contextmanager
 def _locked(path: Path, how: int) -> Iterator[None]:
+    if how == fcntl.LOCK_SH and not (path / "lock").exists():
+        yield  # a copy, which nobody writes
+        return
     writable = how == fcntl.LOCK_EX
     handle = os.open(path / "lock", os.O_CREAT | os.O_RDWR if writable else os.O_RDONLY, 0o600)
     try:

@@ -71,9 +71,11 @@ def open_note(note: str, name: str, key: Ed25519PublicKey) -> str:
     text, separator, signatures = note.rpartition("\n\n")
     if not separator:
         raise Refused("the note carries no signature")
+    if not signatures.endswith("\n"):
+        raise Refused("the note's last line is cut short")
     text += "\n"
     wanted = (name, key_id(name, key))
-    for line in signatures.splitlines():
+    for line in signatures.removesuffix("\n").split("\n"):
         signer, raw = _signature(line)
         if (signer, raw[:4]) == wanted:
             try:
@@ -106,8 +108,10 @@ def _signature(line: str) -> tuple[str, bytes]:
     name, _, encoded = rest.partition(" ")
     try:
         raw = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii's own, or letters beyond ASCII
         raise Refused(f"a malformed signature line: {line[:80]!r}") from None
+    if base64.b64encode(raw).decode() != encoded:  # the last letter has bits that decoding ignores
+        raise Refused(f"a malformed signature line: {line[:80]!r}")
     if dash != "—" or len(raw) < 5:
         raise Refused(f"a malformed signature line: {line[:80]!r}")
     return name, raw

@@ -8,18 +8,18 @@ after all devices are known to have ended it the same way.
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters.base import Adapter, TransactionState
-from testbed.errors import DeviceError, Refused, TestbedError
+from testbed.errors import BadInput, DeviceError, Refused, TestbedError, Unable
 from testbed.model.plan import Plan
 from testbed.model.rack import Inventory
 from testbed.model.verdict import DeviceChange, Finding, Outcome
@@ -31,7 +31,8 @@ from testbed.replay.journal import Entry, Journal
 Progress = Callable[[str], object]
 Connect = Callable[[str], Adapter]
 RETRY = 0.5
-RECORDING = (Refused, OSError, sqlite3.Error)
+RECORDING = (Refused, Unable)
+End = Literal["new", "old", "unknown", "gone"]
 
 
 class Probes(Protocol):
@@ -51,8 +52,10 @@ class Result:
     """How a transaction ended; true only when confirmed.
 
     Attributes:
-        outcome: `pending` while a device that could not be reached may still be new; `recover` ends that.
-        devices: `new`, `old` or `unknown`, by name. findings: measured on the rack. lacks: what was not measured.
+        outcome: `pending` while a device that could not be reached may still be new, or the end could not be written
+            down; `recover` ends that.
+        devices: `new`, `old`, `unknown`, or `gone` for those given up, by name.
+        findings: measured on the rack. lacks: what was not measured.
         seconds: from the first look at the devices to the end.
     """
 
@@ -61,7 +64,7 @@ class Result:
     change: str
     outcome: Literal["confirmed", "rolled-back", "pending"]
     reason: str
-    devices: Mapping[str, Literal["new", "old", "unknown"]]
+    devices: Mapping[str, End]
     findings: tuple[Finding, ...] = ()
     lacks: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -77,6 +80,24 @@ class Records:
     journal: Journal
     audit: AuditLog
 
+    @classmethod
+    def open(cls, journal: Path, audit: Path) -> Records:
+        """Open both, or make them.
+
+        Raises:
+            Refused: one does not fit the other, or a later version wrote it. Unable: the journal cannot be used.
+        """
+        records = cls(Journal.open(journal), AuditLog.open(audit))
+        head = records.journal.head()
+        if head and not records.audit.contains(head):
+            records.journal.close()
+            raise Refused(
+                f"the audit log {audit} is not the one the journal saw last ({head.size} entries): it was put back to "
+                "an older state or another was put in its place. testbed audit verify says more; testbed audit renew "
+                "begins a new one"
+            )
+        return records
+
 
 @dataclass(slots=True)
 class _Run:
@@ -88,6 +109,7 @@ class _Run:
     records: Records
     progress: Progress
     patience: float
+    gone: Collection[str] = ()
     started: float = field(default_factory=time.monotonic)
     deadline: float = float("inf")
     committing: float = 0.0
@@ -155,6 +177,7 @@ def recover(
     connect: Connect,
     records: Records,
     *,
+    gone: Collection[str] = (),
     progress: Progress = lambda _: None,
     patience: float = 0.0,
 ) -> list[Result]:
@@ -165,16 +188,22 @@ def recover(
     Args:
         rack: the inventory whose transactions to end.
         connect: opens a session to a device by name, or raises DeviceError; sessions are closed at the end.
+        gone: devices that will never answer again (replaced, scrapped); their transactions end without them.
         patience: seconds to try again for a device that does not answer.
 
     Raises:
         Refused: another process is replaying right now.
+        BadInput: a device given up is of no transaction that could end.
     """
     with records.journal.exclusive(), _sessions(connect) as session:
+        left = [one for one in records.journal.unfinished() if one.plan.rack == rack.name]
+        touched = {device.device for one in left for device in one.plan.devices}
+        if strange := sorted(set(gone) - touched):
+            known = ", ".join(sorted(touched)) or "none"
+            raise BadInput(f"no unfinished transaction touches {', '.join(strange)} (devices of such: {known})")
         return [
-            _recover(_Run(one.id, one.plan, _proven(one.plan, rack, session), records, progress, patience), one)
-            for one in records.journal.unfinished()
-            if one.plan.rack == rack.name
+            _recover(_Run(one.id, one.plan, _proven(one.plan, rack, session), records, progress, patience, gone), one)
+            for one in left
         ]
 
 
@@ -210,30 +239,35 @@ def admit(
     plan: Plan,
     rack: Inventory,
     adapters: Mapping[str, Adapter],
-    records: Records,
+    records: Records | None,
     approvers: Mapping[str, Sequence[Ed25519PublicKey]],
 ) -> None:
     """Make sure that a plan may be carried out now; nothing is changed.
+
+    Args:
+        records: None where there are none yet.
 
     Raises:
         Refused, BadInput, DeviceError: as `apply`.
     """
     plans.check(plan, approvers)
     identity.check_rack(plan, rack)
-    used = records.journal.used(plan.id)
-    if used:
-        raise Refused(f"plan {plan.id[:12]} was used already, by transaction {used}; make a new plan")
-    touched = {device.device for device in plan.devices}
-    for entry in records.journal.unfinished():
-        shared = touched & {device.device for device in entry.plan.devices if entry.plan.rack == plan.rack}
-        if shared:
-            raise Refused(f"transaction {entry.id} is unfinished on {', '.join(sorted(shared))}; recover it first")
-    head = records.journal.head()
-    if head and not records.audit.contains(head.size, head.root):
-        raise Refused("the audit log is not the one the journal saw last; testbed audit verify says where")
+    if records:
+        _check_unused(plan, records.journal)
     for device in plan.devices:
         identity.check_device(plan, device.device, rack, adapters[device.device])
         plans.check_fresh(device, adapters[device.device])
+
+
+def _check_unused(plan: Plan, journal: Journal) -> None:
+    used = journal.used(plan.id)
+    if used:
+        raise Refused(f"plan {plan.id[:12]} was used already, by transaction {used}; make a new plan")
+    touched = {device.device for device in plan.devices}
+    for entry in journal.unfinished():
+        shared = touched & {device.device for device in entry.plan.devices if entry.plan.rack == plan.rack}
+        if shared:
+            raise Refused(f"transaction {entry.id} is unfinished on {', '.join(sorted(shared))}; recover it first")
 
 
 def _carry_out(run: _Run, adapters: Mapping[str, Adapter], probes: Probes) -> Result:
@@ -246,8 +280,11 @@ def _carry_out(run: _Run, adapters: Mapping[str, Adapter], probes: Probes) -> Re
         raise
     if why_not:
         return _roll_back(run, why_not)
-    _record(run, "replay.decided", decision="confirm")
-    run.journal.decide(run.transaction, "confirm", "verified on the rack", run.audit.head)
+    try:
+        _record(run, "replay.decided", decision="confirm")
+        run.journal.decide(run.transaction, "confirm", "verified on the rack", run.audit.head)
+    except TestbedError as error:
+        return _roll_back(run, f"the decision to confirm could not be written down: {error}")
     return _confirm(run, set())
 
 
@@ -324,10 +361,8 @@ def _confirm(run: _Run, confirmed: set[str]) -> Result:
         except BaseException as error:
             _roll_back(run, f"interrupted while confirming: {error!r}")
             raise
-    _record(run, "replay.settled", outcome="confirmed")
-    run.journal.settle(run.transaction, "confirmed", run.audit.head)
-    _forget(run)
-    return _result(run, "confirmed", "verified on the rack and confirmed on every device", "new")
+    ends: dict[str, End] = {device.device: "new" for device in run.devices}
+    return _settle(run, "confirmed", "verified on the rack and confirmed on every device", ends)
 
 
 def _confirm_one(run: _Run, device: str) -> None:
@@ -346,24 +381,36 @@ def _roll_back(run: _Run, reason: str) -> Result:
     """Put every device back; what cannot be reached its own timer puts back, and `recover` makes sure."""
     _keep_on(run, lambda: _record(run, "replay.decided", decision="rollback", reason=reason))
     _keep_on(run, lambda: run.journal.decide(run.transaction, "rollback", reason, run.audit.head))
-    ends: dict[str, Literal["new", "old", "unknown"]] = {}
+    ends: dict[str, End] = {}
     said = [reason]
     for device in reversed(run.devices):
+        if device.device in run.gone:
+            ends[device.device] = "gone"
+            continue
         try:
             with _step(run, "rollback", device.device, regardless=True):
                 said += _roll_back_one(run, device)
             ends[device.device] = "old"
         except TestbedError as error:
             ends[device.device] = "unknown"
-            said.append(f"{device.device} could not be rolled back ({error})")
+            said.append(f"{device.device} could not be rolled back ({error}); its transaction stays open")
     said += run.trouble
     if "unknown" in ends.values():
         _keep_on(run, lambda: _record(run, "replay.pending", devices=ends))
+        _keep_on(run, lambda: run.journal.keep_head(run.audit.head))
         return _result(run, "pending", "; ".join(said), ends)
-    _record(run, "replay.settled", outcome="rolled-back")
-    run.journal.settle(run.transaction, "rolled-back", run.audit.head)
+    return _settle(run, "rolled-back", "; ".join(said), ends)
+
+
+def _settle(run: _Run, outcome: Literal["confirmed", "rolled-back"], reason: str, ends: Mapping[str, End]) -> Result:
+    """Write down that every device has ended it the same way; then they may forget."""
+    try:
+        _record(run, "replay.settled", outcome=outcome, devices=ends)
+        run.journal.settle(run.transaction, outcome, run.audit.head)
+    except RECORDING as error:
+        return _result(run, "pending", f"{reason}; that it has ended could not be written down: {error}", ends)
     _forget(run)
-    return _result(run, "rolled-back", "; ".join(said), "old")
+    return _result(run, outcome, reason, ends)
 
 
 def _roll_back_one(run: _Run, device: DeviceChange) -> list[str]:
@@ -384,9 +431,9 @@ def _roll_back_one(run: _Run, device: DeviceChange) -> list[str]:
     return [f"{device.device} has taken the change back, yet its configuration is {now[:12]}: changed by somebody else"]
 
 
-def _forget(run: _Run) -> bool:
-    """Clear the devices' records. Returns whether all are; the rest waits for the next start."""
-    cleared = run.journal.done(run.transaction, "forget")
+def _forget(run: _Run) -> None:
+    """Clear the devices' records; what cannot be cleared waits for the next start."""
+    cleared = run.journal.done(run.transaction, "forget") | set(run.gone)
     for device in run.devices:
         if device.device in cleared:
             continue
@@ -396,18 +443,20 @@ def _forget(run: _Run) -> bool:
             cleared.add(device.device)
         except TestbedError as error:
             run.progress(f"{device.device} still keeps its record of the transaction: {error}")
-    if len(cleared) < len(run.devices):
-        return False
-    _record(run, "replay.finished")
-    run.journal.finish(run.transaction, run.audit.head)
-    return True
+    if {device.device for device in run.devices} <= cleared:
+        _keep_on(run, lambda: _record(run, "replay.finished"))
+        _keep_on(run, lambda: run.journal.finish(run.transaction, run.audit.head))
 
 
 def _recover(run: _Run, entry: Entry) -> Result:
-    _record(run, "replay.recovering", decision=entry.decision, outcome=entry.outcome)
+    gone = sorted(set(run.gone) & {device.device for device in run.devices})
+    _record(run, "replay.recovering", decision=entry.decision, outcome=entry.outcome, gone=gone)
     if entry.outcome:
         _forget(run)
-        return _result(run, entry.outcome, entry.reason, "new" if entry.outcome == "confirmed" else "old")
+        end: End = "new" if entry.outcome == "confirmed" else "old"
+        return _result(run, entry.outcome, entry.reason, {device.device: end for device in run.devices})
+    if gone:
+        return _roll_back(run, f"given up: {', '.join(gone)}")
     if entry.decision == "rollback":
         return _roll_back(run, entry.reason)
     if entry.decision is None:
@@ -430,8 +479,7 @@ def _cannot_confirm(run: _Run, device: str) -> str:
     return f"{device} has taken its old configuration back (its transaction is {state})"
 
 
-def _result(run: _Run, outcome: Any, reason: str, ends: Any) -> Result:
-    devices = ends if isinstance(ends, dict) else {device.device: ends for device in run.devices}
+def _result(run: _Run, outcome: Any, reason: str, ends: Mapping[str, End]) -> Result:
     run.progress(f"{outcome}: {reason}")
     return Result(
         run.transaction,
@@ -439,7 +487,7 @@ def _result(run: _Run, outcome: Any, reason: str, ends: Any) -> Result:
         run.plan.change.name,
         outcome,
         reason,
-        devices,
+        ends,
         run.findings,
         run.plan.lacks,
         time.monotonic() - run.started,

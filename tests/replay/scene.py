@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -126,28 +126,28 @@ class Rack:
         chosen: Plan | None = None,
         inventory: Inventory | None = None,
     ) -> Result:
-        journal = Journal.open(self.root / "journal.sqlite")
-        try:
+        with self.records() as records:
             return transaction.apply(
                 chosen or self.plan(),
                 inventory or self.inventory(),
                 self.devices(die_in),
                 probes or Told(),
-                Records(journal, AuditLog.open(self.root / "audit")),
+                records,
                 approvers=keys.read_approvers(self.root / "approvers"),
                 patience=0.0,
             )
-        finally:
-            journal.close()
 
-    def recover(self, inventory: Inventory | None = None) -> list[Result]:
-        journal = Journal.open(self.root / "journal.sqlite")
+    def recover(self, inventory: Inventory | None = None, gone: Collection[str] = ()) -> list[Result]:
+        with self.records() as records:
+            return transaction.recover(inventory or self.inventory(), self.device, records, gone=gone)
+
+    @contextmanager
+    def records(self) -> Iterator[Records]:
+        records = Records.open(self.root / "journal.sqlite", self.root / "audit")
         try:
-            return transaction.recover(
-                inventory or self.inventory(), self.device, Records(journal, AuditLog.open(self.root / "audit"))
-            )
+            yield records
         finally:
-            journal.close()
+            records.journal.close()
 
     def unreachable(self, name: str, gone: bool) -> None:
         if gone:
