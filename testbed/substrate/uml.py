@@ -110,6 +110,8 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
 
 def problems() -> list[str]:
     """Return what keeps guests from running on this machine, each with the command that mends it."""
+    if "User Mode Linux" in Path("/proc/cpuinfo").read_text():
+        return ["this machine is a guest itself, and its kernel cannot run another: use the machine it runs on"]
     found = [] if shutil.which(BINARY) else [f"{BINARY} is not installed: {INSTALL}"]
     for check in (modules_folder, load):
         try:
