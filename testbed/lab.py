@@ -19,7 +19,7 @@ from testbed.substrate.registry import find, pick
 from testbed.substrate.spawn import look
 
 if TYPE_CHECKING:
-    from testbed.emulator.client import AgentClient
+    from testbed.emulator.client import Client
 
 OnProgress = Callable[[Progress], None]
 BUILD_FILE = "build.msgpack"
@@ -60,9 +60,11 @@ class Lab:
             NotReady: the network is not ready in time; the message names what is missing.
         """
         from testbed.emulator.lower import build_of
+        from testbed.emulator.spread import split
 
         build = build_of(topology)
-        chosen, why = _substrate_for(topology, substrate)
+        split(build, topology.guest.guests)  # refuses before anything is started what no guests can be joined by
+        chosen, why = substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
             _tell(progress, f"starting {chosen.name}: {why}")
@@ -94,7 +96,7 @@ class Lab:
         Raises:
             As `up`; GuestFailed has the agent's own words when it could not build.
         """
-        chosen, why = _substrate_for(topology, substrate, own_kernel=True)
+        chosen, why = substrate_for(topology, substrate, own_kernel=True)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
             _tell(progress, f"starting {chosen.name}: {why}")
@@ -172,18 +174,21 @@ class Lab:
 
     # --- using ---
 
-    def agent(self) -> AgentClient:
-        """Return a new client of this lab's agent; one per thread, used as a context manager.
+    def agent(self) -> Client:
+        """Return a new client of this lab's agent or agents; one per thread, used as a context manager.
 
         Raises:
             Unable: the lab has no control channel (a rack).
         """
         from testbed.emulator.client import AgentClient
+        from testbed.emulator.joined import JoinedClient
 
-        endpoint = self.folder.endpoint
-        if endpoint is None:
+        endpoints = self.folder.record().endpoints
+        if not endpoints:
             raise Unable(f"{self.kind} {self.name!r} has no control channel: {self._why_no_channel()}")
-        return AgentClient(self.folder.path, endpoint, liveness=partial(look, self.folder))
+        if len(endpoints) == 1:
+            return AgentClient(self.folder.path, endpoints[0], liveness=partial(look, self.folder))
+        return JoinedClient(self.folder.path, endpoints, liveness=partial(look, self.folder))
 
     def _why_no_channel(self) -> str:
         seen = look(self.folder)
@@ -217,7 +222,7 @@ def _tell(progress: OnProgress | None, text: str) -> None:
         progress(Progress(text=text))
 
 
-def _substrate_for(topology: Topology, name: str, own_kernel: bool = False) -> tuple[Substrate, str]:
+def substrate_for(topology: Topology, name: str, own_kernel: bool = False) -> tuple[Substrate, str]:
     """Pick a substrate that can really do what the topology asks, and say why; see `pick`.
 
     Raises:

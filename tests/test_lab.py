@@ -103,10 +103,24 @@ def test_a_network_that_does_not_become_ready_is_named_and_taken_away(testbed_ho
     _nothing_of("alone")
 
 
-@pytest.mark.parametrize("substrate", ["uml", "native"])
-def test_more_guests_than_can_be_had_are_refused(uml_works, testbed_home, substrate):
-    with pytest.raises(BadInput, match="one guest per lab"):
-        Lab.up(Topology.model_validate(PAIR | {"guest": {"guests": 2}}), substrate=substrate)
+def test_several_guests_are_refused_where_there_is_one_kernel(testbed_home):
+    with pytest.raises(
+        BadInput, match=r"guests is 2: substrate native has this machine's one kernel; .*--substrate uml"
+    ):
+        Lab.up(Topology.model_validate(PAIR | {"guest": {"guests": 2}}), substrate="native")
+    _nothing_of("pair")
+
+
+def test_more_guests_than_nodes_are_refused(uml_works, testbed_home):
+    with pytest.raises(BadInput, match="guests is 3, and the topology has 2"):
+        Lab.up(Topology.model_validate(PAIR | {"guest": {"guests": 3}}), substrate="uml")
+    _nothing_of("pair")
+
+
+def test_more_memory_than_the_machine_has_is_refused_with_both_numbers(uml_works, testbed_home):
+    asked = Topology.model_validate(PAIR | {"guest": {"memory": "900GiB", "guests": 2}})
+    with pytest.raises(Unable, match=r"2 guests of 921600 MiB need 1843200 MiB, and this machine has \d+ MiB to give"):
+        Lab.up(asked, substrate="uml")
     _nothing_of("pair")
 
 

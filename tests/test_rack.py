@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -15,12 +17,14 @@ import pytest
 from adapters.inventory import close_all, target
 from adapters.ssh import SshTransport
 from testbed import rack as racks
-from testbed.errors import AddressInUse
+from testbed.errors import AddressInUse, BadInput
 from testbed.lab import Lab
 from testbed.rack import PORT, RackHandle, bench, open_rack, rack_down, rack_up
+from testbed.rack_view import plan, state
 from testbed.substrate import probe
 from testbed.twin.discover import infer, survey
 from tests.adapters.native_devices import plain_pair
+from tests.cli.commands import run
 from tests.substrate.leftovers import assert_gone, traces
 
 NAME = "native-rack"
@@ -52,7 +56,7 @@ def interfaces() -> list[str]:
 def test_a_native_rack_is_discovered_over_ssh(native_rack: RackHandle) -> None:
     assert native_rack.lab().substrate == "native"
     assert native_rack.lab().liveness().alive
-    assert native_rack.lab().folder.endpoint is None
+    assert native_rack.lab().folder.record().endpoints == ()
     sessions = native_rack.adapters()
     try:
         facts = survey(sessions)
@@ -82,6 +86,50 @@ def test_a_native_rack_adds_nothing_to_this_machine_s_network(native_rack: RackH
     names = {line.split(":")[0].strip() for line in interfaces()}
     assert not names & {"mgmt", "uplink", "uplink-wire"}
     assert "10.0.2." not in Path("/proc/net/fib_trie").read_text()
+
+
+# --- looked at ---
+
+
+def test_a_dry_run_says_what_would_be_made_and_makes_nothing(testbed_home: Path, tmp_path: Path) -> None:
+    would = plan(plain_pair(tmp_path, "planned"), base="127.77.203", substrate="native")
+    assert (would.substrate, would.memory) == ("native", None)
+    assert [(device.ssh, device.management, device.interfaces) for device in would.devices] == [
+        ("127.77.203.1:2022", "10.0.2.101", ("eth1",)),
+        ("127.77.203.2:2022", "10.0.2.102", ("eth1",)),
+    ]
+    assert not Path(would.folder).exists()
+    assert "planned" not in {lab.name for lab in Lab.all()}
+
+
+def test_a_dry_run_is_refused_where_bringing_up_would_be(native_rack: RackHandle, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="exists already"):
+        plan(plain_pair(tmp_path, NAME), substrate="native")
+    with pytest.raises(BadInput, match="loopback"):
+        plan(plain_pair(tmp_path, "elsewhere"), base="10.0.0", substrate="native")
+
+
+def test_a_rack_s_state_names_the_device_that_is_silent(native_rack: RackHandle) -> None:
+    assert state(native_rack).well
+    bench(native_rack.name, "power-off", "r2")
+    seen = state(native_rack)
+    bench(native_rack.name, "power-on", "r2")
+    assert {device.name: device.answers for device in seen.devices} == {"r1": True, "r2": False}
+    assert not seen.well
+    assert "r2" in seen.devices[1].said
+    poll, deadline = threading.Event(), time.monotonic() + 30
+    while not all(device.full for device in state(native_rack).devices):
+        assert time.monotonic() < deadline, "r2 came back, and its neighbour did not become full"
+        poll.wait(0.2)
+
+
+def test_the_commands_of_a_rack_speak_json(native_rack: RackHandle) -> None:
+    listed = json.loads(run("rack", "list", "--json").stdout)["racks"]
+    assert [(each["rack"], each["substrate"], each["liveness"]["alive"]) for each in listed] == [(NAME, "native", True)]
+    told = json.loads(run("rack", "status", NAME, "--json").stdout)
+    assert [device["said"].split()[0] for device in told["devices"]] == ["FRRouting", "FRRouting"]
+    said = json.loads(run("rack", "bench", NAME, "status", "--json").stdout)["said"]
+    assert "r1 on" in said
 
 
 # --- addresses that others take ---

@@ -35,7 +35,7 @@ from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
 from testbed.emulator.namespaces import home, power_off
 from testbed.emulator.nodes import Laboratory
-from testbed.emulator.ready import wait_ready
+from testbed.emulator.ready import survey, wait_ready
 
 HEARTBEAT = bytes(8)
 """Request id of a Hello that only asks whether the agent lives."""
@@ -104,9 +104,13 @@ class Agent:
         self._handlers: dict[type, Handler] = {
             messages.Hello: lambda request, context: self._welcome(),
             messages.Build: self._build,
-            messages.WaitReady: lambda r, c: wait_ready(self.lab, r.deadline, c.emit, c.cancelled),
-            messages.SetLinks: lambda r, c: messages.LinksSet(applied=self.lab.wiring.set(r.changes), time=time.time()),
+            messages.WaitReady: lambda r, c: wait_ready(lambda: survey(self.lab), r.deadline, c.emit, c.cancelled),
+            messages.Survey: lambda r, c: survey(self.lab),
+            messages.SetLinks: lambda r, c: messages.LinksSet(
+                applied=self.lab.wiring.set(r.changes, r.check_only), time=time.time()
+            ),
             messages.GetLinks: lambda r, c: messages.LinkStates(links=self.lab.wiring.get(r.names)),
+            messages.Locate: lambda r, c: messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends()),
             messages.ListNodes: lambda r, c: messages.Nodes(nodes=tuple(n.state() for n in self.lab.nodes.values())),
             messages.Exec: _exec,
             messages.WriteFile: self._write_file,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import zmq
 
@@ -46,8 +47,64 @@ class ExecResult:
     stderr: bytes
 
 
-class AgentClient:
-    """A connection to an agent. For one thread; make one for each.
+class Client(ABC):
+    """What a lab is used through, whether one agent runs it or several. For one thread; make one for each."""
+
+    @abstractmethod
+    def call(self, request: messages.Request, on_event: OnEvent | None = None, timeout: float | None = None) -> Any:
+        """Send a request and wait for its result.
+
+        Args:
+            on_event: gets Progress and Output as they come. timeout: seconds, None waits as long as the agent lives.
+
+        Returns:
+            The result type that the request's docstring names.
+
+        Raises:
+            TestbedError: of the class that the agent raised. GuestFailed: the agent died or hangs.
+            AgentError: no result within `timeout`; the request is cancelled.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Hang up; what this client still had under way is cancelled."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- the calls that everybody makes ---
+
+    def hello(self, timeout: float | None = None) -> messages.Welcome:
+        """Ask whether the agent is there."""
+        return self.call(messages.Hello(), timeout=timeout)
+
+    def set_links(self, changes: Iterable[LinkChange]) -> messages.LinksSet:
+        """Change many links in one batch; all are checked before any is changed."""
+        return self.call(messages.SetLinks(changes=tuple(changes)))
+
+    def run(
+        self, node: str, argv: Sequence[str], stdin: bytes = b"", timeout: float = 60.0, on_event: OnEvent | None = None
+    ) -> ExecResult:
+        """Run a command in a node and gather its output."""
+        parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
+
+        def gather(event: Progress | Output) -> None:
+            if isinstance(event, Output):
+                parts[event.stream].append(event.data)
+            if on_event is not None:
+                on_event(event)
+
+        exited = self.call(messages.Exec(node=node, argv=tuple(argv), stdin=stdin, timeout=timeout), gather)
+        return ExecResult(exited.code, b"".join(parts["stdout"]), b"".join(parts["stderr"]))
+
+
+class AgentClient(Client):
+    """A connection to one agent. For one thread; make one for each.
 
     Args:
         folder: the lab folder, which holds `keys`.
@@ -76,31 +133,12 @@ class AgentClient:
         socket.connect(self._endpoint)
         self._socket = socket
 
-    def __enter__(self) -> AgentClient:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Hang up; the agent cancels what this client still had under way."""
         self._socket.close()
 
     def call(self, request: messages.Request, on_event: OnEvent | None = None, timeout: float | None = None) -> Any:
-        """Send a request and wait for its result.
-
-        Args:
-            on_event: gets Progress and Output as they come. timeout: seconds, None waits as long as the agent lives.
-
-        Returns:
-            The result type that the request's docstring names.
-
-        Raises:
-            TestbedError: of the class that the agent raised. GuestFailed: the agent died or hangs.
-            AgentError: no result within `timeout`; the request is cancelled.
-        """
+        """See `Client.call`."""
         number = next(self._numbers).to_bytes(8, "big")
         self._socket.send_multipart([number, messages.encode(request)])
         try:
@@ -146,31 +184,6 @@ class AgentClient:
             raise GuestFailed(
                 _with_console(f"the agent at {self._endpoint} has been silent for {SILENCE:g} s", console)
             )
-
-    # --- the calls that everybody makes ---
-
-    def hello(self, timeout: float | None = None) -> messages.Welcome:
-        """Ask whether the agent is there."""
-        return self.call(messages.Hello(), timeout=timeout)
-
-    def set_links(self, changes: Iterable[LinkChange]) -> messages.LinksSet:
-        """Change many links in one batch; all are checked before any is changed."""
-        return self.call(messages.SetLinks(changes=tuple(changes)))
-
-    def run(
-        self, node: str, argv: Sequence[str], stdin: bytes = b"", timeout: float = 60.0, on_event: OnEvent | None = None
-    ) -> ExecResult:
-        """Run a command in a node and gather its output."""
-        parts: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-
-        def gather(event: Progress | Output) -> None:
-            if isinstance(event, Output):
-                parts[event.stream].append(event.data)
-            if on_event is not None:
-                on_event(event)
-
-        exited = self.call(messages.Exec(node=node, argv=tuple(argv), stdin=stdin, timeout=timeout), gather)
-        return ExecResult(exited.code, b"".join(parts["stdout"]), b"".join(parts["stderr"]))
 
 
 class _Abandoned(AgentError):

@@ -4,20 +4,24 @@ An interface of a node is one end of a veth pair; the other end, the hub end, is
 redirected out of the hub end across the wire, where netem impairs it: A -> hub A ~ redirect ~> netem, hub B -> B.
 So a node can neither see nor change its impairments, thousands of wires change in one send, and taking the hub ends
 down is a real loss of carrier for both nodes.
+
+Where the far node is in another guest of the lab, its hub end is a VLAN on the wire between the two guests. Each guest
+impairs what leaves its own node; taking the hub ends down in both is the same loss of carrier.
 """
 
 from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from testbed.emulator import netem, netlink
-from testbed.emulator.messages import LinkChange, LinkState, WireEnd, WireLink
+from testbed.emulator.messages import LinkChange, LinkState, SeenWire, Trunk, WireEnd, WireLink
 from testbed.emulator.netem import Netem
 from testbed.emulator.netlink import Netlink, NetlinkError, Request, VethEnd
+from testbed.emulator.trunks import trunk_device
 from testbed.errors import BadInput, Unable, nearest
 
 GROUP = 0x7E57
@@ -42,7 +46,11 @@ class Port(Protocol):
 
 @dataclass(slots=True)
 class Wire:
-    """A link as it was built. Index 0 is the first end, whose packets go forward; `netem[0]` sits on hub end 1."""
+    """A link as it was built. Index 0 is the first end, whose packets go forward; `netem[0]` sits on hub end 1.
+
+    Attributes:
+        near: the ends whose nodes are in this guest. trunk: how the other is reached where that is not both.
+    """
 
     name: str
     ends: tuple[WireEnd, WireEnd]
@@ -52,6 +60,8 @@ class Wire:
     impaired: list[bool]
     tables: list[str] = field(default_factory=lambda: ["uniform", "uniform"])
     up: bool = True
+    near: tuple[int, ...] = (0, 1)
+    trunk: Trunk | None = None
 
 
 class Wiring:
@@ -63,43 +73,60 @@ class Wiring:
         self._wires: dict[str, Wire] = {}
         self._nodes: dict[str, Port] = {}
         self._dark: set[str] = set()
+        self._trunks: dict[str, int] = {}
 
     @property
     def busy(self) -> bool:
         """Whether somebody is building, changing or reading wires right now."""
         return self._lock.locked()
 
-    def build(self, links: Sequence[WireLink], nodes: dict[str, Port]) -> None:
+    def build(self, links: Sequence[WireLink], nodes: dict[str, Port], guest: int = 1) -> None:
         """Make all wires in a few sends.
+
+        Args:
+            nodes: those of this guest, whose number is `guest`.
 
         Raises:
             BadInput: an impairment no link can have; nothing was made. Unable: the kernel refuses, with its reason.
         """
         with self._lock:
-            wires = [_wire(number, link) for number, link in enumerate(links)]
+            wires = [_wire(number, link, nodes) for number, link in enumerate(links)]
             self._nodes, self._dark = nodes, set()
             self._wires = {wire.name: wire for wire in wires}
             batch = _Batch()
             for number, wire in enumerate(wires):
-                batch.add(self._veths(number, wire), wire.name)
+                batch.add(self._devices(number, wire, guest), wire.name)
             for wire in wires:
                 batch.add(_redirects(wire), wire.name)
                 batch.add(self._netems(wire), f"{wire.name}: netem")
             batch.run(self._hub)
 
-    def _veths(self, number: int, wire: Wire) -> Iterable[Request]:
-        for end in (0, 1):
+    def _devices(self, number: int, wire: Wire, guest: int) -> Iterable[Request]:
+        if wire.trunk is not None:
+            yield self._vlan(number, wire, wire.trunk)
+        for end in wire.near:
             node = self._nodes[wire.ends[end].node]
             name = wire.ends[end].interface
             index = node.interfaces[name] = _NODE_BASE + len(node.interfaces)
-            mac = (0x02_7E_57 << 24 | 2 * number + end).to_bytes(6, "big")
+            mac = (0x02_7E_57 << 24 | guest << 18 | 2 * number + end).to_bytes(6, "big")
             segments = 1 if wire.impaired[end] else None
             hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=wire.up, group=GROUP)
             inner = VethEnd(name, index, mac, up=False, namespace=node.network, gso_max_segs=segments)
             yield netlink.veth(hub, inner, wire.mtu)
 
+    def _vlan(self, number: int, wire: Wire, trunk: Trunk) -> Request:
+        far = 1 - wire.near[0]
+        device = trunk_device(trunk.guest)
+        if device not in self._trunks:
+            index = self._hub.index_of(device)
+            if index is None:
+                raise Unable(f"{wire.name}: there is no wire to guest {trunk.guest} ({device}) in this guest")
+            self._trunks[device] = index
+        parent = self._trunks[device]
+        return netlink.vlan(f"w{number}.{far}", wire.hub[far], parent, trunk.vlan, wire.mtu, up=wire.up, group=GROUP)
+
     def _netems(self, wire: Wire) -> Iterable[Request]:
-        for end in (0, 1):
+        for end in wire.near:
             if wire.impaired[end]:
                 yield self._netem(wire, end, wire.state[end], create=True)
 
@@ -109,8 +136,8 @@ class Wiring:
         wire.tables[end] = state.distribution
         return netlink.netem(wire.hub[1 - end], options, create)
 
-    def set(self, changes: Sequence[LinkChange]) -> int:
-        """Change links, all or, when a change is wrong, none.
+    def set(self, changes: Sequence[LinkChange], check_only: bool = False) -> int:
+        """Change links, all or, when a change is wrong, none; with `check_only` none at all.
 
         Returns:
             How many changes were carried out.
@@ -121,8 +148,9 @@ class Wiring:
         """
         with self._lock:
             states, ups = self._checked(changes)
-            self._apply(states)
-            self._carry(ups)
+            if not check_only:
+                self._apply(states)
+                self._carry(ups)
         return len(changes)
 
     def _checked(self, changes: Sequence[LinkChange]) -> tuple[dict[tuple[str, int], Netem], dict[str, bool]]:
@@ -132,6 +160,8 @@ class Wiring:
             name, end = change.link, change.end
             wire = self._wires.get(name) or self._unknown(name)
             if change.patch is not None:
+                if end not in wire.near:
+                    raise BadInput(f"{name}: {wire.ends[end].node} is not in this guest, nor is what leaves it")
                 before = states.get((name, end)) or wire.state[end]
                 states[name, end] = netem.merge(before, change.patch, f"{name} {_DIRECTIONS[end]}")
             if change.up is not None:
@@ -191,29 +221,18 @@ class Wiring:
             up = {link.index for link in self._hub.links() if link.up}
             return tuple(_read(wire, options, up) for wire in wires)
 
-    def peers(self, bridges: set[str]) -> dict[tuple[str, str], list[tuple[str, str]]]:
-        """Return (node, interface) to the ends it reaches over wires that carry, through any number of bridges."""
+    def ends(self) -> dict[str, tuple[str, str]]:
+        """Return each wire's name with the nodes at its ends."""
         with self._lock:
-            lit = [wire for wire in self._wires.values() if self._lit(wire)]
-        at: dict[str, list[tuple[str, str]]] = {bridge: [] for bridge in bridges}
-        across: dict[tuple[str, str], tuple[str, str]] = {}
-        for wire in lit:
-            one, other = ((end.node, end.interface) for end in wire.ends)
-            across[one], across[other] = other, one
-            for end in (one, other):
-                if end[0] in bridges:
-                    at[end[0]].append(end)
+            return {wire.name: (wire.ends[0].node, wire.ends[1].node) for wire in self._wires.values()}
 
-        def beyond(end: tuple[str, str], seen: set[str]) -> list[tuple[str, str]]:
-            far = across[end]
-            if far[0] not in bridges:
-                return [far]
-            if far[0] in seen:
-                return []
-            onward = [port for port in at[far[0]] if port != far]
-            return [found for port in onward for found in beyond(port, seen | {far[0]})]
-
-        return {end: beyond(end, set()) for end in across if end[0] not in bridges}
+    def seen(self) -> tuple[SeenWire, ...]:
+        """Return all wires, with whether they carry."""
+        with self._lock:
+            return tuple(
+                SeenWire(name=w.name, ends=tuple((e.node, e.interface) for e in w.ends), lit=self._lit(w))  # type: ignore[arg-type]
+                for w in self._wires.values()
+            )
 
     def carries(self, node: str, address: str) -> bool | None:
         """Say whether the wire from `node` to the end with this address is up; None when there is no such wire."""
@@ -285,13 +304,17 @@ def _remember(wire: Wire, end: int, state: Netem) -> None:
     wire.impaired[end] = True
 
 
-def _wire(number: int, link: WireLink) -> Wire:
+def _wire(number: int, link: WireLink, nodes: Container[str]) -> Wire:
     states = [
         netem.merge(Netem(), patch, f"{link.name} {direction}")
         for patch, direction in zip((link.forward, link.backward), _DIRECTIONS, strict=True)
     ]
     hub = _HUB_BASE + 2 * number
-    return Wire(link.name, link.ends, link.mtu, (hub, hub + 1), states, [s != Netem() for s in states], up=link.up)
+    near = tuple(end for end in (0, 1) if link.ends[end].node in nodes)
+    return Wire(
+        link.name, link.ends, link.mtu, (hub, hub + 1), states, [s != Netem() for s in states], up=link.up, near=near,
+        trunk=link.trunk,
+    )  # fmt: skip
 
 
 def _redirects(wire: Wire) -> Iterable[Request]:

@@ -28,8 +28,14 @@ def build_of(topology: Topology) -> Build:
         What the agent builds. Given configuration is kept byte for byte, the daemons are inferred from it.
 
     Raises:
-        BadInput: bridges in a ring (frames would circle for ever), or a protocol that lacks what it needs.
+        BadInput: bridges in a ring (frames would circle for ever), a protocol that lacks what it needs, or more guests
+            than nodes.
     """
+    if topology.guest.guests > len(topology.nodes):
+        raise BadInput(
+            f"guest.guests is {topology.guest.guests}, and the topology has {len(topology.nodes)} node(s) to put into "
+            "them; ask for fewer guests"
+        )
     _refuse_bridge_rings(topology)
     return Build(
         nodes=tuple(_node(name, topology) for name in topology.nodes),

@@ -69,8 +69,15 @@ class WireEnd(Message, frozen=True):
     addresses: tuple[str, ...] = ()
 
 
+class Trunk(Message, frozen=True):
+    """How a link leaves this guest: by VLAN `vlan` on the wire to guest `guest`, where its other end is."""
+
+    guest: int
+    vlan: int
+
+
 class WireLink(Message, frozen=True):
-    """A link to build."""
+    """A link to build. `trunk` where one of its ends is in another guest."""
 
     name: str
     ends: tuple[WireEnd, WireEnd]
@@ -78,6 +85,7 @@ class WireLink(Message, frozen=True):
     backward: LinkPatch = LinkPatch()
     mtu: int = 1500
     up: bool = True
+    trunk: Trunk | None = None
 
 
 class WireNode(Message, frozen=True):
@@ -129,10 +137,18 @@ class Welcome(Message, frozen=True):
 
 
 class Build(Message, frozen=True):
-    """Build nodes and links, then start daemons. Events tell the progress. -> Built"""
+    """Build nodes and links, then start daemons. Events tell the progress. -> Built
+
+    Of a lab spread over several guests each agent gets its own part.
+
+    Attributes:
+        guest: number of this guest, from 1. elsewhere: nodes of the other guests to their addresses.
+    """
 
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
+    guest: int = 1
+    elsewhere: dict[str, tuple[str, ...]] = {}
 
 
 class Built(Message, frozen=True):
@@ -147,6 +163,67 @@ class WaitReady(Message, frozen=True):
     deadline: float = 60.0
 
 
+class Survey(Message, frozen=True):
+    """What the nodes and wires here say of themselves at this moment; readiness is judged by it. -> Surveyed"""
+
+
+class OspfInterface(Message, frozen=True):
+    """An interface on which OSPF speaks."""
+
+    address: str
+    area: str
+    state: str
+
+
+class BgpPeer(Message, frozen=True):
+    """A session as a router has it. `owner`: the lab's node with that address. `lit`: no wire there is cut."""
+
+    address: str
+    state: str
+    owner: str | None
+    lit: bool
+
+
+class RouterReport(Message, frozen=True):
+    """What one router says of itself.
+
+    Attributes:
+        ospf: interface to what speaks on it. ospf_neighbours: `INTERFACE ADDRESS` to state.
+        ospf_areas: area to its counts and checksums of link states. ospf_busy: a computation is due.
+        isis: interfaces. isis_neighbours: interface to states. isis_database: LSPs with sequence numbers.
+        lagging: routes that have not reached the kernel, one line each.
+        knows: changes with the routes and the link states that it has.
+    """
+
+    ospf: dict[str, OspfInterface] = {}
+    ospf_neighbours: dict[str, str] = {}
+    ospf_areas: dict[str, tuple[str, ...]] = {}
+    ospf_busy: bool = False
+    isis: frozenset[str] = frozenset()
+    isis_neighbours: dict[str, tuple[str, ...]] = {}
+    isis_database: frozenset[tuple[str, str]] = frozenset()
+    bgp: tuple[BgpPeer, ...] = ()
+    lagging: tuple[str, ...] = ()
+    knows: int = 0
+
+
+class SeenWire(Message, frozen=True):
+    """A wire; its ends are (node, interface). `lit`: whole, and both nodes have power."""
+
+    name: str
+    ends: tuple[tuple[str, str], tuple[str, str]]
+    lit: bool
+
+
+class Surveyed(Message, frozen=True):
+    """`nodes`: name to kind. `unready`: what does not run or does not answer, one line each."""
+
+    reports: dict[str, RouterReport] = {}
+    unready: tuple[str, ...] = ()
+    nodes: dict[str, str] = {}
+    wires: tuple[SeenWire, ...] = ()
+
+
 class Readiness(Message, frozen=True):
     """What is still missing, one line each (`core1: OSPF neighbour 10.0.0.2 on eth1 is Init`); empty when ready."""
 
@@ -155,9 +232,13 @@ class Readiness(Message, frozen=True):
 
 
 class SetLinks(Message, frozen=True):
-    """Change many links in one batch; all are checked before any is changed. -> LinksSet"""
+    """Change many links in one batch; all are checked before any is changed. -> LinksSet
+
+    `check_only` changes nothing: every guest of a lab is asked so before one changes anything.
+    """
 
     changes: tuple[LinkChange, ...]
+    check_only: bool = False
 
 
 class LinksSet(Message, frozen=True):
@@ -182,6 +263,17 @@ class LinkState(Message, frozen=True):
 
 class LinkStates(Message, frozen=True):
     links: tuple[LinkState, ...]
+
+
+class Locate(Message, frozen=True):
+    """Which nodes and links are here? Asked of each of a lab's agents. -> Located"""
+
+
+class Located(Message, frozen=True):
+    """`links`: name to the nodes at its ends, of which one may be in another guest."""
+
+    nodes: tuple[str, ...]
+    links: dict[str, tuple[str, str]]
 
 
 class ListNodes(Message, frozen=True):
@@ -406,11 +498,11 @@ class Shutdown(Message, frozen=True):
 
 
 Request = (
-    Hello | Build | WaitReady | SetLinks | GetLinks | ListNodes | Exec | WriteFile | Vty | Power
+    Hello | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty | Power
     | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Shutdown
 )  # fmt: skip
 Result = (
-    Welcome | Built | Readiness | LinksSet | LinkStates | Nodes | Exited | VtyOutput | Ok
+    Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
     | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult
 )  # fmt: skip
 

@@ -32,9 +32,9 @@ ROOT, CLSACT = 0xFFFFFFFF, 0xFFFFFFF1
 INGRESS = 0xFFFFFFF2
 FIRST_HANDLE = 0x00010000
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 IFLA_GROUP, IFLA_NET_NS_FD, IFLA_GSO_MAX_SEGS = 27, 28, 40
-IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, VLAN_ID = 1, 2, 1, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 TCA_KIND, TCA_OPTIONS = 1, 2
@@ -168,6 +168,19 @@ def veth(end: VethEnd, peer: VethEnd, mtu: int = 1500) -> Request:
     other = attribute(VETH_INFO_PEER, b"".join(peer.encode(mtu)))
     info = _text(IFLA_INFO_KIND, "veth") + attribute(IFLA_INFO_DATA, other)
     return Request(NEWLINK, CREATE | EXCLUSIVE, header + settings + attribute(IFLA_LINKINFO, info))
+
+
+def vlan(name: str, index: int, parent: int, number: int, mtu: int, *, up: bool, group: int) -> Request:
+    """Make a VLAN device (IEEE 802.1Q).
+
+    Args:
+        index: its own, parent: of the device it is on. number: 1 to 4094. mtu: bytes.
+    """
+    flags = UP if up else 0
+    settings = _link_settings(name=name, mtu=mtu, group=group) + _number(IFLA_LINK, parent)
+    data = attribute(IFLA_INFO_DATA, attribute(VLAN_ID, struct.pack("=H", number)))
+    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "vlan") + data)
+    return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)
 
 
 def bridge(name: str) -> Request:

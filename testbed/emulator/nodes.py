@@ -139,6 +139,7 @@ class Laboratory:
         self.wiring = Wiring()
         self.nodes: dict[str, Node] = {}
         self._owners: dict[bytes, str] = {}
+        self._elsewhere: frozenset[str] = frozenset()
         self._addresses: dict[str, list[tuple[str, str]]] = {}
         self._changing = threading.RLock()
 
@@ -176,13 +177,15 @@ class Laboratory:
     def _build(self, request: Build, progress: Callable[[Progress], None]) -> None:
         _check(request)
         self._addresses = {node.name: [] for node in request.nodes}
-        for end in (end for link in request.links for end in link.ends):
+        self._elsewhere = frozenset(request.elsewhere)
+        for end in (end for link in request.links for end in link.ends if end.node not in self._elsewhere):
             self._addresses[end.node] += [(end.interface, address) for address in end.addresses]
         self._owners = {_bare(a): n for n, given in self._addresses.items() for _, a in given}
         self._owners |= {_bare(a): node.name for node in request.nodes for a in node.addresses}
+        self._owners |= {_bare(a): name for name, given in request.elsewhere.items() for a in given}
         self._make_nodes(request.nodes)
         progress(Progress(text="nodes made", done=len(request.nodes), total=len(request.nodes)))
-        self.wiring.build(request.links, dict(self.nodes))
+        self.wiring.build(request.links, dict(self.nodes), request.guest)
         progress(Progress(text="links made", done=len(request.links), total=len(request.links)))
         for name, node in self.nodes.items():
             node.configure(self._addresses[name])
@@ -221,8 +224,12 @@ class Laboratory:
     def power(self, name: str, on: bool) -> None:
         """Take a node's power away, or give it back: it starts from its startup configuration.
 
-        Off: every process in the node is killed and its wires lose carrier. Repeating either is harmless.
+        Off: every process in the node is killed and its wires lose carrier. Repeating either is harmless. Of a node in
+        another guest only the wires are here.
         """
+        if name in self._elsewhere:
+            self.wiring.power(name, on)
+            return
         node = self.node(name)
         with self._changing:
             if on == node.powered:
@@ -254,7 +261,7 @@ class Laboratory:
             self.wiring.tear_down()
             for node in nodes:
                 node.close()
-            self.nodes, self._owners = {}, {}
+            self.nodes, self._owners, self._elsewhere = {}, {}, frozenset()
 
 
 def _bare(address: str) -> bytes:
@@ -268,7 +275,7 @@ def _bare(address: str) -> bytes:
 
 def _check(request: Build) -> None:
     """Refuse what cannot be built; the controller checks more, with the place in the file."""
-    names = [node.name for node in request.nodes]
+    names = [*(node.name for node in request.nodes), *request.elsewhere]
     taken: set[tuple[str, str]] = set()
     if len(set(names)) != len(names):
         raise BadInput("a node name is used twice")

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from testbed.emulator.context import Event
 from testbed.emulator.frr import NO_MATCH
-from testbed.emulator.messages import Progress, Readiness
+from testbed.emulator.messages import BgpPeer, OspfInterface, Progress, Readiness, RouterReport, Surveyed
 from testbed.emulator.nodes import Laboratory, Node
 from testbed.errors import AgentError
 
@@ -38,36 +38,19 @@ Peers = Mapping[tuple[str, str], list[tuple[str, str]]]
 """(node, interface) to those at the other end of its wire, beyond bridges."""
 
 
-@dataclass(slots=True)
-class Report:
-    """What one router says of itself."""
-
-    ospf: dict[str, Any] = field(default_factory=dict)
-    ospf_neighbours: dict[tuple[str, str], str] = field(default_factory=dict)
-    ospf_areas: dict[str, Any] = field(default_factory=dict)
-    ospf_busy: bool = False
-    ospf_routes: frozenset[str] = frozenset()
-    isis: frozenset[str] = frozenset()
-    isis_neighbours: dict[str, list[str]] = field(default_factory=dict)
-    isis_database: frozenset[tuple[str, str]] = frozenset()
-    bgp: dict[str, str] = field(default_factory=dict)
-    bgp_prefixes: list[tuple[str, object, object]] = field(default_factory=list)
-    routes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-
 def wait_ready(
-    lab: Laboratory, deadline: float, emit: Callable[[Event], None], cancelled: threading.Event
+    look: Callable[[], Surveyed], deadline: float, emit: Callable[[Event], None], cancelled: threading.Event
 ) -> Readiness:
     """Look until nothing is missing, or until the deadline.
 
     Args:
-        deadline: seconds from now.
+        look: surveys the whole lab. deadline: seconds from now.
     """
     started = time.monotonic()
     before = -1
     steady = Steady()
     while True:
-        missing = list(missing_now(lab, steady))
+        missing = list(missing_now(look(), steady))
         took = time.monotonic() - started
         if not missing or took >= deadline or cancelled.is_set():
             return Readiness(missing=tuple(missing), seconds=took)
@@ -91,64 +74,121 @@ class Steady:
         return now - self._seen[name][1]
 
 
-def missing_now(lab: Laboratory, steady: Steady) -> Iterator[str]:
-    """Give one line for each thing that is not ready."""
-    reports: dict[str, Report] = {}
+def survey(lab: Laboratory) -> Surveyed:
+    """Ask all routers of this agent."""
+    reports: dict[str, RouterReport] = {}
+    unready: list[str] = []
     for node in list(lab.nodes.values()):
         if node.frr is None or not node.powered:
             continue
         dead = [name for name, lives in node.frr.alive().items() if not lives]
-        yield from (f"{node.name}: {name} is not running" for name in dead)
+        unready += [f"{node.name}: {name} is not running" for name in dead]
         if not dead:
             try:
-                reports[node.name] = read(node)
+                reports[node.name] = read(lab, node)
             except (AgentError, msgspec.DecodeError) as error:
-                yield f"{node.name}: {error}"
-    peers = lab.wiring.peers({name for name, node in lab.nodes.items() if node.kind == "bridge"})
-    adjacencies = [*_ospf(reports, peers), *_isis(reports, peers), *_bgp(lab, reports)]
+                unready.append(f"{node.name}: {error}")
+    kinds = {name: node.kind for name, node in lab.nodes.items()}
+    return Surveyed(reports=reports, unready=tuple(unready), nodes=kinds, wires=lab.wiring.seen())
+
+
+def missing_now(seen: Surveyed, steady: Steady) -> Iterator[str]:
+    """Give one line for each thing that is not ready in a whole lab."""
+    yield from seen.unready
+    reports = seen.reports
+    peers = peers_of(seen)
+    adjacencies = [*_ospf(reports, peers), *_isis(reports, peers), *_bgp(reports)]
     yield from adjacencies
     if not adjacencies:
         yield from _agreement(reports, peers)
         for name, report in reports.items():
-            yield from _uninstalled(name, report)
+            yield from report.lagging
             wait = STEADY_BGP if report.bgp else STEADY_ISIS if report.isis else 0.0
-            if wait and steady.since(name, (_next_hops(report), report.isis_database, report.bgp_prefixes)) < wait:
+            if wait and steady.since(name, report.knows) < wait:
                 yield f"{name}: its routes are still changing"
 
 
-def read(node: Node) -> Report:
+def peers_of(seen: Surveyed) -> Peers:
+    """Return (node, interface) to the ends it reaches over wires that carry, through any number of bridges."""
+    bridges = {name for name, kind in seen.nodes.items() if kind == "bridge"}
+    at: dict[str, list[tuple[str, str]]] = {bridge: [] for bridge in bridges}
+    across: dict[tuple[str, str], tuple[str, str]] = {}
+    for one, other in (wire.ends for wire in seen.wires if wire.lit):
+        across[one], across[other] = other, one
+        for end in (one, other):
+            if end[0] in bridges:
+                at[end[0]].append(end)
+
+    def beyond(end: tuple[str, str], passed: set[str]) -> list[tuple[str, str]]:
+        far = across[end]
+        if far[0] not in bridges:
+            return [far]
+        if far[0] in passed:
+            return []
+        onward = [port for port in at[far[0]] if port != far]
+        return [found for port in onward for found in beyond(port, passed | {far[0]})]
+
+    return {end: beyond(end, set()) for end in across if end[0] not in bridges}
+
+
+def read(lab: Laboratory, node: Node) -> RouterReport:
     """Ask a router's daemons.
 
     Raises:
         AgentError: one does not answer.
     """
-    report = Report()
     frr = node.frr
     assert frr is not None
-    report.routes = _json(frr.ask("zebra", _ZEBRA)[0])
+    routes = _json(frr.ask("zebra", _ZEBRA)[0])
+    said: dict[str, Any] = {"lagging": tuple(_uninstalled(node.name, routes))}
+    known: list[object] = [_next_hops(routes)]
     if "ospfd" in frr.daemons:
-        interfaces, neighbours, instance, routes = map(_json, frr.ask("ospfd", _OSPF))
-        report.ospf = {
-            name: facts
-            for name, facts in interfaces.get("interfaces", {}).items()
-            if facts.get("ospfEnabled") and not facts.get("timerPassiveIface") and facts.get("state") != "Loopback"
-        }
-        report.ospf_neighbours = dict(_ospf_neighbours(neighbours))
-        report.ospf_areas = instance.get("areas", {})
-        report.ospf_busy = "spfTimerDueInMsecs" in instance
-        report.ospf_routes = frozenset(p for p, r in routes.items() if str(r.get("routeType", "")).startswith("N"))
+        said |= _read_ospf(*map(_json, frr.ask("ospfd", _OSPF)))
+        said["lagging"] += tuple(_unheard(node.name, said.pop("ospf_routes"), routes))
     if "isisd" in frr.daemons:
         detail, neighbours, database = frr.ask("isisd", _ISIS)
-        report.isis = frozenset(_isis_interfaces(detail[0]))
-        report.isis_neighbours = _isis_neighbours(neighbours[0])
-        report.isis_database = frozenset(_isis_database(database[0]))
+        said["isis"] = frozenset(_isis_interfaces(detail[0]))
+        said["isis_neighbours"] = _isis_neighbours(neighbours[0])
+        said["isis_database"] = frozenset(_isis_database(database[0]))
+        known.append(sorted(said["isis_database"]))
     if "bgpd" in frr.daemons:
-        summary = _json(frr.ask("bgpd", _BGP)[0])
-        families = [family for family in summary.values() if isinstance(family, dict)]
-        peers = [item for family in families for item in family.get("peers", {}).items()]
-        report.bgp = {peer: facts["state"] for peer, facts in peers}
-        report.bgp_prefixes = [(peer, facts.get("pfxRcd"), facts.get("pfxSnt")) for peer, facts in peers]
-    return report
+        peers = _bgp_peers(_json(frr.ask("bgpd", _BGP)[0]))
+        said["bgp"] = tuple(
+            BgpPeer(
+                address=address,
+                state=facts["state"],
+                owner=lab.owner_of(address),
+                lit=lab.wiring.carries(node.name, address) is not False,
+            )
+            for address, facts in peers
+        )
+        known.append([(address, facts.get("pfxRcd"), facts.get("pfxSnt")) for address, facts in peers])
+    return RouterReport(**said, knows=zlib.crc32(msgspec.json.encode(known)))
+
+
+def _read_ospf(
+    interfaces: dict[str, Any], neighbours: dict[str, Any], instance: dict[str, Any], routes: dict[str, Any]
+) -> dict[str, Any]:
+    speaking = {
+        name: facts
+        for name, facts in interfaces.get("interfaces", {}).items()
+        if facts.get("ospfEnabled") and not facts.get("timerPassiveIface") and facts.get("state") != "Loopback"
+    }
+    return {
+        "ospf": {
+            name: OspfInterface(address=facts["ipAddress"], area=facts.get("area", ""), state=facts.get("state", ""))
+            for name, facts in speaking.items()
+        },
+        "ospf_neighbours": dict(_ospf_neighbours(neighbours)),
+        "ospf_areas": {area: _checksums(facts) for area, facts in instance.get("areas", {}).items()},
+        "ospf_busy": "spfTimerDueInMsecs" in instance,
+        "ospf_routes": [p for p, r in routes.items() if str(r.get("routeType", "")).startswith("N")],
+    }
+
+
+def _bgp_peers(summary: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    families = [family for family in summary.values() if isinstance(family, dict)]
+    return [item for family in families for item in family.get("peers", {}).items()]
 
 
 def _json(answer: tuple[str, int]) -> dict[str, Any]:
@@ -166,40 +206,39 @@ def _json(answer: tuple[str, int]) -> dict[str, Any]:
 # --- OSPF ------------------------------------------------------------------------------------------------------------
 
 
-def _ospf_neighbours(answer: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Give (interface, address) and state; `ifaceName` is `eth1:10.0.0.1`."""
+def _ospf_neighbours(answer: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give `INTERFACE ADDRESS` and state; `ifaceName` is `eth1:10.0.0.1`."""
     for entries in answer.get("neighbors", {}).values():
         for entry in entries if isinstance(entries, list) else [entries]:
             interface = entry.get("ifaceName", "").partition(":")[0]
             address = entry.get("ifaceAddress") or entry.get("address", "")
-            yield (interface, address), entry.get("nbrState") or entry.get("state", "")
+            yield f"{interface} {address}", entry.get("nbrState") or entry.get("state", "")
 
 
-def _ospf(reports: Mapping[str, Report], peers: Peers) -> Iterator[str]:
+def _ospf(reports: Mapping[str, RouterReport], peers: Peers) -> Iterator[str]:
     for name, report in reports.items():
-        for interface, facts in report.ospf.items():
+        for interface, speaks in report.ospf.items():
             for other, far in peers.get((name, interface), ()):
                 remote = reports[other].ospf.get(far) if other in reports else None
                 if remote is None:
                     continue
-                state = report.ospf_neighbours.get((interface, remote["ipAddress"]), "not seen")
-                between_others = facts.get("state") == "DROther" and state.startswith("2-Way/DROther")
+                state = report.ospf_neighbours.get(f"{interface} {remote.address}", "not seen")
+                between_others = speaks.state == "DROther" and state.startswith("2-Way/DROther")
                 if not state.startswith("Full") and not between_others:
-                    yield f"{name}: OSPF neighbour {other} ({remote['ipAddress']}) on {interface} is {state}"
+                    yield f"{name}: OSPF neighbour {other} ({remote.address}) on {interface} is {state}"
 
 
-def _agreement(reports: Mapping[str, Report], peers: Peers) -> Iterator[str]:
+def _agreement(reports: Mapping[str, RouterReport], peers: Peers) -> Iterator[str]:
     """Neighbours have the same link states when all of them have been flooded."""
     for name, report in reports.items():
         if report.ospf_busy:
             yield f"{name}: OSPF has yet to compute its routes"
-        for interface, facts in report.ospf.items():
-            area = facts.get("area", "")
+        for interface, speaks in report.ospf.items():
             for other, far in peers.get((name, interface), ()):
                 if name < other and other in reports and far in reports[other].ospf:
-                    ours, theirs = (_checksums(r.ospf_areas.get(area, {})) for r in (report, reports[other]))
+                    ours, theirs = (r.ospf_areas.get(speaks.area) for r in (report, reports[other]))
                     if ours != theirs:
-                        yield f"{name}: its OSPF link-state database of area {area} differs from {other}'s"
+                        yield f"{name}: its OSPF link-state database of area {speaks.area} differs from {other}'s"
         for interface in report.isis:
             for other, far in peers.get((name, interface), ()):
                 same = other not in reports or report.isis_database == reports[other].isis_database
@@ -207,27 +246,32 @@ def _agreement(reports: Mapping[str, Report], peers: Peers) -> Iterator[str]:
                     yield f"{name}: its IS-IS link-state database differs from {other}'s"
 
 
-def _checksums(area: dict[str, Any]) -> list[object]:
-    return [
-        area.get(f"lsa{kind}{what}") for kind in ("Router", "Network", "Summary") for what in ("Number", "Checksum")
-    ]
+def _checksums(area: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        str(area.get(f"lsa{kind}{what}"))
+        for kind in ("Router", "Network", "Summary")
+        for what in ("Number", "Checksum")
+    )
 
 
-def _next_hops(report: Report) -> list[tuple[str, object, tuple[object, ...]]]:
+def _next_hops(routes: dict[str, list[dict[str, Any]]]) -> list[object]:
     return [
-        (prefix, entry.get("protocol"), tuple((hop.get("ip"), hop.get("interfaceName")) for hop in entry["nexthops"]))
-        for prefix, entries in report.routes.items()
+        (prefix, entry.get("protocol"), [(hop.get("ip"), hop.get("interfaceName")) for hop in entry["nexthops"]])
+        for prefix, entries in routes.items()
         for entry in entries
         if entry.get("selected") and "nexthops" in entry
     ]
 
 
-def _uninstalled(name: str, report: Report) -> Iterator[str]:
-    for prefix, entries in report.routes.items():
+def _uninstalled(name: str, routes: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for prefix, entries in routes.items():
         if any(entry.get("selected") and not entry.get("installed") for entry in entries):
             yield f"{name}: route {prefix} is not installed in the kernel"
-    for prefix in report.ospf_routes:
-        if not any(entry.get("protocol") == "ospf" for entry in report.routes.get(prefix, ())):
+
+
+def _unheard(name: str, prefixes: list[str], routes: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    for prefix in prefixes:
+        if not any(entry.get("protocol") == "ospf" for entry in routes.get(prefix, ())):
             yield f"{name}: OSPF's route {prefix} has not reached zebra"
 
 
@@ -241,12 +285,12 @@ def _isis_interfaces(text: str) -> Iterator[str]:
             yield line.split(":", 1)[1].split(",")[0].strip()
 
 
-def _isis_neighbours(text: str) -> dict[str, list[str]]:
+def _isis_neighbours(text: str) -> dict[str, tuple[str, ...]]:
     """Read the table of `show isis neighbor`: system, interface, level, state, hold time, SNPA."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for words in (line.split() for line in text.splitlines()):
         if len(words) >= 5 and words[2].isdigit():
-            found.setdefault(words[1], []).append(words[3])
+            found[words[1]] = (*found.get(words[1], ()), words[3])
     return found
 
 
@@ -257,22 +301,20 @@ def _isis_database(text: str) -> Iterator[tuple[str, str]]:
             yield words[0], words[2]
 
 
-def _isis(reports: Mapping[str, Report], peers: Peers) -> Iterator[str]:
+def _isis(reports: Mapping[str, RouterReport], peers: Peers) -> Iterator[str]:
     for name, report in reports.items():
         for interface in report.isis:
             near = [o for o, far in peers.get((name, interface), ()) if o in reports and far in reports[o].isis]
-            states = report.isis_neighbours.get(interface, [])
+            states = report.isis_neighbours.get(interface, ())
             if states.count("Up") < len(near):
                 said = ", ".join(states) or "not seen"
                 yield f"{name}: IS-IS neighbour {' or '.join(near)} on {interface} is {said}"
 
 
-def _bgp(lab: Laboratory, reports: Mapping[str, Report]) -> Iterator[str]:
+def _bgp(reports: Mapping[str, RouterReport]) -> Iterator[str]:
     for name, report in reports.items():
-        for address, state in report.bgp.items():
-            owner = lab.owner_of(address)
-            if owner is None or owner not in reports:
-                continue
-            speaks = bool(reports[owner].bgp) and lab.wiring.carries(name, address) is not False
-            if speaks and state != "Established" and "Admin" not in state:
-                yield f"{name}: BGP neighbour {owner} ({address}) is {state}"
+        for peer in report.bgp:
+            theirs = reports.get(peer.owner or "")
+            speaks = theirs is not None and bool(theirs.bgp) and peer.lit
+            if speaks and peer.state != "Established" and "Admin" not in peer.state:
+                yield f"{name}: BGP neighbour {peer.owner} ({peer.address}) is {peer.state}"

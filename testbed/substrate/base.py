@@ -33,7 +33,7 @@ class StartOptions:
     """How to start.
 
     Attributes:
-        guest: memory and count of guests.
+        guest: memory of each guest, and how many.
         forwards: management addresses made reachable (racks).
         offline_build: path below the lab folder of a msgpack `Build`; the agent builds it at boot and has **no**
             control channel (a rack: the controller's only way in is SSH). None for a lab with an agent channel.

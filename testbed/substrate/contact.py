@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import zmq
@@ -19,45 +20,56 @@ _MCONSOLE = struct.Struct("=IiI")  # magic, version, length (arch/um/drivers/mco
 _MCONSOLE_MAGIC = 0xCAFEBABE
 
 
-def hello(folder: LabFolder, timeout: float, interrupt: int | None = None) -> Welcome | None:
-    """Say Hello to a lab's agent.
+def silent(folder: LabFolder, timeout: float, interrupt: int | None = None) -> list[int]:
+    """Say Hello to a lab's agents.
 
     Args:
         timeout: seconds.
         interrupt: a descriptor; when it becomes readable, the waiting ends.
 
     Returns:
-        The agent's Welcome, or None when none came.
+        Numbers of the guests, from 1, whose agent did not answer.
     """
-    endpoint, keys = folder.endpoint, folder.read_keys()
-    if endpoint is None:
-        return None
-    with zmq.Context() as context, context.socket(zmq.DEALER) as agent:
-        agent.linger = 0
-        agent.curve_serverkey = keys["server_public"].encode()
-        agent.curve_publickey = keys["client_public"].encode()
-        agent.curve_secretkey = keys["client_secret"].encode()
-        agent.set(zmq.RECONNECT_IVL, 25)
-        agent.set(zmq.HANDSHAKE_IVL, 2000)
-        agent.connect(endpoint)
-        agent.send_multipart([_REQUEST, encode(Hello())])
-        return _welcome(agent, time.monotonic() + timeout, interrupt)
+    keys = folder.read_keys()
+    with ExitStack() as opened:
+        context = opened.enter_context(zmq.Context())
+        waiting = {
+            opened.enter_context(_asked(context, endpoint, keys)): number
+            for number, endpoint in enumerate(folder.record().endpoints, 1)
+        }
+        _await_welcomes(waiting, time.monotonic() + timeout, interrupt)
+        return sorted(waiting.values())
 
 
-def _welcome(agent: zmq.Socket[bytes], end: float, interrupt: int | None) -> Welcome | None:
+def _asked(context: zmq.Context[zmq.Socket[bytes]], endpoint: str, keys: dict[str, str]) -> zmq.Socket[bytes]:
+    """Return a socket on which an agent's answer to Hello will come."""
+    agent = context.socket(zmq.DEALER)
+    agent.linger = 0
+    agent.curve_serverkey = keys["server_public"].encode()
+    agent.curve_publickey = keys["client_public"].encode()
+    agent.curve_secretkey = keys["client_secret"].encode()
+    agent.set(zmq.RECONNECT_IVL, 25)
+    agent.set(zmq.HANDSHAKE_IVL, 2000)
+    agent.connect(endpoint)
+    agent.send_multipart([_REQUEST, encode(Hello())])
+    return agent
+
+
+def _await_welcomes(waiting: dict[zmq.Socket[bytes], int], end: float, interrupt: int | None) -> None:
+    """Take out of `waiting` those who answer until `end` on the monotonic clock."""
     poller = zmq.Poller()
-    poller.register(agent, zmq.POLLIN)
-    if interrupt is not None:
-        poller.register(interrupt, zmq.POLLIN)
-    while (left := end - time.monotonic()) > 0:
+    for readable in (*waiting, *([] if interrupt is None else [interrupt])):
+        poller.register(readable, zmq.POLLIN)
+    while waiting and (left := end - time.monotonic()) > 0:
         ready = dict(poller.poll(int(left * 1000) + 1))
-        if agent in ready:
+        answered = [agent for agent in waiting if agent in ready]
+        if ready and not answered:
+            return
+        for agent in answered:
             reply = decode_reply(agent.recv_multipart()[-1])
             if isinstance(reply, Done) and isinstance(reply.result, Welcome):
-                return reply.result
-        elif ready:
-            return None
-    return None
+                poller.unregister(agent)
+                del waiting[agent]
 
 
 def kernel_version(folder: LabFolder, timeout: float) -> str:

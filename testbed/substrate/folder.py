@@ -28,18 +28,29 @@ _TRACE = re.compile(r"\s*(\[<[0-9a-f]+>\]|[0-9a-f]{8}( [0-9a-f]{8})*$|Stack:$|Ca
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
+class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of a lab's kernels, or natively its agent.
+
+    Attributes:
+        processes: its own, the launcher first.
+        endpoint: ZeroMQ endpoint of its agent, None without a control channel.
+    """
+
+    processes: tuple[Process, ...] = ()
+    endpoint: str | None = None
+
+
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `lab.json` holds.
 
     Attributes:
         id: marker carried by the command line of every process of the lab (`testbed-` and 12 hex digits).
         created: Unix seconds. starter: the command that brings the lab up; while it lives the lab is `starting`.
-        keeper: the process that holds the lab. guest: the kernel's or agent's own processes, the launcher first.
-        endpoint: ZeroMQ endpoint of the agent, None for a lab without a control channel.
+        keeper: the process that holds the lab. guests: what it is spread over, mostly one.
         ports: loopback addresses and ports here that lead into the lab's management network, as `127.0.0.1:7000`.
         sealed: whether the host's files are read-only to the guest's kernel itself; `seal` says how, or why not.
         missing_modules: kernel modules that this machine lacks, so that the lab cannot have what they do.
-        ended: how it ended, in words.
+        ended: how it ended, in words. culprit: number of the guest that ended first, from 1.
     """
 
     name: str
@@ -50,13 +61,27 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     starter: Process
     state: State = "starting"
     keeper: Process | None = None
-    guest: tuple[Process, ...] = ()
-    endpoint: str | None = None
+    guests: tuple[Guest, ...] = ()
     ports: tuple[str, ...] = ()
     sealed: bool | None = None
     seal: str = ""
     missing_modules: tuple[str, ...] = ()
     ended: str = ""
+    culprit: int = 1
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """All guests' own processes."""
+        return tuple(process for guest in self.guests for process in guest.processes)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Where the agents answer, guest by guest; empty without a control channel."""
+        return tuple(guest.endpoint for guest in self.guests if guest.endpoint is not None)
+
+    def title(self, number: int) -> str:
+        """Return what to call a guest: its number matters where there are several."""
+        return f"guest {number} of {len(self.guests)}" if len(self.guests) > 1 else "the guest"
 
 
 def home() -> Path:
@@ -99,14 +124,13 @@ class LabFolder:
     def name(self) -> str:
         return self.path.name
 
-    @property
-    def guest(self) -> Path:
-        """The one folder that the lab's kernel may write."""
-        return self.path / "guest"
+    def guest(self, number: int = 1) -> Path:
+        """Return the one folder that a guest's kernel may write: `guest`, and `guest2` and so on of further ones."""
+        return self.path / _numbered("guest", number)
 
-    @property
-    def console(self) -> Path:
-        return self.path / "console.log"
+    def console(self, number: int = 1) -> Path:
+        """Return where a guest's console is written: `console.log`, `console2.log`, ..."""
+        return self.path / f"{_numbered('console', number)}.log"
 
     @property
     def keeper_log(self) -> Path:
@@ -125,10 +149,6 @@ class LabFolder:
         """Sockets and the guest's memory file: a short path in memory, removed with the lab."""
         return run_folder(self.record().id)
 
-    @property
-    def endpoint(self) -> str | None:
-        return self.record().endpoint
-
     def record(self) -> Record:
         """Read `lab.json`.
 
@@ -146,7 +166,7 @@ class LabFolder:
 
     def update(self, **fields: Any) -> Record:
         """Change fields of `lab.json`; what another process changes at the same time is kept."""
-        descriptor = os.open(self.guest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(self.guest(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             record = msgspec.structs.replace(self.record(), **fields)
@@ -162,9 +182,9 @@ class LabFolder:
         """Return the CURVE keys (Z85 text): server_public, server_secret, client_public, client_secret."""
         return json.loads(self.keys.read_bytes())
 
-    def console_tail(self, lines: int = 20) -> tuple[str, ...]:
-        """Return the last lines of the guest's console, without the call traces of a kernel panic."""
-        return tuple(line for line in tail(self.console, 8 * lines) if not _TRACE.match(line))[-lines:]
+    def console_tail(self, number: int = 1, lines: int = 20) -> tuple[str, ...]:
+        """Return the last lines of a guest's console, without the call traces of a kernel panic."""
+        return tuple(line for line in tail(self.console(number), 8 * lines) if not _TRACE.match(line))[-lines:]
 
     # --- life ---
 
@@ -249,6 +269,10 @@ class LabFolder:
         doomed = self.path.with_name(f".gone-{secrets.token_hex(4)}")
         self.path.rename(doomed)
         sweep_drafts()
+
+
+def _numbered(word: str, number: int) -> str:
+    return word if number == 1 else f"{word}{number}"
 
 
 def tail(path: Path, lines: int) -> tuple[str, ...]:

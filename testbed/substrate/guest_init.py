@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,9 @@ def hidden_paths(covered: tuple[str, ...], *others: str) -> tuple[str, ...]:
     return tuple(path for path in needed if any(path.startswith(f"{cover}/") for cover in covered))
 
 
-def init_script(folder: Path, modules: Path, agent: list[str], missing: tuple[str, ...]) -> str:
+def init_script(
+    folder: Path, modules: Path, agent: list[str], missing: tuple[str, ...], trunks: Sequence[str] = ()
+) -> str:
     """Write the guest's init.
 
     An ordinary user's guest sees files of the host's root as nobody's: a set-user-ID program would take root's rights
@@ -61,6 +64,7 @@ def init_script(folder: Path, modules: Path, agent: list[str], missing: tuple[st
         modules: the guest kernel's modules (`.../RELEASE`), wherever they are; /lib/modules need not exist.
         agent: the agent's command line, which becomes process 1.
         missing: of MODULES, what this machine lacks.
+        trunks: network devices that are wires to the lab's other guests.
     """
     quote = shlex.quote
     covered = writable_folders()
@@ -68,6 +72,7 @@ def init_script(folder: Path, modules: Path, agent: list[str], missing: tuple[st
     mounts = [f"mount -t tmpfs -o mode={755 if path == '/run' else 1777} tmpfs {path}" for path in covered]
     mounts += [f"mkdir -p {quote(path)}; mount -t hostfs -o {quote(path)},ro none {quote(path)}" for path in shown]
     exports = " ".join(f"{name}={quote(value)}" for name, value in python_environment().items())
+    lines = "".join(f"link set {device} up\n" for device in trunks)
     wanted = " ".join(name for name in MODULES if name not in missing)
     return f"""#!/bin/sh
 export {exports}
@@ -97,7 +102,7 @@ link add mgmt type bridge
 link set vec0 mtu 9000 master mgmt up
 link set mgmt mtu 9000 up
 addr add 10.0.2.15/24 dev mgmt
-NETWORK
+{lines}NETWORK
 {"" if os.stat("/").st_uid == os.geteuid() else own_root()}
 cd {quote(str(PROJECT))} || exit 1
 : > {GUEST_FOLDER}/booted

@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
+from testbed.errors import BadInput
 from testbed.substrate import processes, slirp, spawn
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.folder import LabFolder
@@ -22,7 +23,7 @@ class Native:
 
     def start(self, folder: LabFolder, options: StartOptions) -> None:
         orders = prepare(folder, options)
-        spawn.bring_up(folder, orders, offline=options.offline_build is not None)
+        spawn.bring_up(folder, [orders], offline=options.offline_build is not None)
 
     def liveness(self, folder: LabFolder) -> Liveness:
         return spawn.liveness(folder, _first_process_lives)
@@ -33,7 +34,7 @@ class Native:
 
 def _first_process_lives(folder: LabFolder, timeout: float) -> bool:
     del timeout  # the kernel is this machine's own: what it says of the process is at once
-    return all(processes.alive(process) for process in folder.record().guest)
+    return all(processes.alive(process) for process in folder.record().processes)
 
 
 def prepare(folder: LabFolder, options: StartOptions) -> Orders:
@@ -43,23 +44,27 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
     with the last of them the network namespaces and links go.
 
     Raises:
-        BadInput: more than one guest was asked for.
+        BadInput: more than one guest was asked for, and here is one kernel.
         Unable: forwards were asked for, and the management network's library is not installed.
     """
-    spawn.check_count(options)
+    if options.guest.guests != 1:
+        raise BadInput(
+            f"guest.guests is {options.guest.guests}: substrate native has this machine's one kernel; "
+            "leave it out, or use `--substrate uml`"
+        )
     if options.forwards:
         slirp.load()
     offline = options.offline_build
     endpoint = f"ipc://{folder.run}/agent"
-    command = [sys.executable, "-m", AGENT, "--folder", str(folder.guest), "--substrate", "native"]
+    command = [sys.executable, "-m", AGENT, "--folder", str(folder.guest()), "--substrate", "native"]
     command += ["--network", "{network}"] if options.forwards else []
     if offline is None:
         command += ["--endpoint", endpoint]
     else:
-        shutil.copyfile(folder.path / offline, folder.guest / "build.msgpack")
-        command += ["--offline-build", str(folder.guest / "build.msgpack")]
+        shutil.copyfile(folder.path / offline, folder.guest() / "build.msgpack")
+        command += ["--offline-build", str(folder.guest() / "build.msgpack")]
     covered = writable_folders()
-    own = (str(folder.guest), str(folder.run))
+    own = (str(folder.guest()), str(folder.run))
     return Orders(
         argv=tuple(command),
         environment=python_environment(),
@@ -73,5 +78,5 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         writable=own,
         tmpfs=covered,
         visible=hidden_paths(covered, *own),
-        touch=(str(folder.guest / "booted"),),
+        touch=(str(folder.guest() / "booted"),),
     )

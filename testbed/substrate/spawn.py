@@ -9,14 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from testbed import errors
-from testbed.errors import BadInput, GuestFailed, Unable
+from testbed.errors import GuestFailed, Unable
 from testbed.substrate import processes
 from testbed.substrate.base import Liveness, StartOptions
-from testbed.substrate.contact import hello
+from testbed.substrate.contact import silent
 from testbed.substrate.folder import LabFolder, Record, run_folder, tail
 from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.keeper import ForwardOrder, Orders, write_orders
@@ -26,38 +27,33 @@ BOOT_TIMEOUT = 60.0  # seconds until the agent answers
 BUILD_TIMEOUT = 180.0  # seconds until a lab without a control channel has built itself
 
 
-def bring_up(folder: LabFolder, orders: Orders, offline: bool) -> None:
-    """Start the keeper and return when the agent answers, or, offline, when it has built.
+def bring_up(folder: LabFolder, orders: Sequence[Orders], offline: bool) -> None:
+    """Start the keeper and return when the agents answer, or, offline, when they have built.
 
     Raises:
         Unable: this machine lacks something.
         GuestFailed: the guest or its agent died or did not answer; with the console's last lines.
     """
     write_orders(folder, orders)
-    keys = folder.read_keys()
-    keys["client_secret"] = ""  # the controller's alone
-    guest_keys = folder.guest / "keys"
-    guest_keys.touch(mode=0o600)
-    guest_keys.write_text(json.dumps(keys))
+    for number, _ in enumerate(orders, 1):
+        _give_keys(folder, folder.guest(number) / "keys")
     messages = Messages(_spawn(folder), BUILD_TIMEOUT if offline else BOOT_TIMEOUT)
     try:
-        messages.until(folder, "ready" if offline else "booted")
-        while not offline and hello(folder, messages.left(), messages.descriptor) is None:
-            messages.next(folder)  # raises when the guest failed, ended or is too slow
+        for _ in orders:
+            messages.until(folder, "ready" if offline else "booted")
+        while not offline and silent(folder, messages.left(), messages.descriptor):
+            messages.next(folder)  # raises when a guest failed, ended or is too slow
         if offline:
             folder.update(state="running")
     finally:
         os.close(messages.descriptor)
 
 
-def check_count(options: StartOptions) -> None:
-    """Refuse a lab spread over several kernels, rather than give one.
-
-    Raises:
-        BadInput: more than one guest was asked for.
-    """
-    if options.guest.guests != 1:
-        raise BadInput(f"guest.guests is {options.guest.guests}: one guest per lab for now; write 1 or leave it out")
+def _give_keys(folder: LabFolder, path: Path) -> None:
+    keys = folder.read_keys()
+    keys["client_secret"] = ""  # the controller's alone
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(keys))
 
 
 def forward_orders(options: StartOptions) -> tuple[ForwardOrder, ...]:
@@ -109,9 +105,9 @@ class Messages:
         """
         message = self._read(folder)
         if message["event"] == "failed":
-            raise _error(message["kind"], message["message"], folder)
+            raise _error(message, folder)
         if message["event"] == "ended":
-            raise failure(folder, message["message"])
+            raise failure(folder, message["message"], folder.record().culprit)
         return message["event"]
 
     def _read(self, folder: LabFolder) -> dict[str, Any]:
@@ -126,43 +122,53 @@ class Messages:
         return json.loads(line)
 
 
-def _error(kind: str, message: str, folder: LabFolder) -> errors.TestbedError:
-    if kind == "GuestFailed":
-        return failure(folder, message)
+def _error(message: dict[str, Any], folder: LabFolder) -> errors.TestbedError:
+    if message["kind"] == "GuestFailed":
+        return failure(folder, message["message"], message["guest"])
     known = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
-    return known.get(kind, Unable)(message)
+    return known.get(message["kind"], Unable)(message["message"])
 
 
-def failure(folder: LabFolder, what: str) -> GuestFailed:
+def failure(folder: LabFolder, what: str, guest: int = 1) -> GuestFailed:
     """Return the error for a guest that died or hangs, with the last lines of its console."""
-    return GuestFailed(f"lab {folder.name!r}: {what}{_quote('console', folder.console_tail())}")
+    return GuestFailed(f"lab {folder.name!r}: {what}{_quote('console', folder.console_tail(guest))}")
 
 
 def _quote(title: str, lines: tuple[str, ...]) -> str:
     return f"; last lines of the {title}:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
 
 
-def look(folder: LabFolder) -> Liveness:
-    """Say at once whether the lab's processes live, without asking any of them."""
+def look(folder: LabFolder, guest: int = 1) -> Liveness:
+    """Say at once whether the lab's processes live, without asking any of them.
+
+    Args:
+        guest: whose console is quoted when none is to blame.
+    """
     record = folder.record()
-    reason = _what_died(folder, record)
+    reason, culprit = _what_died(record)
     coming_up = record.state == "starting" and processes.alive(record.starter)
-    return Liveness(not reason, reason or ("it is being brought up" if coming_up else ""), folder.console_tail())
+    said = reason or ("it is being brought up" if coming_up else "")
+    return Liveness(not reason, said, folder.console_tail(culprit or guest))
 
 
-def _what_died(folder: LabFolder, record: Record) -> str:
+def _what_died(record: Record) -> tuple[str, int]:
+    """Return what died, in words, and the number of the guest to blame, 0 for none."""
     if record.state == "ended":
-        return record.ended
+        return record.ended, record.culprit
     if record.keeper is None:
-        return "" if processes.alive(record.starter) else "the command that brought it up died half way"
+        return ("" if processes.alive(record.starter) else "the command that brought it up died half way"), 0
     if not processes.alive(record.keeper):
-        return "its keeper process is gone"
-    stopped = [process.pid for process in record.guest if processes.state(process) == "T"]
-    return f"process {stopped[0]} of it is stopped (`kill -CONT {stopped[0]}` lets it go on)" if stopped else ""
+        return "its keeper process is gone", 0
+    for number, guest in enumerate(record.guests, 1):
+        for process in guest.processes:
+            if processes.state(process) == "T":
+                how = f"process {process.pid} of {record.title(number)} is stopped"
+                return f"{how} (`kill -CONT {process.pid}` lets it go on)", number
+    return "", 0
 
 
 def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], bool]) -> Liveness:
-    """Say within HANG seconds whether the lab's keeper, guest and agent live.
+    """Say within HANG seconds whether the lab's keeper, guests and agents live.
 
     Args:
         kernel_answers: asks the guest's kernel, for a lab without an agent channel.
@@ -171,9 +177,10 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
     record = folder.record()
     if not seen.alive or (record.state == "starting" and processes.alive(record.starter)):
         return seen
-    answers = kernel_answers(folder, HANG) if record.endpoint is None else hello(folder, HANG) is not None
-    if not answers:
-        return Liveness(False, f"no answer within {HANG:g} s: it hangs", seen.console)
+    mute = silent(folder, HANG) if record.endpoints else [] if kernel_answers(folder, HANG) else [1]
+    if mute:
+        reason = f"no answer from {record.title(mute[0])} within {HANG:g} s: it hangs"
+        return Liveness(False, reason, folder.console_tail(mute[0]))
     return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")
 
 

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.emulator.trunks import TRUNK_MTU, trunk_device
 from testbed.errors import BadInput, Unable
 from testbed.substrate import spawn
 from testbed.substrate.base import Liveness, StartOptions
@@ -30,6 +31,7 @@ MODULES_ROOT = Path("/usr/lib/uml/modules")
 INSTALL = "apt-get install user-mode-linux libvdeslirp0"
 LEAST_MEMORY = 128 * 2**20
 MOUNT = "/usr/bin/mount"
+TRUNK_MODULE = "8021q"
 
 
 def modules_folder() -> Path:
@@ -58,7 +60,11 @@ class Uml:
     name: str = "uml"
 
     def start(self, folder: LabFolder, options: StartOptions) -> None:
-        orders = prepare(folder, options)
+        check_options(options)
+        modules = modules_folder()
+        folder.update(missing_modules=missing_modules(modules))
+        count = options.guest.guests
+        orders = [prepare(folder, options, modules, number) for number in range(1, count + 1)]
         spawn.bring_up(folder, orders, offline=options.offline_build is not None)
 
     def liveness(self, folder: LabFolder) -> Liveness:
@@ -68,33 +74,32 @@ class Uml:
         spawn.take_down(folder)
 
 
-def prepare(folder: LabFolder, options: StartOptions) -> Orders:
-    """Check this machine, write the guest's init, and say what the keeper is to start.
+def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int) -> Orders:
+    """Write a guest's init, and say what the keeper is to start.
 
-    Raises:
-        Unable: the kernel, its modules or the network library are missing.
-        BadInput: memory or count of guests cannot be had.
+    Args:
+        modules: see `modules_folder`. number: of the guest, from 1.
     """
-    check_options(options)
-    if lacks := problems():
-        raise Unable(f"substrate uml cannot run here: {'; '.join(lacks)}")
-    modules = modules_folder()
-    missing = missing_modules(modules)
-    record = folder.update(missing_modules=missing)
+    record, own = folder.record(), folder.guest(number)
+    own.mkdir(mode=0o700, exist_ok=True)
     offline = options.offline_build
     if offline is not None:
-        shutil.copyfile(folder.path / offline, folder.guest / "build.msgpack")
-    shutil.copyfile(MOUNT, folder.guest / "mount")  # without its set-user-ID bit
-    (folder.guest / "mount").chmod(0o755)
-    init = folder.guest / "init"
-    init.write_text(init_script(folder.guest, modules, agent_command(offline is not None), missing))
+        shutil.copyfile(folder.path / offline, own / "build.msgpack")
+    shutil.copyfile(MOUNT, own / "mount")  # without its set-user-ID bit
+    (own / "mount").chmod(0o755)
+    others = [other for other in range(1, options.guest.guests + 1) if other != number]
+    init = own / "init"
+    trunks = [trunk_device(other) for other in others]
+    init.write_text(init_script(own, modules, agent_command(offline is not None), record.missing_modules, trunks))
     init.chmod(0o755)
     run = str(folder.run)
+    marker = record.id if number == 1 else f"{record.id}.{number}"
     kernel_arguments = (
         f"mem={options.guest.memory // 2**20}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}",
-        "con=null", "con0=fd:0,fd:1", f"umid={record.id}", f"uml_dir={run}/", "quiet", "selinux=0",
+        "con=null", "con0=fd:0,fd:1", f"umid={marker}", f"uml_dir={run}/", "quiet", "selinux=0",
         "noreboot",
         f"vec0:transport=fd,fd={{network}},mtu={MTU}",
+        *(f"{trunk_device(other)}:transport=fd,fd={{trunk{other}}},mtu={TRUNK_MTU}" for other in others),
     )  # fmt: skip
     return Orders(
         argv=(BINARY, *kernel_arguments),
@@ -104,7 +109,7 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         forwards=spawn.forward_orders(options),
         drop=os.geteuid() == 0,
         reap=True,
-        writable=(str(folder.guest), run),
+        writable=(str(own), run),
     )
 
 
@@ -125,12 +130,34 @@ def check_options(options: StartOptions) -> None:
     """Refuse what cannot be had, rather than give less.
 
     Raises:
+        Unable: the kernel, its modules, the network library or the memory are missing.
         BadInput: the message says what was asked and what can be had.
     """
-    spawn.check_count(options)
-    if options.guest.memory < LEAST_MEMORY:
-        asked = options.guest.memory // 2**20
-        raise BadInput(f"guest.memory is {asked} MiB; a guest kernel with its agent needs at least 128MiB")
+    asked, count = options.guest.memory, options.guest.guests
+    if asked < LEAST_MEMORY:
+        raise BadInput(f"guest.memory is {asked // 2**20} MiB; a guest kernel with its agent needs at least 128MiB")
+    if count > 1 and options.offline_build is not None:
+        raise BadInput(
+            f"guest.guests is {count}: a rack runs in one guest, whose patch panel reaches the wires of that kernel "
+            "alone; write 1 or leave it out"
+        )
+    if lacks := problems():
+        raise Unable(f"substrate uml cannot run here: {'; '.join(lacks)}")
+    if count > 1 and TRUNK_MODULE in missing_modules(modules_folder(), (TRUNK_MODULE,)):
+        raise Unable(f"guests are joined by VLANs, and the guest kernel lacks the module {TRUNK_MODULE}: {INSTALL}")
+    available = available_memory()
+    if count * asked > available:
+        several = f"{count} guests of" if count > 1 else "a guest of"
+        raise Unable(
+            f"{several} {asked // 2**20} MiB need {count * asked // 2**20} MiB, and this machine has "
+            f"{available // 2**20} MiB to give: use fewer guests or less memory (`--guests`, `--memory`)"
+        )
+
+
+def available_memory() -> int:
+    """Return how many bytes programs can have without swapping (MemAvailable of proc(5))."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
 def agent_command(offline: bool) -> list[str]:

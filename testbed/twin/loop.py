@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from adapters.base import Adapter, Facts
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.messages import SetLoad
 from testbed.errors import AgentError, GuestFailed
 from testbed.telemetry.store import Store
@@ -81,7 +81,7 @@ class Loop:
         picture: Picture,
         adapters: Mapping[str, Adapter],
         echoes: Mapping[str, Mapping[str, Echo]],
-        agent: Callable[[], AgentClient],
+        agent: Callable[[], Client],
         outlets: Outlets,
         *,
         name: str,
@@ -168,7 +168,7 @@ class Loop:
                 thread.stop()
             self._outlets.store.close()
 
-    def _turn(self, client: AgentClient) -> None:
+    def _turn(self, client: Client) -> None:
         """One batch: what came in, what goes out, and what is said of it."""
         readings = self._gather()
         self._plan()
@@ -253,7 +253,7 @@ class Loop:
 
     # --- out ---
 
-    def _send(self, client: AgentClient) -> None:
+    def _send(self, client: Client) -> None:
         with self._lock:
             decision = self._picture.decide()
         changes = decision.changes()
@@ -271,7 +271,7 @@ class Loop:
             if self._count_from is not None and key[1] == "delay" and key[0].removeprefix("link:") in decision.settings:
                 self._latencies.append(applied - arrival.measured)
 
-    def _send_load(self, client: AgentClient) -> None:
+    def _send_load(self, client: Client) -> None:
         wanted, scale = flows(self._picture.links)
         if not differs(self._load, wanted):
             return

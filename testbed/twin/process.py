@@ -20,7 +20,7 @@ import msgspec
 from adapters import registry
 from adapters.base import Adapter, Facts
 from adapters.inventory import target
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.errors import GuestFailed, TestbedError
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
@@ -133,7 +133,7 @@ def _saver(folder: Path) -> Callable[[MirroredState], None]:
     return save
 
 
-def _agent(name: str) -> AgentClient:
+def _agent(name: str) -> Client:
     return Lab.open(name).agent()
 
 

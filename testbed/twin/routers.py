@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from adapters import frr_config
 from adapters.frr import FrrAdapter
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.errors import GuestFailed, TestbedError
 from testbed.twin.transport import AgentTransport
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _LINES = "/run/testbed-mirror.conf"
 
 
-def bring_in_step(client: AgentClient, router: str, wanted: str) -> str:
+def bring_in_step(client: Client, router: str, wanted: str) -> str:
     """Make a twin router's running configuration the rack's.
 
     Args:
@@ -42,7 +42,7 @@ def bring_in_step(client: AgentClient, router: str, wanted: str) -> str:
     return lines
 
 
-def leftover(client: AgentClient, router: str, wanted: str) -> str:
+def leftover(client: Client, router: str, wanted: str) -> str:
     """What still differs between a twin router's running configuration and the rack's, as a unified diff."""
     now = frr_config.parse(FrrAdapter(AgentTransport(client, router)).running_config())
     goal = frr_config.parse(wanted)
@@ -52,7 +52,7 @@ def leftover(client: AgentClient, router: str, wanted: str) -> str:
 class RouterKeeper(threading.Thread):
     """Applies configurations one after the other, so that a slow router never holds up the links."""
 
-    def __init__(self, agent: Callable[[], AgentClient], told: Callable[[str, str], None]) -> None:
+    def __init__(self, agent: Callable[[], Client], told: Callable[[str, str], None]) -> None:
         """Args:
         agent: makes a client for this thread. told: called with a router and what was done or went wrong.
         """
@@ -84,7 +84,7 @@ class RouterKeeper(threading.Thread):
             while (job := self._jobs.get()) is not None:
                 self._do(client, *job)
 
-    def _do(self, client: AgentClient, router: str, config: str) -> None:
+    def _do(self, client: Client, router: str, config: str) -> None:
         with self._lock:
             if self._newest.get(router) != config:
                 return

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from adapters.base import Completed
 from adapters.ssh import check_accepted
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.messages import Exec, Exited, Output, Reply, Vty, VtyOutput, WriteFile
 from testbed.errors import AgentError, DeviceError, NotRunning
 
@@ -26,7 +26,7 @@ _DAEMONS = (
 class AgentTransport:
     """The `Transport` of a node of a lab. Not for several threads: the client is one thread's."""
 
-    def __init__(self, client: AgentClient, node: str) -> None:
+    def __init__(self, client: Client, node: str) -> None:
         self.name = node
         self._client = client
 

@@ -14,7 +14,7 @@ from statistics import median
 
 from adapters import frr_facts
 from adapters.base import Route
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.messages import GetLinks, LinkPatch, LinkStates, Reach, Reached
 from testbed.errors import GuestFailed, TestbedError
 from testbed.model.topology import Router, Topology
@@ -146,7 +146,7 @@ class Watcher(threading.Thread):
 
     def __init__(
         self,
-        agent: Callable[[], AgentClient],
+        agent: Callable[[], Client],
         picture: Picture,
         lock: threading.Lock,
         *,
@@ -182,7 +182,7 @@ class Watcher(threading.Thread):
                 if self._stopped.wait(max(0.05, self._period - (time.monotonic() - started))):
                     return
 
-    def _guarded(self, client: AgentClient, turn: int) -> None:
+    def _guarded(self, client: Client, turn: int) -> None:
         try:
             self._round(client, turn)
         except GuestFailed:
@@ -192,7 +192,7 @@ class Watcher(threading.Thread):
         except Exception:
             log.exception("comparing: unexpected")
 
-    def _round(self, client: AgentClient, turn: int) -> None:
+    def _round(self, client: Client, turn: int) -> None:
         states = client.call(GetLinks())
         assert isinstance(states, LinkStates)
         with self._lock:
@@ -202,7 +202,7 @@ class Watcher(threading.Thread):
         if self._pairs and turn % 3 == 2:
             self._far_rtt(client, turn // 3)
 
-    def _link_rtt(self, client: AgentClient, turn: int) -> None:
+    def _link_rtt(self, client: Client, turn: int) -> None:
         """Compare one link's round trip, the links in turn, and learn from it what the twin's stacks add."""
         with self._lock:
             known = {name: (view.estimator.estimate(), view) for name, view in self._picture.links.items()}
@@ -223,7 +223,7 @@ class Watcher(threading.Thread):
                 self._picture.calibrate(twin, name)
                 self.findings.compare(f"{here.node}-{there.node} (link)", estimate.rtt, twin)
 
-    def _router(self, client: AgentClient, turn: int) -> None:
+    def _router(self, client: Client, turn: int) -> None:
         """Compare one router's costs and routes, the routers in turn."""
         names = [name for name in self._picture.configs if name in self.routes]
         if not names:
@@ -255,7 +255,7 @@ class Watcher(threading.Thread):
         """Take round trips of a pair on the rack."""
         self._far.setdefault(pair, LinkEstimator(_FAR)).add(batch.rtts, batch.lost)
 
-    def _far_rtt(self, client: AgentClient, turn: int) -> None:
+    def _far_rtt(self, client: Client, turn: int) -> None:
         """Compare one pair's round trip across the network, the pairs in turn."""
         pair = self._pairs[turn % len(self._pairs)]
         heard = self._far.get(pair.key)
@@ -270,7 +270,7 @@ class Watcher(threading.Thread):
                 self.findings.compare(f"{pair.source}-{pair.sink}", estimate.rtt, twin)
 
 
-def _reach(client: AgentClient, source: str, destination: str) -> float | None:
+def _reach(client: Client, source: str, destination: str) -> float | None:
     reached = client.call(Reach(source=source, destination=destination, count=PROBES, interval=0.02, timeout=1.0))
     assert isinstance(reached, Reached)
     return median(reached.rtt) if reached.rtt else None

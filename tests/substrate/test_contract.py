@@ -77,8 +77,8 @@ def test_a_lab_comes_up_is_found_works_and_goes_wholly(lab: Lab):
 def test_only_the_controller_s_key_is_let_in(lab: Lab, tmp_path: Path):
     keys = curve_keys() | {"server_public": lab.folder.read_keys()["server_public"]}
     (tmp_path / "keys").write_text(json.dumps(keys))
-    assert lab.folder.endpoint is not None
-    with AgentClient(tmp_path, lab.folder.endpoint) as stranger, pytest.raises(AgentError):
+    assert lab.folder.record().endpoints
+    with AgentClient(tmp_path, lab.folder.record().endpoints[0]) as stranger, pytest.raises(AgentError):
         stranger.hello(timeout=1.0)
 
 
@@ -86,7 +86,7 @@ def test_only_the_controller_s_key_is_let_in(lab: Lab, tmp_path: Path):
 def test_whoever_is_killed_the_lab_is_found_dead_and_goes_wholly(lab: Lab, victim: str):
     record = lab.folder.record()
     seen = traces(lab.folder)
-    chosen = {"keeper": record.keeper, "launcher": record.guest[0], "guest": _kernel(seen)}[victim]
+    chosen = {"keeper": record.keeper, "launcher": record.processes[0], "guest": _kernel(seen)}[victim]
     assert chosen is not None
     started = time.monotonic()
     os.kill(chosen.pid, signal.SIGKILL)

@@ -65,11 +65,11 @@ def test_the_host_cannot_be_changed(attacker: AgentClient, victim: Path, attempt
 
 
 def test_what_is_written_to_its_own_folder_arrives(attacker: AgentClient, guest_lab: Lab):
-    mount = f"mkdir -p /run/own && mount -t hostfs -o {guest_lab.folder.guest} none /run/own"
+    mount = f"mkdir -p /run/own && mount -t hostfs -o {guest_lab.folder.guest()} none /run/own"
     done = attacker.run("seal-attacker", ["sh", "-c", f"{mount} && echo hello > /run/own/greeting"])
     assert done.code == 0, done.stderr
-    assert (guest_lab.folder.guest / "greeting").read_text() == "hello\n"
-    (guest_lab.folder.guest / "greeting").unlink()
+    assert (guest_lab.folder.guest() / "greeting").read_text() == "hello\n"
+    (guest_lab.folder.guest() / "greeting").unlink()
 
 
 def test_the_lab_s_own_record_and_keys_cannot_be_changed(attacker: AgentClient, guest_lab: Lab):
@@ -92,7 +92,7 @@ def test_the_host_s_kernel_settings_cannot_be_changed(attacker: AgentClient):
 
 def test_the_guest_kernel_s_own_process_has_lost_root_s_rights(guest_lab: Lab):
     """So that not even code loaded into the guest's kernel can undo the seal."""
-    pids = [process.pid for process in guest_lab.folder.record().guest]
+    pids = [process.pid for process in guest_lab.folder.record().processes]
     children = subprocess.run(["pgrep", "-P", str(pids[-1])], capture_output=True, text=True, check=True).stdout.split()
     status = dict(
         line.split(":\t", 1) for line in Path(f"/proc/{children[0]}/status").read_text().splitlines() if ":\t" in line

@@ -1,0 +1,211 @@
+"""One client for a lab spread over several guests: each request goes to the agents it concerns, answers are joined."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import structs
+
+from testbed.emulator import messages
+from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
+from testbed.emulator.messages import Build, LinkChange, LinkState, Request
+from testbed.emulator.ready import wait_ready
+from testbed.emulator.spread import split
+from testbed.errors import BadInput, nearest
+
+
+class JoinedClient(Client):
+    """A connection to all agents of a lab.
+
+    Args:
+        folder: the lab folder. endpoints: of the agents, guest by guest.
+        liveness: see `AgentClient`; it gets the number of the guest that is asked.
+    """
+
+    def __init__(self, folder: Path, endpoints: Sequence[str], liveness: Callable[[int], LivenessLike]) -> None:
+        self._agents = {
+            number: AgentClient(folder, endpoint, partial(liveness, number))
+            for number, endpoint in enumerate(endpoints, 1)
+        }
+        self._pool = ThreadPoolExecutor(len(self._agents), thread_name_prefix="guest")
+        self._nodes: dict[str, int] = {}
+        self._links: dict[str, tuple[str, str]] = {}
+        self._ways: Mapping[type, Callable[[Any, OnEvent | None, float | None], Any]] = {
+            messages.Hello: self._hello,
+            messages.Build: self._build,
+            messages.WaitReady: self._wait_ready,
+            messages.Survey: self._survey,
+            messages.SetLinks: self._set_links,
+            messages.GetLinks: self._get_links,
+            messages.Locate: self._locate,
+            messages.ListNodes: self._list_nodes,
+            messages.Power: self._power,
+            messages.Shutdown: self._shutdown,
+        }
+
+    def close(self) -> None:
+        for agent in self._agents.values():
+            agent.close()
+        self._pool.shutdown(wait=False)
+
+    def call(self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None) -> Any:
+        """See `Client.call`; `timeout` holds for each agent that is asked."""
+        way = self._ways.get(type(request))
+        if way is not None:
+            return way(request, on_event, timeout)
+        node = request.source if hasattr(request, "source") else request.node  # type: ignore[union-attr]
+        return self._agents[self._guest_of(node)].call(request, on_event, timeout)
+
+    def _ask(
+        self, requests: Mapping[int, Request], on_event: OnEvent | None = None, timeout: float | None = None
+    ) -> dict[int, Any]:
+        """Ask several agents at the same time; all have answered before the first error is raised."""
+        turn = threading.Lock()
+
+        def tell(event: Any) -> None:
+            if on_event is not None:
+                with turn:
+                    on_event(event)
+
+        asked = {
+            guest: self._pool.submit(self._agents[guest].call, request, tell, timeout)
+            for guest, request in requests.items()
+        }
+        problems = [future.exception() for future in asked.values()]
+        for problem in problems:
+            if problem is not None:
+                raise problem
+        return {guest: future.result() for guest, future in asked.items()}
+
+    def _ask_all(self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None) -> list[Any]:
+        return list(self._ask(dict.fromkeys(self._agents, request), on_event, timeout).values())
+
+    # --- who has what ---
+
+    def _locate(
+        self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None
+    ) -> messages.Located:
+        answers = self._ask(dict.fromkeys(self._agents, request), on_event, timeout)
+        self._nodes = {name: guest for guest, here in answers.items() for name in here.nodes}
+        self._links = {name: ends for here in answers.values() for name, ends in here.links.items()}
+        return messages.Located(nodes=tuple(self._nodes), links=self._links)
+
+    def _guest_of(self, node: str) -> int:
+        if node not in self._nodes:
+            self._locate(messages.Locate())
+        if node not in self._nodes:
+            known = ", ".join(sorted(self._nodes)[:20])
+            raise BadInput(f"no node called {node!r}{nearest(node, self._nodes)} (known: {known})")
+        return self._nodes[node]
+
+    def _ends_of(self, link: str) -> tuple[int, int]:
+        """Return the guests of a link's first and second end."""
+        if link not in self._links:
+            self._locate(messages.Locate())
+        if link not in self._links:
+            known = ", ".join(sorted(self._links)[:20])
+            raise BadInput(f"no link called {link!r}{nearest(link, self._links)} (known: {known})")
+        first, second = self._links[link]
+        return self._nodes[first], self._nodes[second]
+
+    # --- the whole lab ---
+
+    def _hello(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Welcome:
+        return self._ask_all(request, on_event, timeout)[0]
+
+    def _shutdown(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
+        return self._ask_all(request, on_event, timeout)[0]
+
+    def _build(self, request: Build, on_event: OnEvent | None, timeout: float | None) -> messages.Built:
+        started = time.monotonic()
+        parts = dict(enumerate(split(request, len(self._agents)), 1))
+        try:
+            self._ask(parts, on_event, timeout)
+        except BaseException:
+            self._ask_all(Build(nodes=(), links=()))  # nothing of it is left, in no guest
+            raise
+        self._locate(messages.Locate())
+        took = time.monotonic() - started
+        return messages.Built(nodes=len(request.nodes), links=len(request.links), seconds=took)
+
+    def _survey(
+        self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None
+    ) -> messages.Surveyed:
+        answers: list[messages.Surveyed] = self._ask_all(request, on_event, timeout)
+        wires: dict[str, messages.SeenWire] = {}
+        for wire in (wire for seen in answers for wire in seen.wires):
+            lit = wire.lit and (wire.name not in wires or wires[wire.name].lit)
+            wires[wire.name] = structs.replace(wire, lit=lit)
+        return messages.Surveyed(
+            reports={name: report for seen in answers for name, report in seen.reports.items()},
+            unready=tuple(line for seen in answers for line in seen.unready),
+            nodes={name: kind for seen in answers for name, kind in seen.nodes.items()},
+            wires=tuple(wires.values()),
+        )
+
+    def _wait_ready(
+        self, request: messages.WaitReady, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.Readiness:
+        del timeout  # the request has its own
+        look = partial(self._survey, messages.Survey())
+        return wait_ready(look, request.deadline, on_event or (lambda event: None), threading.Event())
+
+    def _list_nodes(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Nodes:
+        return messages.Nodes(
+            nodes=tuple(node for here in self._ask_all(request, on_event, timeout) for node in here.nodes)
+        )
+
+    def _power(self, request: messages.Power, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
+        """First the far ends of its wires lose or regain carrier, then the node itself."""
+        owner = self._guest_of(request.node)
+        guests = {guest for link, ends in self._links.items() if request.node in ends for guest in self._ends_of(link)}
+        self._ask(dict.fromkeys(guests - {owner}, request), on_event, timeout)
+        return self._agents[owner].call(request, on_event, timeout)
+
+    # --- links ---
+
+    def _set_links(
+        self, request: messages.SetLinks, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.LinksSet:
+        parts = self._shared_out(request.changes)
+        if len(parts) > 1 or request.check_only:
+            self._ask({guest: structs.replace(part, check_only=True) for guest, part in parts.items()})
+        answers = [] if request.check_only else self._ask(parts, on_event, timeout).values()
+        moment = max((answer.time for answer in answers), default=time.time())
+        return messages.LinksSet(applied=len(request.changes), time=moment)
+
+    def _shared_out(self, changes: Iterable[LinkChange]) -> dict[int, messages.SetLinks]:
+        """Settings go to the guest that the packets leave from, carrier to both ends'."""
+        shares: dict[int, list[LinkChange]] = {}
+        for change in changes:
+            ends = self._ends_of(change.link)
+            near, far = ends[change.end], ends[1 - change.end]
+            shares.setdefault(near, []).append(change)
+            if far != near and change.up is not None:
+                shares.setdefault(far, []).append(LinkChange(link=change.link, up=change.up))
+        return {guest: messages.SetLinks(changes=tuple(share)) for guest, share in shares.items()}
+
+    def _get_links(
+        self, request: messages.GetLinks, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.LinkStates:
+        if not request.names:
+            self._locate(messages.Locate())
+        names = request.names or tuple(self._links)
+        wanted: dict[int, list[str]] = {}
+        for name in names:
+            for guest in set(self._ends_of(name)):
+                wanted.setdefault(guest, []).append(name)
+        asked = {guest: messages.GetLinks(names=tuple(own)) for guest, own in wanted.items()}
+        answers = self._ask(asked, on_event, timeout)
+        found = {guest: {state.name: state for state in answer.links} for guest, answer in answers.items()}
+        return messages.LinkStates(links=tuple(self._whole(name, found) for name in names))
+
+    def _whole(self, name: str, found: Mapping[int, Mapping[str, LinkState]]) -> LinkState:
+        first, second = (found[guest][name] for guest in self._ends_of(name))
+        return LinkState(name=name, up=first.up and second.up, forward=first.forward, backward=second.backward)
