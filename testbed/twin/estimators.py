@@ -1,8 +1,8 @@
 """From noisy readings of one link to settings that hold still until the link really changes.
 
 A window of replies gives the median round-trip time and its spread from the median absolute deviation, so that a
-few late replies move neither. A step (a reroute, a switch-over) is told from noise by a whole batch lying beyond what
-the spread allows: then the window is emptied and only the new batch counts, so a step is followed at once.
+few late replies move neither. A step (a reroute, a switch-over) is told from noise by the newest replies, which all lie
+beyond what the spread allows: then the window is emptied and only those count, so a step is followed at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from statistics import median
 
 MAD_TO_SIGMA = 1.4826
@@ -25,7 +26,9 @@ class Tuning:
         window: replies remembered. loss_window: packets remembered for loss.
         step_sigmas, step_floor, step_share: a batch is a step when it lies off by more than all three:
             standard deviations, seconds, and share of the value.
-        step_batch: replies a batch needs to be judged.
+        step_run: newest replies in a row that must be beyond, and that must be closer to each other than `step_alike`
+            of the step. So many as `step_batch` need not be: busy devices make few in a row late, and erratically.
+        loss_odds: natural logarithm of how much likelier two shares of loss, one after the other, must be than one.
         silence_odds: so improbable must a run of losses be under the known loss before the link counts as dead.
     """
 
@@ -34,7 +37,10 @@ class Tuning:
     step_sigmas: float = 5.0
     step_floor: float = 0.3e-3
     step_share: float = 0.05
-    step_batch: int = 3
+    step_run: int = 3
+    step_batch: int = 5
+    step_alike: float = 0.25
+    loss_odds: float = 8.0
     silence_odds: float = 1e-6
 
 
@@ -77,38 +83,40 @@ class LinkEstimator:
         self._count([False] * (outage + lost) + [True] * len(rtts))
 
     def _heard(self, rtts: Sequence[float]) -> None:
-        if self._is_step(rtts):
-            self._rtts.clear()
-            self.steps += 1
         self._rtts.extend(rtts)
+        if beyond := self._stepped(len(rtts)):
+            self._rtts = deque(list(self._rtts)[-beyond:])
+            self.steps += 1
         _shorten(self._rtts, self.tuning.window)
 
-    def _is_step(self, rtts: Sequence[float]) -> bool:
-        if len(rtts) < self.tuning.step_batch or len(self._rtts) < self.tuning.step_batch:
-            return False
-        known, spread = _centre(self._rtts)
-        limit = max(self.tuning.step_sigmas * spread, self.tuning.step_floor, self.tuning.step_share * known)
-        # Busy devices only ever add to a round trip. Up is believed when even the quickest reply is beyond; down when
-        # all but the slowest quarter are.
-        ordered = sorted(rtts)
-        return ordered[0] > known + limit or ordered[-1 - len(ordered) // 4] < known - limit
+    def _stepped(self, new: int) -> int:
+        """How many of the newest replies are a step from what was known before them; 0 when there is none.
+
+        A step may fall between any two replies: those at the end of the last batch count together with this one.
+        """
+        values, run = list(self._rtts), self.tuning.step_run
+        for newest in range(new + run - 1, run - 1, -1):
+            known, recent = values[:-newest], values[-newest:]
+            if len(known) >= run and _is_beyond(recent, *_centre(known), self.tuning):
+                return newest
+        return 0
 
     def _count(self, echoes: Sequence[bool]) -> None:
-        if self._loss_stepped(echoes):
-            self._echoes.clear()
         self._echoes.extend(echoes)
         _shorten(self._echoes, self.tuning.loss_window)
+        if recent := self._loss_stepped():
+            self._echoes = deque(list(self._echoes)[-recent:])
 
-    def _loss_stepped(self, echoes: Sequence[bool]) -> bool:
-        """Do the last packets, this batch included, lose far more or less than the window's share?"""
-        recent = [*list(self._echoes)[-20:], *echoes]
-        older = list(self._echoes)[:-20]
-        if not echoes or len(older) < 20:
-            return False
-        share = max(older.count(False), 0.5) / len(older)
-        lost = recent.count(False)
-        expected = share * len(recent)
-        return abs(lost - expected) > 4 * math.sqrt(expected * (1 - min(share, 0.999))) + 2
+    def _loss_stepped(self) -> int:
+        """How many of the newest packets are lost at another share than those before them; 0 when one share fits all.
+
+        The likelihood-ratio test for a change point, at suffixes of doubling length.
+        """
+        echoes = list(self._echoes)
+        lengths = takewhile(lambda length: length <= len(echoes) - 20, (10 * 2**power for power in count()))
+        odds = {length: _two_shares(echoes[:-length], echoes[-length:]) for length in lengths}
+        likeliest = max(odds, key=lambda length: odds[length], default=0)
+        return likeliest if likeliest and odds[likeliest] > self.tuning.loss_odds else 0
 
     def forget(self) -> None:
         """Start anew: the link was cut, what was known of it may not hold when it comes back."""
@@ -132,6 +140,27 @@ class LinkEstimator:
         packets = len(self._echoes) + self._run
         loss = 1.0 if silent else (self._echoes.count(False) + self._run) / packets
         return LinkEstimate(rtt, spread, len(self._rtts), loss, packets, silent)
+
+
+def _is_beyond(recent: Sequence[float], known: float, spread: float, tuning: Tuning) -> bool:
+    """Busy devices only ever add to a round trip: up is believed when even the quickest of the recent replies is beyond
+    what the spread allows, down when all but the slowest quarter are."""
+    limit = max(tuning.step_sigmas * spread, tuning.step_floor, tuning.step_share * known)
+    ordered = sorted(recent)
+    step = max(ordered[0] - known, known - ordered[-1 - len(ordered) // 4])
+    alike = len(recent) >= tuning.step_batch or ordered[-1] - ordered[0] <= tuning.step_alike * step
+    return step > limit and alike
+
+
+def _two_shares(older: Sequence[bool], recent: Sequence[bool]) -> float:
+    """Logarithm of how much likelier the replies are with a share of loss of each part than with one for both."""
+    lost, sizes = [part.count(False) for part in (older, recent)], [len(older), len(recent)]
+    return sum(map(_likelihood, lost, sizes)) - _likelihood(sum(lost), sum(sizes))
+
+
+def _likelihood(lost: int, packets: int) -> float:
+    """Greatest logarithm of the likelihood of so many losses."""
+    return sum(number * math.log(number / packets) for number in (lost, packets - lost) if number)
 
 
 def _shorten(values: deque[float] | deque[bool], length: int) -> None:

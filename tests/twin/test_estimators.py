@@ -60,6 +60,18 @@ def test_a_step_is_followed_by_the_next_batch(before, after):
     assert estimator.steps == 1
 
 
+@pytest.mark.parametrize("after", [22e-3, 0.5e-3])
+def test_a_step_in_the_middle_of_a_batch_is_followed_as_soon_as_three_replies_say_so(after):
+    estimator = LinkEstimator()
+    feed(estimator, 2e-3, 3e-5, 40)
+    estimator.add([2e-3, 2e-3, 2e-3, after, after], 0)
+    assert estimator.steps == 0
+    estimator.add([after + 1e-5], 0)
+    estimate = estimator.estimate()
+    assert estimate is not None
+    assert (estimate.rtt, estimate.replies) == (pytest.approx(after, abs=2e-5), 3)
+
+
 def test_a_single_late_reply_is_not_a_step():
     estimator = LinkEstimator()
     feed(estimator, 2e-3, 3e-5, 40)
@@ -121,6 +133,29 @@ def test_a_step_in_loss_forgets_the_clean_past():
     feed(estimator, 2e-3, 3e-5, 400)
     estimate = feed(estimator, 2e-3, 3e-5, 20, loss=0.3, seed=5)
     assert estimate.loss > 0.15
+
+
+def test_a_small_loss_on_a_clean_link_shows_after_some_ten_seconds_of_five_packets_each():
+    polls = []
+    for seed in range(20):
+        estimator, dice, taken = LinkEstimator(), random.Random(seed), 0
+        feed(estimator, 2e-3, 3e-5, 200)
+        while not (estimate := estimator.estimate()) or estimate.loss < 0.025:
+            lost = sum(dice.random() < 0.05 for _ in range(5))
+            estimator.add([2e-3] * (5 - lost), lost)
+            taken += 1
+        polls.append(taken)
+    assert sorted(polls)[10] <= 15
+    assert max(polls) <= 40
+
+
+def test_a_loss_that_holds_is_never_taken_for_a_step():
+    estimator, lowest, highest = LinkEstimator(), 1.0, 0.0
+    feed(estimator, 2e-3, 3e-5, 100, loss=0.02)
+    for seed in range(200):
+        estimate = feed(estimator, 2e-3, 3e-5, 1, loss=0.02, seed=seed)
+        lowest, highest = min(lowest, estimate.loss), max(highest, estimate.loss)
+    assert 0.01 < lowest < highest < 0.04
 
 
 @given(
