@@ -106,10 +106,7 @@ def rack_up(
         AddressInUse: `base` is taken, or all are.
         NotReady: a device does not answer over SSH, or an OSPF neighbour is not Full; the message names each.
     """
-    topology = load_topology(path)
-    _refuse_clashes(topology)
-    rack = RackHandle(home() / "racks" / (name or topology.name))
-    bases = [_checked_base(base)] if base else _free_bases(len(topology.nodes))
+    topology, rack, bases = checked(path, name, base)
     _make_folder(rack)
     with ExitStack() as undo:
         undo.callback(shutil.rmtree, rack.folder)
@@ -125,6 +122,28 @@ def rack_up(
     return rack
 
 
+def checked(
+    path: Path | str, name: str | None = None, base: str | None = None
+) -> tuple[Topology, RackHandle, Iterable[str]]:
+    """Read what a rack is to be, for `rack_up` or to say what that would do; nothing is changed.
+
+    Returns:
+        Its topology, its handle, and the loopback bases that it may take, best first.
+
+    Raises:
+        BadInput: as `rack_up`.
+    """
+    topology = load_topology(path)
+    _refuse_clashes(topology)
+    rack = RackHandle(home() / "racks" / (name or topology.name))
+    if _in_use(rack):
+        raise BadInput(
+            f"a rack or lab called {rack.name!r} exists already; take it away (`testbed rack down {rack.name}`, "
+            f"`testbed down {rack.name}`) or choose another `--name`"
+        )
+    return topology, rack, [_checked_base(base)] if base else _free_bases(len(topology.nodes))
+
+
 def _start(
     rack: RackHandle, topology: Topology, bases: Iterable[str], substrate: str, progress: OnProgress | None
 ) -> Lab:
@@ -135,7 +154,7 @@ def _start(
     """
     refusal = "none is free"
     for base in bases:
-        addresses = _addresses(topology, base)
+        addresses = addresses_of(topology, base)
         build, forwards = _equip(rack, topology, addresses), _forwards(addresses)
         try:
             return Lab.up_offline(topology, build, forwards, substrate=substrate, name=rack.name, progress=progress)
@@ -243,9 +262,7 @@ def _make_folder(rack: RackHandle) -> None:
     try:
         rack.folder.mkdir(mode=0o700)
     except FileExistsError:
-        raise BadInput(
-            f"a rack called {rack.name!r} exists already; `testbed rack down {rack.name}` takes it away"
-        ) from None
+        raise BadInput(f"rack {rack.name!r} is just being brought up by another command") from None
     maker = identify(os.getpid())
     assert maker is not None
     _keep(rack, "maker.json", json.dumps([maker.pid, maker.started]))
@@ -272,7 +289,7 @@ def _checked_base(base: str) -> str:
     return base
 
 
-def _addresses(topology: Topology, base: str) -> dict[str, tuple[str, str]]:
+def addresses_of(topology: Topology, base: str) -> dict[str, tuple[str, str]]:
     """Device to its loopback address here and its management address there; the bench too."""
     routers = [name for name, node in topology.nodes.items() if node.kind == "router"]
     numbered = {name: (f"{base}.{n}", f"10.0.2.{100 + n}") for n, name in enumerate(routers, 1)}
@@ -341,14 +358,14 @@ def _inventory(rack: RackHandle, addresses: Mapping[str, tuple[str, str]], devic
         known_hosts=str(rack.folder / "known_hosts"),
         devices={
             name: Device(
-                adapter="frr", address=addresses[name][0], port=PORT, user="admin", key=key, role=_role(name)
+                adapter="frr", address=addresses[name][0], port=PORT, user="admin", key=key, role=role_of(name)
             )
             for name in devices
         },
     )  # fmt: skip
 
 
-def _role(name: str) -> Role:
+def role_of(name: str) -> Role:
     """What a name such as `core1` or `cell2` says that a device is for."""
     fitting: list[Role] = [role for prefix, role in _ROLES if name.startswith(prefix)]
     return fitting[0] if fitting else "other"

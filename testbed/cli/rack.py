@@ -1,4 +1,4 @@
-"""`testbed rack`: a rack of real routers in a kernel of its own, and the hands of its test bench."""
+"""`testbed rack`: a rack of real routers, how it does, and the hands of its test bench."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from testbed.errors import ExitCode
 
 if TYPE_CHECKING:
     from testbed.enrol import Enrolment, Offer
+    from testbed.rack_view import RackPlan, RackState
 
 rack = typer.Typer(
     help="A rack of real routers in a kernel of its own, reached by nothing but SSH.", no_args_is_help=True
@@ -29,18 +30,40 @@ def up(
             help="First three numbers of the devices' loopback addresses, such as 127.77.0; a free one when not given."
         ),
     ] = None,
-    substrate: Annotated[str, typer.Option(help="auto, native or uml.")] = "auto",
+    substrate: Annotated[str, typer.Option(help="auto (uml where guests can run), native or uml.")] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be made.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring a rack up; return when every device answers over SSH and says its neighbours are full."""
     from testbed.rack import rack_up
 
+    if dry_run:
+        from testbed.rack_view import plan
+
+        _print_plan(plan(file, name=name, base=base, substrate=substrate), as_json)
+        return
     with Reporter() as report:
         handle = rack_up(file, report, name=name, base=base, substrate=substrate)
     if as_json:
-        print_json({"rack": handle.name, "inventory": str(handle.inventory_path)})
+        inventory = str(handle.inventory_path)
+        print_json({"rack": handle.name, "substrate": handle.lab().substrate, "inventory": inventory})
     else:
         stdout.print(f"rack {handle.name} is up; its inventory: {handle.inventory_path}", markup=False)
+
+
+def _print_plan(plan: RackPlan, as_json: bool) -> None:
+    if as_json:
+        print_json(plan)
+        return
+    memory = f", {plan.memory // 2**20} MiB of memory at most" if plan.memory else ""
+    stdout.print(f"rack {plan.rack}: substrate {plan.substrate}{memory} ({plan.why})", markup=False)
+    print_table(
+        ["device", "role", "SSH here", "management", "interfaces"],
+        [[d.name, d.role, d.ssh, d.management, " ".join(d.interfaces)] for d in plan.devices],
+    )
+    stdout.print(f"{len(plan.links)} links: {' '.join(plan.links)}", markup=False)
+    stdout.print(f"bench: {plan.bench}   folder: {plan.folder}", markup=False)
+    stdout.print("nothing was changed (--dry-run)")
 
 
 @rack.command()
@@ -57,14 +80,39 @@ def down(name: Annotated[str, typer.Argument(help="Rack.")], as_json: AsJson = F
 
 @rack.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """List the racks that are up."""
+    """List the racks there are, dead ones too; `testbed rack status NAME` asks one how it does."""
     from testbed.rack import racks
+    from testbed.rack_view import glance
 
-    found = racks()
+    found = [glance(each) for each in racks()]
     if as_json:
-        print_json({"racks": [{"rack": each.name, "inventory": str(each.inventory_path)} for each in found]})
+        print_json({"racks": found})
     else:
-        print_table(["rack", "inventory"], [[each.name, str(each.inventory_path)] for each in found])
+        print_table(["rack", "substrate", "state", "inventory"], [_row(each) for each in found])
+
+
+def _row(state: RackState) -> list[str]:
+    how = "up" if state.liveness.alive else f"dead: {state.liveness.reason}"
+    return [state.rack, state.substrate, how, state.inventory]
+
+
+@rack.command()
+def status(name: Annotated[str, typer.Argument(help="Rack.")], as_json: AsJson = False) -> None:
+    """Ask a rack and each of its devices, over SSH, how they do. Exits 1 when one does not answer."""
+    from testbed.rack import open_rack
+    from testbed.rack_view import state
+
+    seen = state(open_rack(name))
+    if as_json:
+        print_json(seen)
+    else:
+        print_table(["rack", "substrate", "state", "inventory"], [_row(seen)])
+        print_table(
+            ["device", "role", "SSH here", "answers", "neighbours full"],
+            [[d.name, d.role, d.ssh, d.said, f"{d.full} of {d.neighbours}" if d.answers else ""] for d in seen.devices],
+        )
+    if not seen.well:
+        raise typer.Exit(ExitCode.NO)
 
 
 @rack.command()
@@ -127,11 +175,16 @@ def bench(
             help="cut LINK | mend LINK | impair LINK KEY=VALUE... | power-off DEVICE | power-on DEVICE | status"
         ),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Be the hands at the rack: pull a cable, spoil a link, switch a device off. The controller never does this."""
     from testbed.rack import bench as hands
 
-    stdout.print(hands(name, *words), markup=False)
+    said = hands(name, *words)
+    if as_json:
+        print_json({"rack": name, "bench": words, "said": said.splitlines()})
+    else:
+        stdout.print(said, markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -27,6 +27,8 @@ from tests.cli.commands import run
         (["graph", "nowhere.yaml"], "nowhere.yaml"),
         (["graph", "{topology}", "--format", "pdf"], "pdf"),
         (["rack", "up", "nowhere.yaml"], "nowhere.yaml"),
+        (["rack", "up", "{topology}", "--dry-run"], "at least one router"),
+        (["rack", "status", "norack"], "norack"),
         (["rack", "down", "norack"], "norack"),
         (["rack", "bench", "norack", "cut", "x"], "norack"),
         (["discover", "nowhere.yaml"], "nowhere.yaml"),
