@@ -24,6 +24,10 @@ _UNANSWERED = re.compile(r"\[(\d+\.\d+)\] no answer yet for icmp_seq=(\d+)")
 _NOT_SENT = re.compile(r"sendmsg: ")
 _SEQUENCES = 2**16
 
+CLOCK_SLACK = 3.0
+"""Seconds by which a device's time stamps may seem to come before they can or after they should: offsets are measured
+only now and then, and connections stall. Beyond that somebody has set the device's clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -66,7 +70,8 @@ class EchoLog:
     """Reads what `command` prints. A packet counts as lost when it stays unanswered for longer than a grace.
 
     `-O` tells of a missing reply when the next packet is sent; a reply that comes after that, on a long link, still
-    counts as a reply. The grace grows with the round trips seen.
+    counts as a reply. The grace grows with the round trips seen. What was written since the last `take` happened since
+    then: where the time stamps say otherwise the device's clock was set, and they are corrected from then on.
     """
 
     offset: float = 0.0
@@ -76,7 +81,9 @@ class EchoLog:
     _unanswered: dict[int, float] = field(default_factory=dict)
     _unsent: int = 0
     _slowest: float = 0.0
-    _newest: float = 0.0
+    _newest: float | None = None
+    _taken: float | None = None
+    _set_by: float = 0.0
 
     def feed(self, data: bytes) -> None:
         """Take output, in pieces of any size."""
@@ -87,26 +94,37 @@ class EchoLog:
     def _read(self, line: str) -> None:
         if found := _REPLY.search(line):
             rtt = float(found[3]) / 1e3
-            self._newest = max(self._newest, float(found[1]))
+            self._newest = float(found[1])
             self._unanswered.pop(int(found[2]) % _SEQUENCES, None)
             self._rtts.append(rtt)
             self._slowest = max(rtt, 0.9 * self._slowest)
         elif found := _UNANSWERED.search(line):
-            self._unanswered[int(found[2]) % _SEQUENCES] = float(found[1])
-            self._newest = max(self._newest, float(found[1]))
+            self._newest = self._unanswered[int(found[2]) % _SEQUENCES] = float(found[1])
         elif _NOT_SENT.search(line):
             self._unsent += 1
 
     def take(self, now: float) -> Batch | None:
         """What ended up to `now` (Unix seconds); None when nothing did."""
+        self._follow_clock(now)
+        clock = now + self.offset + self._set_by
         patience = max(self.grace, 2 * self._slowest)
-        overdue = [seq for seq, told in self._unanswered.items() if now + self.offset - told > patience]
+        overdue = [seq for seq, told in self._unanswered.items() if clock - told > patience]
         for seq in overdue:
             del self._unanswered[seq]
         lost = len(overdue) + self._unsent
         rtts, self._rtts, self._unsent = tuple(self._rtts), [], 0
-        measured = self._newest - self.offset if self._newest else now
+        measured, self._newest = now if self._newest is None else self._newest - clock + now, None
         return Batch(rtts, lost, min(measured, now)) if rtts or lost else None
+
+    def _follow_clock(self, now: float) -> None:
+        """Notice that the device's clock was set: by how much, beyond what its measured offset says."""
+        since, self._taken = self._taken, now
+        if self._newest is None or since is None:
+            return
+        told = self._newest - self.offset
+        if not since - CLOCK_SLACK < told - self._set_by < now + CLOCK_SLACK:
+            self._set_by = told - now if abs(told - now) > CLOCK_SLACK else 0.0
+            self._unanswered = dict.fromkeys(self._unanswered, self._newest)  # the old stamps say nothing any more
 
 
 class Echo(Protocol):

@@ -50,6 +50,28 @@ def test_a_reply_later_than_the_next_packet_is_no_loss():
     assert (batch.rtts, batch.lost) == ((0.3, 0.3), 0)
 
 
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_is_set_on_the_device_moves_neither_ages_nor_losses(jump):
+    log, seq = EchoLog(), 0
+
+    def second(now, clock, answered=4):
+        nonlocal seq
+        for turn in range(5):
+            seq, moment = seq + 1, now - 1.0 + turn / 5 + clock
+            log.feed((reply(seq, 1, moment) if turn < answered else silence(seq, moment)).encode())
+        return log.take(now)
+
+    second(10.0, 0.0)
+    second(11.0, 0.0)
+    before = [second(now, jump) for now in (12.0, 13.0, 14.0)]
+    assert [batch.measured for batch in before if batch] == pytest.approx([11.8, 12.8, 13.8], abs=0.3)
+    assert sum(batch.lost for batch in before if batch) == 3  # the first was counted before, the last has its grace
+    log.offset = jump  # measured at last
+    after = [second(now, jump) for now in (15.0, 16.0)]
+    assert [batch.measured for batch in after if batch] == pytest.approx([14.8, 15.8], abs=0.3)
+    assert sum(batch.lost for batch in after if batch) == 2
+
+
 def test_a_packet_that_could_not_be_sent_is_lost():
     log = EchoLog()
     log.feed(b"ping: sendmsg: Network is unreachable\n")
