@@ -52,12 +52,12 @@ def test_a_reply_later_than_the_next_packet_is_no_loss():
 
 @pytest.mark.parametrize("jump", [3600.0, -3600.0])
 def test_a_clock_that_is_set_on_the_device_moves_neither_ages_nor_losses(jump):
-    log, seq = EchoLog(), 0
+    log, seq = EchoLog(5000.0), 0
 
     def second(now, clock, answered=4):
         nonlocal seq
         for turn in range(5):
-            seq, moment = seq + 1, now - 1.0 + turn / 5 + clock
+            seq, moment = seq + 1, 5000.0 + now - 1.0 + turn / 5 + clock
             log.feed((reply(seq, 1, moment) if turn < answered else silence(seq, moment)).encode())
         return log.take(now)
 
@@ -66,7 +66,7 @@ def test_a_clock_that_is_set_on_the_device_moves_neither_ages_nor_losses(jump):
     before = [second(now, jump) for now in (12.0, 13.0, 14.0)]
     assert [batch.measured for batch in before if batch] == pytest.approx([11.8, 12.8, 13.8], abs=0.3)
     assert sum(batch.lost for batch in before if batch) == 3  # the first was counted before, the last has its grace
-    log.offset = jump  # measured at last
+    log.offset = 5000.0 + jump  # measured at last
     after = [second(now, jump) for now in (15.0, 16.0)]
     assert [batch.measured for batch in after if batch] == pytest.approx([14.8, 15.8], abs=0.3)
     assert sum(batch.lost for batch in after if batch) == 2
