@@ -6,6 +6,8 @@ import signal
 from multiprocessing import get_context
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from testbed.errors import BadInput, Refused
 from testbed.replay import audit, faultpoint, merkle
@@ -222,3 +224,92 @@ def test_processes_that_append_at_once_lose_nothing(log):
 def test_every_line_is_canonical_json(log):
     for line in (log.path / "log.jsonl").read_bytes().splitlines():
         assert audit.canonical.encode(json.loads(line)) == line
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A log that nobody changed, its head, and the bytes of what is stored."""
+    opened = AuditLog.open(tmp_path_factory.mktemp("whole") / "audit")
+    for number in range(COUNT):
+        opened.append("step", device=f"r{number}", note="\u00e4\u2028" * (number % 2))
+    return opened, {name: (opened.path / name).read_bytes() for name in ("log.jsonl", "checkpoints.jsonl")}
+
+
+def changes(data):
+    """One change of a stored file: any byte to any other, bytes put in or taken out, lines lost, swapped or doubled."""
+    places, lines = st.integers(0, len(data) - 1), st.integers(0, data.count(b"\n") - 1)
+    rows = data.splitlines(keepends=True)
+    return st.one_of(
+        st.builds(lambda at, byte: data[:at] + bytes([byte]) + data[at + 1 :], places, st.integers(0, 255)),
+        st.builds(lambda at, bit: data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :], places, st.integers(0, 7)),
+        st.builds(lambda at, more: data[:at] + more + data[at:], places, st.sampled_from([b" ", b"\n", b"\r", b"0"])),
+        st.builds(lambda more: data + more, st.sampled_from([b" ", b"\n", b"{}\n", rows[-1], rows[0]])),
+        st.builds(lambda at: data[:at] + data[at + 1 :], places),
+        st.builds(lambda at: data[:at], places),
+        st.builds(lambda row: b"".join(rows[:row] + rows[row + 1 :]), lines),
+        st.builds(lambda row: b"".join(rows[: row + 1] + rows[row:]), lines),
+        st.builds(lambda one, two: _swapped(rows, one, two), lines, lines),
+    ).filter(lambda changed: changed != data)
+
+
+def _swapped(rows, one, two):
+    rows = list(rows)
+    rows[one], rows[two] = rows[two], rows[one]
+    return b"".join(rows)
+
+
+@settings(max_examples=250, deadline=None)
+@given(data=st.data())
+def test_any_change_of_what_is_stored_is_found(whole, data):
+    log, files = whole
+    name = data.draw(st.sampled_from(sorted(files)))
+    changed = data.draw(changes(files[name]))
+    try:
+        (log.path / name).write_bytes(changed)
+        assert not audit.verify(log.path)
+    finally:
+        (log.path / name).write_bytes(files[name])
+    assert audit.verify(log.path)
+
+
+@given(kept=st.integers(0, COUNT - 1))
+@settings(deadline=None)
+def test_an_older_state_that_fits_itself_is_found_by_a_head_kept_elsewhere_in_a_file(whole, tmp_path_factory, kept):
+    log, files = whole
+    folder = tmp_path_factory.mktemp("older")
+    shutil.copytree(log.path, folder / "audit")
+    (folder / "head").write_text(audit.signed_head(log.path))
+    for name, data in files.items():
+        (folder / "audit" / name).write_bytes(b"".join(data.splitlines(keepends=True)[:kept]))
+    assert audit.verify(folder / "audit")
+    assert not audit.verify(folder / "audit", [audit.read_head(folder / "audit", folder / "head")])
+
+
+def test_a_lost_or_altered_key_and_a_missing_file_are_found(log):
+    text = (log.path / "key.pub").read_text()
+    for altered in (text.replace("+", "-", 1), text[:-9] + "\n", "\n"):
+        (log.path / "key.pub").write_text(altered)
+        assert "key.pub" in audit.verify(log.path).problems[0]
+    (log.path / "key.pub").write_text(text)
+    (log.path / "pending").unlink()
+    assert audit.verify(log.path).problems == ("pending is missing",)
+
+
+def test_a_copy_without_its_lock_verifies_and_a_line_that_is_no_entry_is_named(log):
+    (log.path / "lock").unlink()
+    assert audit.verify(log.path)
+    rewrite(log.path / "log.jsonl", lambda lines: [*lines[:2], "broken\n", *lines[3:]])
+    with pytest.raises(Refused, match=r"line 3 of .*log\.jsonl is no entry"):
+        audit.entries(log.path)
+
+
+def test_a_head_that_cannot_be_read_or_is_of_another_log_is_refused(log, tmp_path):
+    with pytest.raises(BadInput, match="cannot read the head"):
+        audit.read_head(log.path, tmp_path / "none")
+    other = AuditLog.open(tmp_path / "other")
+    with pytest.raises(BadInput, match="no signed head"):
+        audit.signed_head(other.path)
+    other.append("step")
+    (tmp_path / "head").write_text(audit.signed_head(other.path))
+    with pytest.raises(Refused, match="no signature"):
+        audit.read_head(log.path, tmp_path / "head")
