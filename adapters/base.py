@@ -86,7 +86,11 @@ class InterfaceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A routing neighbour. `full` when the protocol is done with it (OSPF Full, BGP Established, IS-IS Up)."""
+    """A routing neighbour. `full` when the protocol is done with it (OSPF Full, BGP Established, IS-IS Up).
+
+    What the protocol does not tell is empty: IS-IS no address (and `router_id` is the system's name), BGP no
+    `router_id`, and no interface unless the session is bound to one.
+    """
 
     protocol: str
     interface: str
@@ -110,8 +114,9 @@ class Route:
 class Facts:
     """What a device says of itself. `measured`: Unix seconds on the controller's clock, in the middle of the reading.
 
-    `lsdb` is the OSPF link-state database as FRR's JSON, None where there is no OSPF. `cpu` is busy share since the
-    last reading (None the first time), `memory` used share. `clock_offset`: device clock minus ours, seconds.
+    `lsdb` is the OSPF link-state database, LSAs of every type as FRR's JSON, None where there is no OSPF. `cpu` is busy
+    share since the last reading (None the first time), `memory` used share. `clock_offset`: device clock minus ours,
+    seconds.
     """
 
     device: str

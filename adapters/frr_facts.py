@@ -17,7 +17,10 @@ ROUTES = ("show ip route json", "show ipv6 route json")
 OSPF = "show ip ospf json"
 OSPF_INTERFACES = "show ip ospf interface json"
 OSPF_NEIGHBOURS = "show ip ospf neighbor json"
-OSPF_ROUTERS = "show ip ospf database router json"
+OSPF_DATABASE = tuple(
+    f"show ip ospf database {kind} json"
+    for kind in ("router", "network", "summary", "asbr-summary", "external", "nssa-external")
+)
 BGP = "show bgp summary json"
 ISIS = "show isis neighbor json"
 
@@ -33,7 +36,7 @@ def questions(running: frozenset[str], detail: bool) -> tuple[str, ...]:
     if detail:
         asked += ROUTES
     if "ospf" in running:
-        asked += [OSPF_INTERFACES, OSPF_NEIGHBOURS, *((OSPF, OSPF_ROUTERS) if detail else ())]
+        asked += [OSPF_INTERFACES, OSPF_NEIGHBOURS, *((OSPF, *OSPF_DATABASE) if detail else ())]
     if "bgp" in running:
         asked += [BGP]
     if "isis" in running:
@@ -101,10 +104,13 @@ def _ospf_neighbours(answers: Answers) -> Iterator[Neighbour]:
 
 
 def _bgp_neighbours(answers: Answers) -> Iterator[Neighbour]:
-    for family in (answers.get(BGP) or {}).values():
-        for address, peer in (family.get("peers") or {}).items() if isinstance(family, dict) else ():
-            state = str(peer.get("state", ""))
-            yield Neighbour("bgp", "", address, str(peer.get("routerId", "")), state, state == "Established")
+    """One a session, however many address families it carries; FRR's summary does not tell the other's router-id."""
+    families = [family for family in (answers.get(BGP) or {}).values() if isinstance(family, dict)]
+    states = {name: str(peer.get("state", "")) for family in families for name, peer in family.get("peers", {}).items()}
+    for name, state in states.items():
+        numbered = ":" in name or name[0].isdigit()
+        interface, address = ("", name) if numbered else (name, "")
+        yield Neighbour("bgp", interface, address, "", state, state == "Established")
 
 
 def _isis_neighbours(answers: Answers) -> Iterator[Neighbour]:
@@ -130,6 +136,6 @@ def _route(entry: Mapping[str, Any]) -> Route:
 
 
 def lsdb(answers: Answers) -> dict[str, object] | None:
-    """OSPF's router LSAs with their links and metrics (RFC 2328 A.4.2)."""
-    found = answers.get(OSPF_ROUTERS)
-    return dict(found) if found is not None else None
+    """OSPF's LSAs of every type (RFC 2328 A.4, RFC 3101), as FRR prints them: `routerLinkStates` and its like."""
+    found = [answers[question] for question in OSPF_DATABASE if answers.get(question) is not None]
+    return {key: states for kind in found for key, states in kind.items()} if found else None

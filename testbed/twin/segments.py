@@ -116,8 +116,8 @@ def _unnumbered(facts: Mapping[str, Facts], skip: set[Port]) -> list[list[Port]]
 
 
 def router_ids(facts: Mapping[str, Facts]) -> dict[str, str]:
-    """Router identifier to device."""
-    return {fact.router_id: device for device, fact in facts.items() if fact.router_id}
+    """How neighbours name a device: by its router identifier, in IS-IS by its host name."""
+    return {name: device for device, fact in facts.items() for name in (fact.hostname, fact.router_id) if name}
 
 
 def neighbours_on(facts: Mapping[str, Facts], port: Port) -> list[Neighbour]:
@@ -148,14 +148,16 @@ def check_pair(facts: Mapping[str, Facts], first: Port, second: Port) -> list[No
 
 def _check_end(facts: Mapping[str, Facts], port: Port, other: Port, where: str) -> list[Note]:
     own = {str(a.ip) for a in addresses(interface_of(facts, other))}
-    expected = facts[other[0]].router_id
+    by_id = router_ids(facts)
     notes = []
     for neighbour in neighbours_on(facts, port):
-        by_address = not own or neighbour.address in own or ip_address(neighbour.address).is_link_local
-        if not by_address or expected not in (None, neighbour.router_id):
-            told = f"{port[0]} sees {neighbour.address} (router {neighbour.router_id}) on {port[1]}"
+        told = neighbour.address  # IS-IS tells none
+        by_address = not own or not told or told in own or ip_address(told).is_link_local
+        by_name = not neighbour.router_id or by_id.get(neighbour.router_id) == other[0]
+        if not by_address or not (by_name or facts[other[0]].router_id is None):
+            seen = f"{port[0]} sees {told or 'no address'} (router {neighbour.router_id}) on {port[1]}"
             notes.append(
-                Note("conflict", where, f"{told}, where {other[0]} has {', '.join(sorted(own)) or 'no address'}")
+                Note("conflict", where, f"{seen}, where {other[0]} has {', '.join(sorted(own)) or 'no address'}")
             )
     return notes
 
@@ -176,11 +178,11 @@ def duplicate_addresses(facts: Mapping[str, Facts], skip: set[Port]) -> list[Not
 
 def unknown_routers(facts: Mapping[str, Facts]) -> list[Note]:
     """Routers that the link-state database or a neighbour names and no device of the inventory is."""
-    known = router_ids(facts)
+    known = router_ids(facts).keys() | {""}
     named: dict[str, str] = {}
     for device, fact in facts.items():
         heard = {n.router_id for n in fact.neighbours} | set(advertising_routers(fact.lsdb))
-        for router in heard - known.keys():
+        for router in heard - known:
             named.setdefault(router, device)
     return [
         Note("missing", device, f"it knows of router {router}, which is no device of the inventory")

@@ -22,13 +22,18 @@ from tests.adapters.native_devices import NativeDevice, configuration, known_hos
 
 
 @pytest.fixture(scope="session")
-def devices() -> Iterator[tuple[NativeDevice, NativeDevice]]:
-    """Two routers r1 and r2 with one link, in namespaces of this machine."""
+def needs_native() -> None:
+    """Skip, naming what lacks, where no device can run in namespaces of this machine."""
     if os.geteuid() != 0:
         pytest.skip("needs root: network namespaces with an sshd of their own (the rack's tests need none)")
     missing = [program for program in ("/usr/lib/frr/zebra", "/usr/sbin/sshd") if not shutil.which(program)]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install frr openssh-server")
+
+
+@pytest.fixture(scope="session")
+def devices(needs_native: None) -> Iterator[tuple[NativeDevice, NativeDevice]]:
+    """Two routers r1 and r2 with one link, in namespaces of this machine."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, pair(Path(folder)) as both:
         yield both
 

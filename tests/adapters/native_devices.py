@@ -48,6 +48,8 @@ _START = """
 mkdir -p /run/frr && chown frr:frr /run/frr
 /usr/lib/frr/zebra -d -A 127.0.0.1 -f /dev/null 2>/dev/null
 /usr/lib/frr/ospfd -d -A 127.0.0.1 -f /dev/null
+if grep -q '^router bgp' /etc/frr/frr.conf; then /usr/lib/frr/bgpd -d -A 127.0.0.1 -f /dev/null; fi
+if grep -q '^router isis' /etc/frr/frr.conf; then /usr/lib/frr/isisd -d -A 127.0.0.1 -f /dev/null; fi
 /usr/lib/frr/staticd -d -A 127.0.0.1 -f /dev/null
 exec vtysh -b
 """
@@ -215,10 +217,11 @@ def plain_pair(folder: Path, name: str) -> Path:
 
 
 @contextmanager
-def pair(folder: Path) -> Iterator[tuple[NativeDevice, NativeDevice]]:
-    """Two routers, one link, OSPF full."""
+def pair(folder: Path, more: Callable[[int], str] = lambda number: "") -> Iterator[tuple[NativeDevice, NativeDevice]]:
+    """Two routers, one link, OSPF full; `more` gives lines of configuration for router 1 and for router 2."""
     private, public = new_key()
-    devices = [NativeDevice(f"r{n}", folder / f"r{n}", configuration(f"r{n}", n), private, public) for n in (1, 2)]
+    configurations = {f"r{n}": configuration(f"r{n}", n) + more(n) for n in (1, 2)}
+    devices = [NativeDevice(name, folder / name, text, private, public) for name, text in configurations.items()]
     try:
         for device in devices:
             device.start()

@@ -33,6 +33,15 @@ def test_bgp_neighbours_are_full_when_established() -> None:
     assert [(neighbour.address, neighbour.full) for neighbour in found] == [("10.0.0.2", True), ("10.0.0.9", False)]
 
 
+def test_a_bgp_session_is_one_neighbour_whatever_it_carries_and_may_be_bound_to_an_interface() -> None:
+    peers = {"peers": {"eth1": {"state": "Established"}, "fd00::2": {"state": "Idle"}}}
+    found = frr_facts.neighbours({frr_facts.BGP: {"ipv4Unicast": peers, "ipv6Unicast": peers}})
+    assert found == (
+        Neighbour("bgp", "", "fd00::2", "", "Idle", False),
+        Neighbour("bgp", "eth1", "", "", "Established", True),
+    )
+
+
 def test_routes_are_the_selected_ones_with_their_active_next_hops_sorted() -> None:
     (route,) = frr_facts.routes({frr_facts.ROUTES[0]: json.loads(ROUTES), frr_facts.ROUTES[1]: None})
     assert (route.prefix, route.protocol, route.metric) == ("10.9.0.0/16", "ospf", 20)

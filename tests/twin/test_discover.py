@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.base import Neighbour
 from testbed.errors import DeviceError
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
@@ -153,6 +154,16 @@ def test_a_router_that_only_the_link_state_database_knows_is_missing():
     facts = metro()
     facts["core1"] = replace(facts["core1"], lsdb=lsdb(["10.255.0.1", "10.255.0.77"]))
     assert [(n.kind, n.where) for n in infer(facts, inventory()).notes] == [("missing", "core1")]
+
+
+def test_neighbours_that_tell_no_router_id_are_nobody_missing():
+    facts = metro()
+    more = (
+        Neighbour("bgp", "", "10.0.11.2", "", "Established", True),
+        Neighbour("isis", "eth1", "", "core2", "Up", True),
+    )
+    facts["core1"] = replace(facts["core1"], neighbours=(*facts["core1"].neighbours, *more))
+    assert infer(facts, inventory()).notes == infer(metro(), inventory()).notes
 
 
 def test_unnumbered_links_are_found_by_their_neighbours():
