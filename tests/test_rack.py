@@ -24,7 +24,7 @@ from testbed.rack_view import plan, state
 from testbed.substrate import probe
 from testbed.twin.discover import infer, survey
 from tests.adapters.native_devices import plain_pair
-from tests.cli.commands import run
+from tests.cli.commands import call
 from tests.substrate.leftovers import assert_gone, traces
 
 NAME = "native-rack"
@@ -124,11 +124,11 @@ def test_a_rack_s_state_names_the_device_that_is_silent(native_rack: RackHandle)
 
 
 def test_the_commands_of_a_rack_speak_json(native_rack: RackHandle) -> None:
-    listed = json.loads(run("rack", "list", "--json").stdout)["racks"]
+    listed = json.loads(call("rack", "list", "--json").stdout)["racks"]
     assert [(each["rack"], each["substrate"], each["liveness"]["alive"]) for each in listed] == [(NAME, "native", True)]
-    told = json.loads(run("rack", "status", NAME, "--json").stdout)
+    told = json.loads(call("rack", "status", NAME, "--json").stdout)
     assert [device["said"].split()[0] for device in told["devices"]] == ["FRRouting", "FRRouting"]
-    said = json.loads(run("rack", "bench", NAME, "status", "--json").stdout)["said"]
+    said = json.loads(call("rack", "bench", NAME, "status", "--json").stdout)["said"]
     assert "r1 on" in said
 
 

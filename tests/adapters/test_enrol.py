@@ -19,7 +19,7 @@ from adapters.keys import new_key
 from adapters.ssh import SshTarget, SshTransport
 from testbed.errors import BadInput, DeviceError, ExitCode
 from tests.adapters.native_devices import NativeDevice, known_hosts_line, private_key_of
-from tests.cli.commands import run
+from tests.cli.commands import call
 
 Devices = tuple[NativeDevice, NativeDevice]
 
@@ -50,7 +50,7 @@ def test_a_key_with_the_fingerprint_of_the_console_is_enrolled_and_lets_a_sessio
     known_hosts = tmp_path / "known_hosts"
     with closing(session(devices[0], known_hosts)) as r1, pytest.raises(BadInput, match="testbed rack enrol INVENTORY"):
         r1.run("true")
-    done = run("rack", "enrol", inventory, "r1", "--fingerprint", fingerprint(devices[0]), "--json")
+    done = call("rack", "enrol", inventory, "r1", "--fingerprint", fingerprint(devices[0]), "--json")
     assert done.returncode == ExitCode.DONE, done.stderr
     (row,) = json.loads(done.stdout)["devices"]
     assert (row["device"], row["outcome"], row["fingerprint"]) == ("r1", "enrolled", fingerprint(devices[0]))
@@ -60,12 +60,12 @@ def test_a_key_with_the_fingerprint_of_the_console_is_enrolled_and_lets_a_sessio
         assert r1.run("echo in").out == "in\n"
     with closing(session(devices[1], known_hosts)) as r2, pytest.raises(DeviceError, match="enrol INVENTORY r2"):
         r2.run("true")
-    again = run("rack", "enrol", inventory, "r1")
+    again = call("rack", "enrol", inventory, "r1")
     assert (again.returncode, "was enrolled" in again.stdout) == (ExitCode.DONE, True)
 
 
 def test_another_fingerprint_is_refused(devices: Devices, inventory: Path, tmp_path: Path) -> None:
-    done = run("rack", "enrol", inventory, "r1", "--fingerprint", fingerprint(devices[1]))
+    done = call("rack", "enrol", inventory, "r1", "--fingerprint", fingerprint(devices[1]))
     assert done.returncode == ExitCode.NO
     assert fingerprint(devices[0]) in done.stderr
     assert fingerprint(devices[1]) in done.stderr
@@ -73,7 +73,7 @@ def test_another_fingerprint_is_refused(devices: Devices, inventory: Path, tmp_p
 
 
 def test_nothing_is_taken_where_nobody_compares(devices: Devices, inventory: Path, tmp_path: Path) -> None:
-    done = run("rack", "enrol", inventory, stdin=b"y\ny\n")
+    done = call("rack", "enrol", inventory, stdin=b"y\ny\n")
     assert done.returncode == ExitCode.BAD_INPUT
     assert "--fingerprint" in done.stderr
     assert all(fingerprint(device) in done.stderr for device in devices)
@@ -81,7 +81,7 @@ def test_nothing_is_taken_where_nobody_compares(devices: Devices, inventory: Pat
 
 
 def test_a_dry_run_shows_and_changes_nothing(devices: Devices, inventory: Path, tmp_path: Path) -> None:
-    done = run("rack", "enrol", inventory, "--dry-run", "--json")
+    done = call("rack", "enrol", inventory, "--dry-run", "--json")
     assert done.returncode == ExitCode.DONE, done.stderr
     rows = json.loads(done.stdout)["devices"]
     assert [(row["fingerprint"], row["outcome"]) for row in rows] == [
@@ -96,15 +96,15 @@ def test_a_changed_key_is_refused_until_it_is_replaced_with_the_new_fingerprint(
     known_hosts, other = tmp_path / "known_hosts", known_hosts_line(devices[1])
     old = f"[127.0.0.1]:{devices[0].port} {new_key()[1]}\n"
     known_hosts.write_text(old + other)
-    refused = run("rack", "enrol", inventory, "r1", "--fingerprint", fingerprint(devices[0]))
+    refused = call("rack", "enrol", inventory, "r1", "--fingerprint", fingerprint(devices[0]))
     assert refused.returncode == ExitCode.NO
     assert "THE HOST KEY HAS CHANGED" in refused.stderr
     assert refused.stderr.count("SHA256:") >= 2
-    assert run("rack", "enrol", inventory, "r1", "--replace").returncode == ExitCode.BAD_INPUT
-    wrong = run("rack", "enrol", inventory, "r1", "--replace", "--fingerprint", fingerprint(devices[1]))
+    assert call("rack", "enrol", inventory, "r1", "--replace").returncode == ExitCode.BAD_INPUT
+    wrong = call("rack", "enrol", inventory, "r1", "--replace", "--fingerprint", fingerprint(devices[1]))
     assert wrong.returncode == ExitCode.NO
     assert known_hosts.read_text() == old + other
-    done = run("rack", "enrol", inventory, "r1", "--replace", "--fingerprint", fingerprint(devices[0]))
+    done = call("rack", "enrol", inventory, "r1", "--replace", "--fingerprint", fingerprint(devices[0]))
     assert (done.returncode, "replaced" in done.stdout) == (ExitCode.DONE, True)
     assert known_hosts.read_text() == other + known_hosts_line(devices[0])
 
@@ -141,7 +141,7 @@ def at_a_terminal(typed: bytes, *words: str) -> tuple[int, str]:
     ],
 )
 def test_bad_input_says_what_was_expected(inventory: Path, words: list[str], said: str) -> None:
-    done = run("rack", "enrol", inventory, *words)
+    done = call("rack", "enrol", inventory, *words)
     assert done.returncode == ExitCode.BAD_INPUT, done.stderr
     assert said in done.stderr
 
@@ -151,7 +151,7 @@ def test_who_does_not_answer_is_named(devices: Devices, inventory: Path) -> None
         port = mute.getsockname()[1]
         text = inventory.read_text()
         inventory.write_text(text.replace(f"port: {devices[1].port}", f"port: {port}"))
-        done = run("rack", "enrol", inventory, "--dry-run")
+        done = call("rack", "enrol", inventory, "--dry-run")
     assert done.returncode == ExitCode.UNABLE
     assert f"r2 ([127.0.0.1]:{port}): cannot ask for its host key" in done.stderr
     assert "r1" not in done.stderr

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from testbed.errors import ExitCode
-from tests.cli.commands import run
+from tests.cli.commands import call, run
 
 
 @pytest.mark.parametrize(
@@ -50,31 +50,37 @@ from tests.cli.commands import run
 def test_bad_input_is_explained(words, said, tmp_path):
     topology = tmp_path / "topology.yaml"
     topology.write_text("name: t\nnodes: {a: {kind: host}}\n")
-    done = run(*(word.format(topology=topology) for word in words))
+    done = call(*(word.format(topology=topology) for word in words))
     assert done.returncode == ExitCode.BAD_INPUT, done
     assert said in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert done.stdout == ""
 
 
+def test_the_exit_code_is_the_process_s():
+    done = run("status", "nolab")
+    assert (done.returncode, done.stdout) == (ExitCode.BAD_INPUT, "")
+    assert done.stderr.startswith("testbed: ")
+
+
 def test_a_dry_run_says_what_would_be_built_and_builds_nothing(tmp_path):
     topology = tmp_path / "topology.yaml"
     topology.write_text("name: t\nnodes: {a: {kind: host}, r: {kind: router, loopbacks: [10.255.0.1/32]}}\n")
-    done = run("up", topology, "--dry-run", "--json")
+    done = call("up", topology, "--dry-run", "--json")
     assert done.returncode == ExitCode.DONE, done
     assert [node["name"] for node in json.loads(done.stdout)["build"]["nodes"]] == ["a", "r"]
-    assert json.loads(run("status", "--json").stdout) == {"labs": []}
+    assert json.loads(call("status", "--json").stdout) == {"labs": []}
 
 
 @pytest.mark.parametrize("name", ["topology", "impairment", "change", "plan", "verdict", "rack"])
 def test_every_kind_of_file_has_a_schema(name):
-    done = run("schema", name)
+    done = call("schema", name)
     assert done.returncode == ExitCode.DONE
     assert "properties" in json.loads(done.stdout)
 
 
 def test_doctor_says_what_this_machine_can_do():
-    done = run("doctor", "--json")
+    done = call("doctor", "--json")
     said = json.loads(done.stdout)
     names = {capability["name"].lower() for capability in said["capabilities"]}
     assert {
