@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from html import escape
 from itertools import count
 from math import dist
@@ -15,10 +14,13 @@ from statistics import median
 from testbed import units
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Link, Node, Topology
+from testbed.report.labels import LINE, Box, Wire, place
 from testbed.report.layout import Points, layout
 
 _HOP = 210.0
 """Pixels between most neighbours; so much that a label fits."""
+_SCALES = (1.0, 1.15, 1.3, 1.5, 1.75)
+"""Tried one after the other, until there is room for every label."""
 _MARGIN = 46.0
 _NODE_HEIGHT = 32.0
 _MOST_LABELS = 80
@@ -48,43 +50,6 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Box:
-    """A rectangle around its middle."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def overlap(self, other: _Box) -> float:
-        """Return the area both cover."""
-        wide = min(self.x + self.width / 2, other.x + other.width / 2) - max(
-            self.x - self.width / 2, other.x - other.width / 2
-        )
-        high = min(self.y + self.height / 2, other.y + other.height / 2) - max(
-            self.y - self.height / 2, other.y - other.height / 2
-        )
-        return wide * high if wide > 0 and high > 0 else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """A link on paper: from, bent over (a quadratic Bezier's control point), to."""
-
-    start: tuple[float, float]
-    bend: tuple[float, float]
-    end: tuple[float, float]
-
-    def at(self, t: float) -> tuple[float, float]:
-        """Return the point at share `t` of the way."""
-        a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t * t
-        return (
-            a * self.start[0] + b * self.bend[0] + c * self.end[0],
-            a * self.start[1] + b * self.bend[1] + c * self.end[1],
-        )
-
-
 def to_svg(
     topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
 ) -> str:
@@ -95,12 +60,11 @@ def to_svg(
         highlight: link name to CSS colour; such links are drawn thick.
         states: link name to whether it is up, where that differs from the topology's own `up`.
     """
-    places = _pixels(topology)
-    boxes = {name: _Box(*places[name], _node_width(name), _NODE_HEIGHT) for name in topology.nodes}
-    wires = dict(_wires(topology, places))
     alive = {name: (states or {}).get(name, link.up) for name, link in topology.links.items()}
-    width = max(box.x + box.width / 2 for box in boxes.values()) + _MARGIN
-    height = max(box.y for box in boxes.values()) + _NODE_HEIGHT / 2 + _MARGIN + 14
+    boxes, wires, labels = _roomy(topology, {name: _label(link, alive[name]) for name, link in topology.links.items()})
+    everything = [*boxes.values(), *labels.values()]
+    width = max(box.x + box.width / 2 for box in everything) + _MARGIN
+    height = max(box.y + box.height / 2 for box in everything) + _MARGIN + 14
     shown = sorted(topology.links, key=lambda name: name in (highlight or {}))  # the marked ones on top
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tb-graph" viewBox="0 0 {width:.0f} {height:.0f}"'
@@ -109,7 +73,7 @@ def to_svg(
         f"<title>{_xml(topology.name)}</title><style>{_STYLE}</style>",
         f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" rx="10"/>',
         *(_svg_wire(topology.links[n], n, wires[n], alive[n], (highlight or {}).get(n)) for n in shown),
-        *_svg_labels(topology, wires, boxes, alive),
+        *_svg_labels(topology, labels, alive),
         *(_svg_node(name, node, boxes[name]) for name, node in topology.nodes.items()),
         *_svg_key(topology, height),
         "</svg>",
@@ -186,13 +150,33 @@ def to_json(
     return json.dumps({"name": topology.name, "nodes": nodes, "links": links}, indent=2) + "\n"
 
 
-def _pixels(topology: Topology) -> Points:
+Drawn = tuple[Mapping[str, Box], Mapping[str, Wire], Mapping[str, Box]]
+"""Nodes, wires and labels on paper."""
+
+
+def _roomy(topology: Topology, texts: Mapping[str, list[str]]) -> Drawn:
+    """Draw larger until no label hides a node, another label or another's wire, as far as that helps."""
+    if len(topology.links) > _MOST_LABELS:
+        return _drawn(topology, {}, _HOP / 2)[0]
+    tried = (_drawn(topology, texts, _HOP * scale) for scale in _SCALES)
+    first, clear = next(tried)
+    return first if clear else next((drawn for drawn, clear in tried if clear), first)
+
+
+def _drawn(topology: Topology, texts: Mapping[str, list[str]], hop: float) -> tuple[Drawn, bool]:
+    places = _pixels(topology, hop)
+    boxes = {name: Box(*places[name], _node_width(name), _NODE_HEIGHT) for name in topology.nodes}
+    wires = dict(_wires(topology, places))
+    labels, clear = place(texts, wires, list(boxes.values()))
+    return (boxes, wires, labels), clear
+
+
+def _pixels(topology: Topology, hop: float) -> Points:
     places = layout(topology)
     left = min(x for x, _ in places.values())
     top = min(y for _, y in places.values())
     side = max(_node_width(name) for name in places) / 2 + _MARGIN
     up = _NODE_HEIGHT / 2 + _MARGIN
-    hop = _HOP if len(topology.links) <= _MOST_LABELS else _HOP / 2
     scale = hop / median(_lengths(topology, places) or [1.0])
     return {name: ((x - left) * scale + side, (y - top) * scale + up) for name, (x, y) in places.items()}
 
@@ -205,7 +189,7 @@ def _node_width(name: str) -> float:
     return max(64.0, len(name) * 8.6 + 26)
 
 
-def _wires(topology: Topology, places: Points) -> Iterator[tuple[str, _Wire]]:
+def _wires(topology: Topology, places: Points) -> Iterator[tuple[str, Wire]]:
     """Links between the same two nodes are bent apart."""
     pairs = {name: tuple(sorted(end.node for end in link.endpoints)) for name, link in topology.links.items()}
     total, seen = Counter(pairs.values()), {pair: count() for pair in pairs.values()}
@@ -216,10 +200,10 @@ def _wires(topology: Topology, places: Points) -> Iterator[tuple[str, _Wire]]:
         length = max(((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5, 1e-6)
         bend = ((x1 + x2) / 2 - (y2 - y1) / length * off, (y1 + y2) / 2 + (x2 - x1) / length * off)
         first, second = (places[end.node] for end in link.endpoints)
-        yield name, _Wire(first, bend, second)
+        yield name, Wire(first, bend, second)
 
 
-def _svg_wire(link: Link, name: str, wire: _Wire, up: bool, colour: str | None) -> str:
+def _svg_wire(link: Link, name: str, wire: Wire, up: bool, colour: str | None) -> str:
     (x1, y1), (bx, by), (x2, y2) = wire.start, wire.bend, wire.end
     kind = "wire" + (" marked" if colour else "") + ("" if up else " down")
     style = f' style="stroke:{_xml(_colour(colour))}"' if colour else ""
@@ -231,48 +215,24 @@ def _svg_wire(link: Link, name: str, wire: _Wire, up: bool, colour: str | None) 
     return f"{path}<title>{_xml(_tooltip(name, link, up))}</title></path>{mark}"
 
 
-def _svg_labels(
-    topology: Topology, wires: Mapping[str, _Wire], boxes: Mapping[str, _Box], alive: Mapping[str, bool]
-) -> Iterator[str]:
-    """Each label goes to the place on or beside its wire where it hides the least."""
-    taken = list(boxes.values())
-    if len(topology.links) > _MOST_LABELS:
-        return
-    for name, link in topology.links.items():
+def _svg_labels(topology: Topology, places: Mapping[str, Box], alive: Mapping[str, bool]) -> Iterator[str]:
+    for name, box in places.items():
+        link = topology.links[name]
         lines = _label(link, alive[name])
-        if not lines:
-            continue
-        best = min(_spots(wires[name], lines), key=lambda spot, wire=wires[name]: _hidden(spot, wire, taken))
-        taken.append(best)
-        yield _rectangle(best, "back", 4)
+        yield _rectangle(box, "back", 4)
         for index, line in enumerate(lines):
-            y = best.y + (index - (len(lines) - 1) / 2) * 14
+            y = box.y + (index - (len(lines) - 1) / 2) * LINE
             medium = " medium" if line == link.medium else ""
-            yield f'<text class="label{medium}" x="{best.x:.1f}" y="{y:.1f}">{_xml(line)}</text>'
+            yield f'<text class="label{medium}" x="{box.x:.1f}" y="{y:.1f}">{_xml(line)}</text>'
 
 
-def _hidden(spot: _Box, wire: _Wire, taken: list[_Box]) -> float:
-    """What a label would hide: area of others, and its own wire where that is flat and would vanish under it."""
-    points = [wire.at(step / 20) for step in range(21)]
-    own = sum(abs(x - spot.x) < spot.width / 2 and abs(y - spot.y) < spot.height / 2 for x, y in points)
-    return sum(spot.overlap(other) for other in taken) + max(0, own - 9) * 50.0
-
-
-def _spots(wire: _Wire, lines: list[str]) -> list[_Box]:
-    """Where a label may stand: first on the wire from its middle outwards, then above and below it."""
-    width, height = max(map(len, lines)) * 6.2 + 6, len(lines) * 14.0
-    middles = [wire.at(t) for t in (0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72)]
-    on = [_Box(x, y, width, height) for x, y in middles]
-    return on + [replace(box, y=box.y + side * (height / 2 + 8)) for box in on for side in (1, -1)]
-
-
-def _svg_node(name: str, node: Node, box: _Box) -> str:
+def _svg_node(name: str, node: Node, box: Box) -> str:
     title = f"<title>{_xml(f'{node.kind} {name}')}</title>"
     text = f'<text class="name" x="{box.x:.1f}" y="{box.y:.1f}">{_xml(name)}</text>'
     return f"<g>{title}{_shape(node.kind, box)}{text}</g>"
 
 
-def _shape(kind: str, box: _Box) -> str:
+def _shape(kind: str, box: Box) -> str:
     """Routers are pills, hosts rectangles, bridges hexagons."""
     if kind == "bridge":
         left, half = box.x - box.width / 2, box.height / 2
@@ -281,7 +241,7 @@ def _shape(kind: str, box: _Box) -> str:
     return _rectangle(box, f"node {kind}", box.height / 2 if kind == "router" else 4)
 
 
-def _rectangle(box: _Box, style: str, radius: float) -> str:
+def _rectangle(box: Box, style: str, radius: float) -> str:
     left, top = box.x - box.width / 2, box.y - box.height / 2
     size = f'width="{box.width:.1f}" height="{box.height:.1f}" rx="{radius}"'
     return f'<rect class="{style}" x="{left:.1f}" y="{top:.1f}" {size}/>'
@@ -291,7 +251,7 @@ def _svg_key(topology: Topology, height: float) -> Iterator[str]:
     """What the shapes mean, for the kinds that are there."""
     kinds = [kind for kind in ("router", "host", "bridge") if any(n.kind == kind for n in topology.nodes.values())]
     for index, kind in enumerate(kinds):
-        box = _Box(26 + index * 74, height - 16, 20, 11)
+        box = Box(26 + index * 74, height - 16, 20, 11)
         yield f'{_shape(kind, box)}<text class="key" x="{box.x + 15:.0f}" y="{box.y:.0f}">{kind}</text>'
 
 

@@ -15,6 +15,8 @@ Points = Mapping[str, tuple[float, float]]
 _Array = NDArray[np.float64]
 _MOST_STARTS = 40
 """Nodes; above, one start is all that a quick drawing can afford."""
+_NEAR = 0.2
+"""Hops."""
 
 
 def layout(topology: Topology) -> Points:
@@ -76,7 +78,10 @@ def _best(wanted: _Array, edges: NDArray[np.intp]) -> _Array:
     random = np.random.default_rng(1)
     starts = [_classical(wanted), *(random.normal(scale=wanted.max() / 2, size=(count, 2)) for _ in range(12))]
     drawn = [_majorize(start, wanted, rounds=300) for start in starts]
-    return min(drawn, key=lambda points: (_crossings(points, edges), round(_stress(points, wanted), 6)))
+    return min(
+        drawn,
+        key=lambda points: (_crossings(points, edges) + _grazes(points, edges), round(_stress(points, wanted), 6)),
+    )
 
 
 def _stress(points: _Array, wanted: _Array) -> float:
@@ -92,6 +97,18 @@ def _crossings(points: _Array, edges: NDArray[np.intp]) -> int:
     apart = (edges[first][:, :, None] != edges[second][:, None, :]).all(axis=(1, 2))
     crossing = (_side(a, b, c) != _side(a, b, d)) & (_side(c, d, a) != _side(c, d, b)) & apart
     return int(crossing.sum())
+
+
+def _grazes(points: _Array, edges: NDArray[np.intp]) -> int:
+    """How many links pass so close to a node that is not theirs that they seem to end there."""
+    start, along = points[edges[:, 0]], points[edges[:, 1]] - points[edges[:, 0]]
+    share = ((points[None] - start[:, None]) * along[:, None]).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-9)[
+        :, None
+    ]
+    foot = start[:, None] + np.clip(share, 0, 1)[..., None] * along[:, None]
+    near = np.linalg.norm(points[None] - foot, axis=2) < _NEAR
+    near[np.arange(len(edges))[:, None], edges] = False
+    return int(near.sum())
 
 
 def _side(a: _Array, b: _Array, c: _Array) -> NDArray[np.bool_]:

@@ -2,13 +2,14 @@ import json
 import math
 import re
 from itertools import combinations
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testbed.model.load import loads
+from testbed.model.load import load_topology, loads
 from testbed.model.topology import Topology
 from testbed.report.graph import to_graphviz, to_json, to_mermaid, to_svg
 from testbed.report.layout import layout
@@ -31,6 +32,7 @@ links:
   second: {endpoints: [core2:eth9, core1:eth9]}
 """
 DEMO = loads(TEXT, Topology)
+METRO = Path(__file__).parents[2] / "topologies" / "racks" / "metro" / "rack.yaml"
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -189,3 +191,51 @@ def test_json_has_places_and_settings():
     assert by_name["core1-agg1"]["forward"]["delay"] == 0.006
     assert by_name["h1-lan"]["up"] is False
     assert (by_name["h1-lan"]["source"], by_name["h1-lan"]["target"]) == ("h1", "lan")
+
+
+def grid(wide, high):
+    """A grid of routers whose links say as much as a mirrored microwave path does."""
+    lines = ["name: grid", "nodes:"]
+    lines += [f"  node{x}{y}: {{kind: router}}" for x in range(wide) for y in range(high)]
+    lines.append("links:")
+    more = 'medium: "microwave 18 GHz", impairment: {delay: 6.02ms, jitter: 500us, loss: 0.05%, rate: 100Mbit}'
+    for x, y in ((x, y) for x in range(wide) for y in range(high)):
+        ends = [(x + 1, y)] * (x + 1 < wide) + [(x, y + 1)] * (y + 1 < high)
+        for number, (far, down) in enumerate(ends, 1):
+            ports = f"node{x}{y}:e{number}, node{far}{down}:w{number}{x}"
+            lines.append(f"  l{x}{y}{number}: {{endpoints: [{ports}], {more}}}")
+    return loads("\n".join(lines), Topology)
+
+
+def rectangles(drawing, kind):
+    found = [one for one in drawing.iter(f"{SVG}rect") if kind in str(one.get("class")).split()]
+    return [tuple(float(one.get(key) or 0) for key in ("x", "y", "width", "height")) for one in found]
+
+
+def overlap(one, other):
+    (x, y, wide, high), (x2, y2, wide2, high2) = one, other
+    return min(x + wide, x2 + wide2) > max(x, x2) and min(y + high, y2 + high2) > max(y, y2)
+
+
+@pytest.mark.parametrize("topology", [load_topology(METRO), grid(3, 3), grid(4, 3)], ids=["metro", "grid9", "grid12"])
+def test_no_label_hides_a_node_another_label_or_the_wire_of_another_link(topology):
+    drawing = svg(topology)
+    labels, nodes = rectangles(drawing, "back"), rectangles(drawing, "node")
+    assert len(labels) == len(topology.links)
+    key = 1  # the key's own shape is a node, too
+    assert len(nodes) == len(topology.nodes) + key
+    assert [pair for pair in combinations([*labels, *nodes[: -key or None]], 2) if overlap(*pair)] == []
+    wires = [list(map(float, re.findall(r"-?[\d.]+", str(one.get("d"))))) for one in drawing.iter(f"{SVG}path")]
+    for label in labels:
+        touching = sum(any(inside(label, at(wire, step / 60)) for step in range(61)) for wire in wires)
+        assert touching <= 1
+
+
+def at(wire, t):
+    x, y, bend_x, bend_y, to_x, to_y = wire
+    near, middle, far = (1 - t) ** 2, 2 * t * (1 - t), t * t
+    return near * x + middle * bend_x + far * to_x, near * y + middle * bend_y + far * to_y
+
+
+def inside(box, point):
+    return box[0] < point[0] < box[0] + box[2] and box[1] < point[1] < box[1] + box[3]
