@@ -61,6 +61,7 @@ def _banner(verdict: Verdict) -> Markup:
         ("Expectations that hold", f"{_count(verdict, Outcome.PASSED)} of {len(verdict.change.expect)}"),
         ("Devices touched", ", ".join(dict.fromkeys(step.device for step in verdict.change.steps))),
         ("Rollback", _rollback(verdict)),
+        ("Background load", _load(verdict)),
         ("Tried for", f"{verdict.finished - verdict.started:.1f} s"),
         ("At", _time(verdict.started)),
     )
@@ -84,6 +85,15 @@ def _rollback(verdict: Verdict) -> str:
     return {True: "proven in the twin", False: "NOT proven", None: "not tried"}[
         verdict.environment.get("rollback_proven")
     ]
+
+
+def _load(verdict: Verdict) -> str:
+    """What ran beside the measurements: the mirrored load, and how much of the rack's that is."""
+    flows = verdict.environment.get("load", ())
+    total = 1e6 * sum(flow["mirrored_mbit_s"] for flow in flows)
+    share = verdict.environment.get("load_scale", 1.0)
+    capped = f", {wording.percent(share)} of the rack's" if share < 1 else ""
+    return f"{len(flows)} flows, {wording.megabits(total)} in all{capped}" if flows else "none was mirrored"
 
 
 def _facts(*pairs: tuple[str, str]) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from testbed import units
@@ -82,7 +82,7 @@ def value(expectation: Expectation, measured: Measured) -> str:
     """Return what was measured: the number in its unit, the path, or whether it held."""
     if measured.value is not None and expectation.kind in _NUMBERS:
         return _NUMBERS[expectation.kind](measured.value)
-    if expectation.kind == "path" and measured.proof:
+    if expectation.kind in ("path", "adjacency") and measured.proof:
         return measured.proof[0]
     return {True: "yes", False: "no", None: "not measured" if measured.value is None else "open"}[measured.holds]
 
@@ -94,6 +94,45 @@ def interval(expectation: Expectation, measured: Measured) -> str:
     show = _NUMBERS[expectation.kind]
     low, high = ("?" if end is None else show(end) for end in (measured.low, measured.high))
     return f"{low} to {high}" if measured.high is not None else f"{low} or more"
+
+
+def told(expectation: Expectation, measured: Measured) -> str:
+    """Return what a round found, as part of a sentence: a number with its interval, a path, a neighbour's state."""
+    if measured.value is not None and expectation.kind in _BOUNDED:
+        between = interval(expectation, measured)
+        return value(expectation, measured) + (f" ({between})" if between else "")
+    if not measured.proof:
+        return {True: "it held", False: "it did not hold", None: "it stayed open"}[measured.holds]
+    if isinstance(expectation, NothingElse) and measured.value:
+        more = f" and {measured.value - 1:.0f} more" if measured.value > 1 else ""
+        return f"{measured.proof[1]}{more}"
+    if isinstance(expectation, PathIs) and measured.holds is not True:
+        return ", ".join([measured.proof[0], *_why(measured)])
+    return measured.proof[0]
+
+
+def rounds(expectation: Expectation, measured: Sequence[Measured]) -> str:
+    """Return what several rounds found that do not agree."""
+    words = {True: "it held", False: "it did not hold", None: "it stayed open"}
+    return ", ".join(f"{words[one.holds]} in {one.phase} ({told(expectation, one)})" for one in measured)
+
+
+def undecided(expectation: Expectation, measured: Measured) -> str:
+    """Return why a round left an expectation open, as part of a sentence."""
+    if expectation.kind in _BOUNDED and measured.value is not None:
+        between = interval(expectation, measured) or "which has no end"
+        return f"{value(expectation, measured)}, but the bound, {bound(expectation)}, is inside its interval, {between}"
+    if isinstance(expectation, RoundTrip) and measured.proof:
+        return f"so many packets were lost that p{expectation.percentile:g} has no end: {measured.proof[0]}"
+    return told(expectation, measured)
+
+
+def _why(measured: Measured) -> list[str]:
+    """What a path did wrong: between the path itself and the links and hops that prove it."""
+    return [line for line in measured.proof[1:] if not line.startswith(("links ", "hop "))]
+
+
+_BOUNDED = frozenset({"rtt", "loss", "throughput", "convergence"})
 
 
 def bound(expectation: Expectation) -> str:

@@ -30,11 +30,11 @@ def judge(expectation: Expectation, measured: Sequence[Measured]) -> Finding:
 def _outcome(expectation: Expectation, rounds: Mapping[str, Measured]) -> tuple[Outcome, str]:
     kind = find(expectation.kind)
     missing = [phase for phase in kind.phases if phase not in rounds]
-    failed = [phase for phase in kind.phases if phase in rounds and _unmeasured(rounds[phase])]
-    if missing:
-        return Outcome.INCONCLUSIVE, f"not measured in {', '.join(missing)}"
+    failed = [rounds[phase] for phase in kind.phases if phase in rounds and _unmeasured(rounds[phase])]
     if failed:
-        return Outcome.INCONCLUSIVE, f"the measuring failed in {', '.join(failed)}: {_first(rounds[failed[0]])}"
+        return Outcome.INCONCLUSIVE, f"{_first(failed[0])} (in {', '.join(one.phase for one in failed)})"
+    if missing:
+        return Outcome.INCONCLUSIVE, f"not measured in {', '.join(missing)}: the trial ended before"
     for pair in (BEFORE, AFTER):
         both = [rounds[phase] for phase in pair if phase in kind.phases]
         if len(both) == 2 and (why := kind.differs(expectation, *both)):
@@ -43,23 +43,36 @@ def _outcome(expectation: Expectation, rounds: Mapping[str, Measured]) -> tuple[
 
 
 def _after(expectation: Expectation, rounds: Mapping[str, Measured]) -> tuple[Outcome, str]:
-    kind = find(expectation.kind)
-    answers = [rounds[phase].holds for phase in AFTER]
-    already = [rounds[phase].holds for phase in BEFORE if phase in rounds] == [False, False]
+    after = [rounds[phase] for phase in AFTER]
+    answers = [one.holds for one in after]
+    told = _told(expectation, after)
+    earlier = _earlier(expectation, rounds, told)
+    wanted = f", wanted {wording.bound(expectation)}" if wording.bound(expectation) else ""
     if all(answer is True for answer in answers):
-        return Outcome.PASSED, "holds" + ("; it did not before the change" if already else "")
+        return Outcome.PASSED, f"holds: {told}{wanted}{earlier}"
     if all(answer is False for answer in answers):
-        values = _values(expectation, [rounds[phase] for phase in AFTER])
-        before = _values(expectation, [rounds[phase] for phase in BEFORE if phase in rounds and len(kind.phases) == 4])
-        earlier = "violated before the change already" if already else f"before it {before}" if before else ""
-        return Outcome.FAILED, f"does not hold: after the change {values}" + (f", {earlier}" if earlier else "")
+        return Outcome.FAILED, f"does not hold: after the change {told}{wanted}{earlier}"
     if None in answers:
-        return Outcome.INCONCLUSIVE, f"still open after measuring: {_open(rounds[AFTER[answers.index(None)]])}"
-    return Outcome.INCONCLUSIVE, "did not reproduce: one round after the change held, the other did not"
+        open_round = after[answers.index(None)]
+        return Outcome.INCONCLUSIVE, f"undecided in {open_round.phase}: {_open(expectation, open_round)}"
+    return Outcome.INCONCLUSIVE, f"did not reproduce: {wording.rounds(expectation, after)}"
 
 
-def _values(expectation: Expectation, rounds: Sequence[Measured]) -> str:
-    return " and ".join(dict.fromkeys(wording.value(expectation, one) for one in rounds))
+def _earlier(expectation: Expectation, rounds: Mapping[str, Measured], told: str) -> str:
+    """Say how it was before, where that was measured and is any different."""
+    if not set(BEFORE) <= set(find(expectation.kind).phases):
+        return ""
+    before = [rounds[phase] for phase in BEFORE]
+    held = {one.holds for one in before}
+    how = "it held" if held == {True} else "it did not hold either" if held == {False} else "it was undecided"
+    if all(rounds[phase].holds for phase in AFTER) and held == {False}:
+        how = "it did not hold"
+    was = _told(expectation, before)
+    return f"; before the change {how}" + (f": {was}" if was != told else "")
+
+
+def _told(expectation: Expectation, rounds: Sequence[Measured]) -> str:
+    return " and ".join(dict.fromkeys(wording.told(expectation, one) for one in rounds))
 
 
 def _unmeasured(measured: Measured) -> bool:
@@ -79,12 +92,8 @@ def _first(measured: Measured) -> str:
     return measured.proof[0] if measured.proof else "no record of why"
 
 
-def _open(measured: Measured) -> str:
-    if _first(measured).startswith(DOUBT):
-        return _first(measured)
-    if measured.value is None:
-        return "; ".join(measured.proof[1:3]) or _first(measured)
-    return f"the bound lies inside the confidence interval of {measured.phase}"
+def _open(expectation: Expectation, measured: Measured) -> str:
+    return _first(measured) if _first(measured).startswith(DOUBT) else wording.undecided(expectation, measured)
 
 
 def overall(findings: Sequence[Finding], obstacles: Iterable[str] = ()) -> tuple[Outcome, str]:

@@ -21,7 +21,7 @@ from testbed.model.change import (
 )
 from testbed.model.load import Written
 from testbed.model.topology import Bridge, Router, Topology
-from testbed.validate import lines, places
+from testbed.validate import lines, neighbours, places
 
 Where = tuple[str | int, ...]
 MOST_NAMED = 12
@@ -50,6 +50,7 @@ def problems(change: Change, topology: Topology) -> Iterator[Problem]:
             yield _unknown((*where, "device"), step.device, "a router of the twin, which alone are configured", routers)
         elif isinstance(step, InterfaceStep):
             yield from _interface((*where, "interface"), step.device, step.interface, topology)
+            yield from _cost((*where, "cost"), step, topology)
         else:
             yield from _mentions((*where, "configuration"), step, topology)
     known = lines.with_addresses(topology, lines.of_change(change))
@@ -71,6 +72,12 @@ def _interface(
     if name not in known and name != lines.MANAGEMENT:
         found = _unknown(where, name, f"an interface of {device}", known)
         yield Problem(where, name, found.expected, offset)
+
+
+def _cost(where: Where, step: InterfaceStep, topology: Topology) -> Iterator[Problem]:
+    if step.cost is not None and "ospf" not in (spoken := neighbours.speakers(topology)[step.device]):
+        found = f"which {step.device} does not speak ({', '.join(sorted(spoken)) or 'it speaks none'})"
+        yield Problem(where, step.cost, f"expected a cost where there is OSPF, {found}; write configuration lines")
 
 
 def _mentions(where: Where, step: ConfigurationStep, topology: Topology) -> Iterator[Problem]:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from testbed.errors import TestbedError
-from testbed.model.change import Change, Expectation
+from testbed.model.change import Change, Expectation, NothingElse
 from testbed.model.topology import Topology
 from testbed.model.verdict import Measured
-from testbed.validate import places
+from testbed.validate import neighbours, places
+from testbed.validate.around import Around, look
 from testbed.validate.busy import tempered, watching
 from testbed.validate.expectations import find
 from testbed.validate.judge import failure
@@ -20,12 +21,19 @@ AT_ONCE = 6
 
 
 def run_round(
-    phase: str, change: Change, topology: Topology, call: Call, baseline: Routes | None = None
+    phase: str,
+    change: Change,
+    topology: Topology,
+    call: Call,
+    speaking: neighbours.Speakers,
+    *,
+    before: Scene | None = None,
 ) -> tuple[Scene, dict[int, Measured]]:
     """Measure every expectation that belongs to this phase.
 
     Args:
-        phase: `before-1` ... `after-2`. baseline: routes before the change; None makes this round's own the baseline.
+        phase: `before-1` ... `after-2`. speaking: who speaks which routing protocol.
+        before: the first round, which is what others are compared with; None in that round itself.
 
     Returns:
         What the round saw, and the measurements by index of the expectation. A failed measurement is one that holds
@@ -34,7 +42,10 @@ def run_round(
     routes = snapshot(call, topology)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"validate-{phase}") as pool:
         ways = _trace_all(pool, change.expect, topology, call, routes)
-        scene = Scene(phase, topology, call, routes, routes if baseline is None else baseline, ways)
+        asked = any(isinstance(expectation, NothingElse) for expectation in change.expect)
+        here = look(call, topology, speaking, pool) if asked else Around()
+        baseline, around_before = (before.routes, before.around) if before else (routes, here)
+        scene = Scene(phase, topology, call, routes, baseline, ways, around=here, around_before=around_before)
         mine = [(i, e) for i, e in enumerate(change.expect) if _belongs(e, phase)]
         measured: dict[int, Measured] = {}
         for wave in sorted({find(e.kind).wave for _, e in mine}):

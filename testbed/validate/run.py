@@ -22,11 +22,12 @@ from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, Stat
 from testbed.twin.fork import fork as fork_twin
 from testbed.twin.state import MirroredState
 from testbed.twin.transport import AgentTransport
-from testbed.validate import apply, fidelity, judge, lines, references, routes, static
+from testbed.validate import apply, fidelity, judge, lines, load, neighbours, references, routes, static
 from testbed.validate.busy import tempered, watching
-from testbed.validate.expectations import convergence
+from testbed.validate.expectations import AFTER, convergence
 from testbed.validate.rounds import run_round
 from testbed.validate.scene import Callers, Scene
+from testbed.validate.settle import Settled, settle
 
 Tell = Callable[[str], None]
 Fork = Callable[[MirroredState, str], Any]
@@ -144,6 +145,7 @@ class Trial:
     wrong: list[str] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
+    carried: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, measured: Mapping[int, Measured]) -> None:
         """Keep a round's measurements."""
@@ -167,28 +169,46 @@ class Bench:
     change: Change
     state: MirroredState
     call: Callers
+    agent: Any
     adapters: Mapping[str, Adapter]
     trial: Trial
     tell: Tell
     topology: Topology
     window: float = QUICK_WINDOW
 
-    def settle(self, when: str) -> routes.Settled:
-        """Wait for convergence; note an obstacle when it does not come."""
-        settled = routes.settle(self.call, self.topology, self.window, SETTLE_DEADLINE)
+    def settle(self, when: str) -> Settled:
+        """Wait for convergence; note an obstacle when it does not come, or when the load does not run meanwhile."""
+        deadline = max(SETTLE_DEADLINE, 3 * self.window)
+        start, since = load.read(self.state, self.agent), time.monotonic()
+        settled = settle(self.call, self.topology, self.speaking(when), self.window, deadline)
         if not settled.stable:
-            moving = "; ".join(settled.moving[:3])
-            self.trial.obstacles.append(f"{when}: routes still change after {SETTLE_DEADLINE:g} s: {moving}")
+            moving = "; ".join(settled.moving[:3]) or "BGP sessions still try to come up"
+            self.trial.obstacles.append(f"{when}: no convergence within {deadline:g} s; last moved: {moving}")
         self.trial.environment.setdefault("settled_s", {})[when] = round(settled.seconds, 3)
+        self._weigh(when, start, time.monotonic() - since, settled.routes)
         return settled
 
-    def round(self, phase: str, baseline: routes.Routes | None = None) -> Scene:
+    def _weigh(self, when: str, start: load.Reading, seconds: float, now: routes.Routes) -> None:
+        """Keep what load ran since a reading; measured while nothing else is, so that no probe stands for it."""
+        rates = load.carried(self.state, start, load.read(self.state, self.agent))
+        self.trial.carried[when] = rates
+        missing = load.missing(self.state, rates, seconds, now)
+        self.trial.obstacles += [f"{when}: {line}" for line in missing]
+
+    def round(self, phase: str, before: Scene | None = None) -> Scene:
         """Measure one round."""
         self.tell(f"measuring {phase}")
         with self.trial.timed(phase):
-            scene, measured = run_round(phase, self.change, self.topology, self.call, baseline)
+            scene, measured = run_round(
+                phase, self.change, self.topology, self.call, self.speaking(phase), before=before
+            )
         self.trial.add(measured)
         return scene
+
+    def speaking(self, when: str) -> neighbours.Speakers:
+        """Return who speaks which routing protocol: a change may start or end one."""
+        edits = lines.of_change(self.change) if when in AFTER else ()
+        return neighbours.speakers(self.state.topology, edits)
 
 
 def _try_out(change: Change, state: MirroredState, trial: Trial, tell: Tell, fork: Fork) -> tuple[Outcome, str] | None:
@@ -221,16 +241,19 @@ def _bench(change: Change, state: MirroredState, lab: Any, trial: Trial, tell: T
         trial.environment.update(_environment(state, call(Hello()), lab))
         try:
             topology = lines.with_addresses(state.topology, lines.of_change(change))
-            yield Bench(change, state, call, adapters, trial, tell, topology, _window(change, state, call))
+            yield Bench(change, state, call, agent, adapters, trial, tell, topology, _window(change, state, call))
         finally:
             agent.close()
 
 
 def _window(change: Change, state: MirroredState, call: Callers) -> float:
-    """Seconds without change that count as converged: past the dead interval, where the change can stop hellos."""
+    """Seconds without change that count as converged.
+
+    Where a line can make a neighbour fall silent, longer than a silent neighbour is waited for.
+    """
     if lines.keeps_adjacencies(lines.of_change(change)):
         return QUICK_WINDOW
-    return max(QUICK_WINDOW, routes.dead_interval(call, state.topology) + 1.0)
+    return max(QUICK_WINDOW, neighbours.patience(call, neighbours.speakers(state.topology)) + 1.0)
 
 
 def _environment(state: MirroredState, agent: Welcome, lab: Any) -> dict[str, Any]:
@@ -243,7 +266,6 @@ def _environment(state: MirroredState, agent: Welcome, lab: Any) -> dict[str, An
         "mirrored_at": state.measured,
         "routers": len(routes.routers(state.topology)),
         "links": len(state.topology.links),
-        "load_flows": len(state.load),
         "load_scale": state.load_scale,
     }
 
@@ -255,16 +277,16 @@ def _emulate(bench: Bench) -> tuple[Outcome, str] | None:
         bench.settle("before")
     if trial.obstacles:
         return None  # what is measured in another network than the rack's proves nothing about the rack
-    baseline = bench.round("before-1").routes
-    before = bench.round("before-2", baseline)
-    candidate = _load(bench)
+    first = bench.round("before-1")
+    before = bench.round("before-2", first)
+    candidate = _candidate(bench)
     if all(not loaded.diff for loaded in candidate.loaded.values()):
         return Outcome.FAILED, "the change changes nothing: every device's configuration stays as it is"
     after = _apply(bench, candidate, "after-1")
-    bench.round("after-1", baseline)
-    scene = bench.round("after-2", baseline)
+    bench.round("after-1", first)
+    scene = bench.round("after-2", first)
     _moving(trial, after, scene)
-    _roll_back(bench, candidate, baseline)
+    _roll_back(bench, candidate, first.routes)
     _second_gap(bench)
     topology = bench.topology
     trial.environment["paths"] = fidelity.paths(bench.change, topology, before, scene)
@@ -272,7 +294,7 @@ def _emulate(bench: Bench) -> tuple[Outcome, str] | None:
     return None
 
 
-def _load(bench: Bench) -> apply.Candidate:
+def _candidate(bench: Bench) -> apply.Candidate:
     bench.tell(f"loading the change on {', '.join(bench.adapters)}")
     candidate = apply.load(bench.change, bench.adapters, f"trial-{secrets.token_hex(4)}")
     bench.trial.devices = apply.records(candidate, {})
@@ -283,7 +305,7 @@ def _load(bench: Bench) -> apply.Candidate:
     return candidate
 
 
-def _apply(bench: Bench, candidate: apply.Candidate, phase: str) -> routes.Settled:
+def _apply(bench: Bench, candidate: apply.Candidate, phase: str) -> Settled:
     """Commit under running streams, wait for convergence, keep the gaps."""
     bench.tell("applying the change")
     streams, gaps = _start_streams(bench, phase)
@@ -325,7 +347,7 @@ def _gap(bench: Bench, phase: str, index: int, stream: int) -> Measured:
         return judge.failure(phase, error)
 
 
-def _moving(trial: Trial, settled: routes.Settled, after: Scene) -> None:
+def _moving(trial: Trial, settled: Settled, after: Scene) -> None:
     """Routes that moved while the rounds were measured make the rounds worthless."""
     if moved := routes.difference(settled.routes, after.routes):
         trial.obstacles.append(f"routes moved between the rounds after the change: {moved[0]}")
@@ -345,7 +367,7 @@ def _roll_back(bench: Bench, candidate: apply.Candidate, baseline: routes.Routes
 def _second_gap(bench: Bench) -> None:
     """A gap is about the event: to see it reproduce, the change goes in a second time."""
     if any(isinstance(expectation, ConvergenceGap) for expectation in bench.change.expect):
-        candidate = _load(bench)
+        candidate = _candidate(bench)
         _apply(bench, candidate, "after-2")
         bench.trial.wrong += apply.roll_back(candidate)
 
@@ -366,7 +388,12 @@ def _verdict(change: Change, state: MirroredState, trial: Trial, answer: tuple[O
         state_hash=state.state_hash,
         started=trial.started,
         finished=time.time(),
-        environment={**trial.environment, "timings_s": trial.timings, "obstacles": trial.obstacles},
+        environment={
+            **trial.environment,
+            "load": load.rows(state, trial.carried),
+            "timings_s": trial.timings,
+            "obstacles": trial.obstacles,
+        },
     )
 
 

@@ -12,6 +12,7 @@ from testbed.emulator.messages import Hops, Request, Trace
 from testbed.errors import TestbedError
 from testbed.model.topology import Topology
 from testbed.validate import places
+from testbed.validate.around import Around
 from testbed.validate.routes import Call, Routes, lookup
 
 TRIES = 3
@@ -44,6 +45,10 @@ class Callers:
             self._all.clear()
 
 
+Step = tuple[str, str | None, str]
+"""From a node, over a link (None where it cannot be told), to a node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """The path packets took, and what the routes say of it.
@@ -51,14 +56,14 @@ class Way:
     Attributes:
         nodes: passed, the source first; None for a hop that did not answer or is not of the topology.
         links: between them, None where it cannot be told.
-        reached: the destination itself answered. others: nodes that equal-cost routes would lead other flows to.
-        proof: the hops, as text.
+        reached: the destination itself answered. proof: the hops, as text.
+        steps: all that equal-cost routes would let a flow take, each from a node over a link to a node.
     """
 
     nodes: tuple[str | None, ...]
     links: tuple[str | None, ...]
     reached: bool
-    others: frozenset[str] = frozenset()
+    steps: frozenset[Step] = frozenset()
     proof: tuple[str, ...] = ()
 
     @property
@@ -76,6 +81,7 @@ class Scene:
         routes: every router's, as the round found them. baseline: as they were before the change.
         ways: by (source, address), what was traced in this round, or the error that tracing ended in.
         span: seconds that one expectation may be measured for.
+        around, around_before: neighbours and who reaches whom, now and before the change; empty where nobody asks.
     """
 
     phase: str
@@ -85,6 +91,8 @@ class Scene:
     baseline: Routes = field(default_factory=dict)
     ways: Mapping[tuple[str, str], Way | TestbedError] = field(default_factory=dict)
     span: float = 8.0
+    around: Around = field(default_factory=Around)
+    around_before: Around = field(default_factory=Around)
 
     def way(self, source: str, destination: str) -> Way:
         """Return the traced path, or raise what tracing it ended in."""
@@ -114,7 +122,7 @@ def trace(call: Call, topology: Topology, routes: Routes, source: str, address: 
     nodes = (source, *(owners.get(hop.address or "", hop.node) for hop in hops.hops))
     links = tuple(_link(topology, routes, a, b, address) for a, b in pairwise(nodes))
     proof = tuple(f"hop {hop.ttl}: {_named(hop.address, owners)}{_in_ms(hop.rtt)}" for hop in hops.hops)
-    return Way(nodes, links, hops.reached, _others(topology, routes, nodes, address), proof)
+    return Way(nodes, links, hops.reached, steps(topology, routes, source, address), proof)
 
 
 def _named(address: str | None, owners: Mapping[str, str]) -> str:
@@ -142,15 +150,17 @@ def _hops(routes: Routes, node: str, address: str) -> tuple[str, ...]:
     return found[1] if found else ()
 
 
-def _others(topology: Topology, routes: Routes, nodes: tuple[str | None, ...], address: str) -> frozenset[str]:
-    """Follow every equal-cost next hop and return the nodes the traced flow did not pass."""
-    owners, seen = places.addresses(topology), set()
-    queue = [node for node in nodes[:1] if node]
+def steps(topology: Topology, routes: Routes, source: str, address: str) -> frozenset[Step]:
+    """Follow every equal-cost next hop from a node on and return all steps that some flow may take."""
+    owners, found, queue = places.addresses(topology), set(), [source]
     while queue:
         node = queue.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        gateways = (hop.partition("%")[0] for hop in _hops(routes, node, address))
-        queue += [owners[gateway] for gateway in gateways if gateway in owners]
-    return frozenset(seen) - {node for node in nodes if node}
+        ports = places.interfaces(topology, node)
+        for hop in _hops(routes, node, address):
+            gateway, _, port = hop.partition("%")
+            there = owners.get(gateway or address)
+            step = (node, ports.get(port), there) if there and there != node else None
+            if step and step not in found:
+                found.add(step)
+                queue.append(step[2])
+    return frozenset(found)

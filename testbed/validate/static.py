@@ -66,18 +66,18 @@ def _users(topology: Topology, edits: list[lines.Edit]) -> dict[str, set[str]]:
 def check_no_change(change: Change, topology: Topology) -> Iterator[StaticFinding]:
     """A change whose every line is in force already has nothing to try and nothing to send."""
     edits = [edit for edit in lines.of_change(change) if edit.line]
-    present = {(e.device, e.context, e.line) for e in lines.running(topology) if not e.negated}
+    present = {(e.device, e.context, e.line, e.negated) for e in lines.running(topology)}
     if all(_in_force(edit, present, topology) for edit in edits):
         yield _bad("no-change", "the change changes nothing: the devices already have every one of its lines")
 
 
-def _in_force(edit: lines.Edit, present: set[tuple[str, str, str]], topology: Topology) -> bool:
+def _in_force(edit: lines.Edit, present: set[tuple[str, str, str, bool]], topology: Topology) -> bool:
     port = lines.ports(topology).get((edit.device, edit.interface or ""))
     if port is not None and edit.line.startswith("ip ospf cost ") and not edit.negated:
         return str(port.cost) == edit.line.split()[3]
     if port is not None and edit.line == "shutdown":
         return port.shut != edit.negated
-    return ((edit.device, edit.context, edit.line) in present) != edit.negated
+    return (edit.device, edit.context, edit.line, edit.negated) in present
 
 
 def check_cut_off(change: Change, topology: Topology) -> Iterator[StaticFinding]:

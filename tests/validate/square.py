@@ -10,6 +10,8 @@ from testbed.model.topology import Endpoint, Link, Node, Router, Topology
 from testbed.twin.state import MirroredState
 
 R1, R2, R3, R4 = NAMES = ("val-r1", "val-r2", "val-r3", "val-r4")
+# A second address of r4, to be taken away.
+SPARE = "10.254.0.44"
 # Link: one end, its port, the other end, its port, seconds one way, cost.
 WIRES = {
     "val-12": (R1, "eth1", R2, "eth1", 0.002, 10),
@@ -34,7 +36,8 @@ def config(node: str) -> str:
                     f"interface {interface}\n ip address 10.253.{number}.{place}/30\n ip ospf cost {cost}\n"
                     " ip ospf dead-interval 4\n ip ospf hello-interval 1\n ip ospf network point-to-point\nexit\n"
                 )
-    blocks.append(f"interface lo\n ip address {loopback(node)}/32\nexit\n")
+    spare = f" ip address {SPARE}/32\n" if node == R4 else ""
+    blocks.append(f"interface lo\n ip address {loopback(node)}/32\n{spare}exit\n")
     blocks.append(
         f"router ospf\n ospf router-id {loopback(node)}\n timers throttle spf 10 100 1000\n passive-interface lo\n"
         " network 10.0.0.0/8 area 0\nexit\n"

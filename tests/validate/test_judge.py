@@ -68,10 +68,132 @@ def test_no_pass_without_two_rounds_that_show_it(holds, values):
     assert finding.outcome is not Outcome.PASSED or holds[2:] == [True, True]
 
 
-def test_what_was_violated_before_is_said():
-    expectation = EXPECTATIONS[0]
-    assert "violated before" in judge.judge(expectation, rounds(False, False, False, False)).reason
-    assert "did not before" in judge.judge(expectation, rounds(False, False, True, True)).reason
+def measured(expectation, *four):
+    """Return rounds of (holds, value, low, high, proof), cut to the phases the expectation has."""
+    named = zip(PHASES, four, strict=True)
+    made = [Measured(phase=p, holds=h, value=v, low=lo, high=hi, proof=proof) for p, (h, v, lo, hi, proof) in named]
+    return [one for one in made if one.phase in find(expectation.kind).phases]
+
+
+def numbers(holds, value, half, *proof):
+    return holds, value, value - half, value + half, proof
+
+
+def words(holds, *proof, value=None):
+    return holds, value, None, None, proof
+
+
+REACH, PATH, RTT, LOSS, TCP, NEIGHBOUR, GAP, NOTHING = EXPECTATIONS
+GOOD, BAD = numbers(True, 0.002, 1e-4, "200 of 200"), numbers(False, 0.0148, 2e-4, "200 of 200")
+DIRECT, LONG = words(True, "r1 > r2 > r3", "links a, b"), words(False, "r1 > r4 > r3", "does not pass r2", "links c, d")
+UP, DOWN = words(True, "r2 is Full (10.0.0.2 on eth1)"), words(False, "r1's OSPF lists no r2; it lists none")
+ALIVE, DEAD = words(True, "10 of 10 answered", value=1.0), words(False, "0 of 10 answered", value=0.0)
+SAME = words(True, "0 changed beyond what may; compared: 9 routes", value=0.0)
+MOVED = words(False, "2 changed", "r1: 10.0.0.0/30 via a%b -> no route", "r2: other", value=2.0)
+BLIND = words(None, "could not be measured: the probe died")
+EQUAL = words(None, "r1 > r2 > r3", "an equal-cost route leads other flows past r2", "links a, b")
+
+
+@pytest.mark.parametrize(
+    ("expectation", "four", "reason"),
+    [
+        (RTT, (GOOD,) * 4, "holds: 2 ms (1.9 ms to 2.1 ms), wanted < 10 ms; before the change it held"),
+        (
+            RTT,
+            (BAD,) * 4,
+            "does not hold: after the change 14.8 ms (14.6 ms to 15 ms), wanted < 10 ms; "
+            "before the change it did not hold either",
+        ),
+        (
+            LOSS,
+            (numbers(True, 0.001, 5e-4),) * 4,
+            "holds: 0.1 % (0.05 % to 0.15 %), wanted < 1 %; before the change it held",
+        ),
+        (
+            TCP,
+            (numbers(False, 5e5, 1e4),) * 4,
+            "does not hold: after the change 500kbit/s (490kbit/s to 510kbit/s), wanted ≥ 1Mbit/s; "
+            "before the change it did not hold either",
+        ),
+        (NOTHING, (SAME,) * 4, "holds: 0 changed beyond what may; compared: 9 routes"),
+        (
+            RTT,
+            (GOOD, GOOD, BAD, BAD),
+            "does not hold: after the change 14.8 ms (14.6 ms to 15 ms), wanted < 10 ms; before the change it "
+            "held: 2 ms (1.9 ms to 2.1 ms)",
+        ),
+        (
+            RTT,
+            (GOOD, GOOD, GOOD, numbers(True, 0.0085, 1e-4)),
+            "did not reproduce: it held in after-1 (2 ms (1.9 ms to 2.1 ms)), it held in after-2 (8.5 ms (8.4 ms "
+            "to 8.6 ms)); further apart than their confidence intervals allow",
+        ),
+        (
+            RTT,
+            (GOOD, GOOD, *[numbers(None, 0.0099, 3e-4)] * 2),
+            "undecided in after-1: 9.9 ms, but the bound, < 10 ms, is inside its interval, 9.6 ms to 10.2 ms",
+        ),
+        (
+            RTT,
+            (GOOD, GOOD, *[words(None, "180 of 200 came back")] * 2),
+            "undecided in after-1: so many packets were lost that p95 has no end: 180 of 200 came back",
+        ),
+        (
+            RTT,
+            (GOOD, GOOD, BLIND, GOOD),
+            "could not be measured: the probe died (in after-1)",
+        ),
+        (
+            GAP,
+            (GOOD, GOOD, numbers(False, 0.3, 0), numbers(False, 0.4, 0)),
+            "does not hold: after the change 300 ms (300 ms to 300 ms) and 400 ms (400 ms to 400 ms), wanted < 100 ms",
+        ),
+        (
+            PATH,
+            (LONG, LONG, DIRECT, DIRECT),
+            "holds: r1 > r2 > r3; before the change it did not hold: r1 > r4 > r3, does not pass r2",
+        ),
+        (
+            PATH,
+            (DIRECT, DIRECT, LONG, LONG),
+            "does not hold: after the change r1 > r4 > r3, does not pass r2; before the change it held: r1 > r2 > r3",
+        ),
+        (
+            PATH,
+            (DIRECT, DIRECT, EQUAL, EQUAL),
+            "undecided in after-1: r1 > r2 > r3, an equal-cost route leads other flows past r2",
+        ),
+        (
+            PATH,
+            (DIRECT, DIRECT, DIRECT, LONG),
+            "did not reproduce: it held in after-1 (r1 > r2 > r3), it did not hold in after-2 (r1 > r4 > r3, does"
+            " not pass r2)",
+        ),
+        (
+            NEIGHBOUR,
+            (UP, UP, DOWN, DOWN),
+            "does not hold: after the change r1's OSPF lists no r2; it lists none; before the change it held: r2 "
+            "is Full (10.0.0.2 on eth1)",
+        ),
+        (
+            REACH,
+            (ALIVE, ALIVE, DEAD, DEAD),
+            "does not hold: after the change 0 of 10 answered; before the change it held: 10 of 10 answered",
+        ),
+        (
+            REACH,
+            (ALIVE, ALIVE, *[words(None, "12 of 40 answered", value=0.3)] * 2),
+            "undecided in after-1: 12 of 40 answered",
+        ),
+        (
+            NOTHING,
+            (SAME, SAME, MOVED, MOVED),
+            "does not hold: after the change r1: 10.0.0.0/30 via a%b -> no route and 1 more",
+        ),
+    ],
+)
+def test_a_reason_says_what_was_measured_and_what_was_wanted(expectation, four, reason):
+    assert judge.judge(expectation, measured(expectation, *four)).reason == reason
 
 
 @pytest.mark.parametrize("odd", range(4))

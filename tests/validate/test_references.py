@@ -68,6 +68,16 @@ def test_what_is_not_there_is_told_with_its_place_and_the_nearest(tmp_path, old,
     assert said in line
 
 
+def test_a_cost_is_of_ospf(tmp_path):
+    nodes = {n: r.model_copy(update={"config": "router isis lab\nexit\n"}) for n, r in square().nodes.items()}
+    file = tmp_path / "change.yaml"
+    file.write_text(SOUND)
+    with pytest.raises(
+        BadInput, match=r"3:41: steps\[0\].cost: value 100: expected a cost .* r1 does not speak \(isis\)"
+    ):
+        references.require([written_change(file)], square().model_copy(update={"nodes": nodes}))
+
+
 def test_all_that_is_wrong_in_all_files_is_told_at_once(tmp_path):
     files = [tmp_path / name for name in ("one.yaml", "two.yaml")]
     files[0].write_text(SOUND.replace("via: [r2]", "via: [r8, r9]"))

@@ -9,14 +9,15 @@ from testbed.errors import AgentError
 from testbed.model.change import Adjacency, Change, InterfaceStep, PathIs, Reachable
 from testbed.model.verdict import Outcome
 from testbed.twin.state import MirroredState
-from testbed.validate import fidelity, judge, rounds, routes, scene
+from testbed.validate import fidelity, judge, neighbours, rounds, routes, scene
 from testbed.validate.expectations import AFTER, BEFORE, adjacency, path
 from testbed.validate.scene import Scene, Way
+from testbed.validate.settle import settle
 from tests.report.samples import square
 
 
 def entry(*hops, selected=True):
-    nexthops = [{"ip": hop.partition("%")[0], "interfaceName": hop.partition("%")[2], "active": True} for hop in hops]
+    nexthops = [{"ip": hop.partition("%")[0], "interfaceName": hop.partition("%")[2], "fib": True} for hop in hops]
     return [{"selected": selected, "nexthops": nexthops}]
 
 
@@ -38,6 +39,7 @@ class Twin:
         return VtyOutput(outputs=(json.dumps(table.get(request.node, {})), "{}"), codes=(0, 0))
 
 
+NOBODY: neighbours.Speakers = {}
 ONE = {"r1": {"10.255.0.3/32": entry("10.0.1.2%eth1", "10.0.4.1%eth2"), "10.255.0.1/32": entry("%lo")}}
 OTHER = {"r1": {"10.255.0.3/32": entry("10.0.4.1%eth2"), "10.255.0.1/32": entry("%lo")}}
 
@@ -76,7 +78,7 @@ def test_the_longest_prefix_wins():
 
 
 def test_settling_waits_until_nothing_moves_for_the_window():
-    settled = routes.settle(Twin(ONE, ONE, OTHER), square(), window=0.4, deadline=10)
+    settled = settle(Twin(ONE, ONE, OTHER), square(), NOBODY, window=0.4, deadline=10)
     assert settled.stable
     assert settled.routes["r1"]["10.255.0.3/32"] == ("10.0.4.1%eth2",)
     assert settled.moving
@@ -84,7 +86,7 @@ def test_settling_waits_until_nothing_moves_for_the_window():
 
 def test_routes_that_never_settle_are_said_to_move():
     flapping = Twin(*[ONE, OTHER] * 40)
-    settled = routes.settle(flapping, square(), window=0.6, deadline=1.2)
+    settled = settle(flapping, square(), NOBODY, window=0.6, deadline=1.2)
     assert not settled.stable
     assert "10.255.0.3/32" in settled.moving[0]
 
@@ -105,7 +107,7 @@ def test_hops_become_nodes_and_links_whatever_interface_answers():
 def test_equal_cost_routes_lead_other_flows_elsewhere():
     table = routes.snapshot(Twin(ONE), square())
     way = scene.trace(Twin(hops=traced("10.0.4.1", "10.255.0.3")), square(), table, "r1", "10.255.0.3")
-    assert way.others == {"r2"}
+    assert {(one, there) for one, _, there in way.steps} == {("r1", "r2"), ("r1", "r4")}
     assert path.assess(way, PathIs(kind="path", source="r1", destination="r3", avoid=("r2",)))[0] is None
 
 
@@ -154,7 +156,7 @@ def test_a_probe_that_fails_is_recorded_and_the_others_still_measure():
     reach = Reachable(kind="reachable", source="r1", destination="r3")
     step = InterfaceStep(device="r1", interface="eth1", cost=5)
     change = Change(name="a-change", steps=(step,), expect=(reach, wanted(via=("r4",))))
-    _, measured = rounds.run_round("after-1", change, square(), call)
+    _, measured = rounds.run_round("after-1", change, square(), call, NOBODY)
     assert (measured[0].holds, measured[1].holds) == (None, True)
     finding = judge.judge(reach, [m.model_copy(update={"phase": p}) for p in BEFORE + AFTER for m in (measured[0],)])
     assert finding.outcome is Outcome.INCONCLUSIVE
@@ -169,7 +171,7 @@ def test_tracing_that_fails_leaves_the_path_open():
 
     step = InterfaceStep(device="r1", interface="eth1", cost=5)
     change = Change(name="a-change", steps=(step,), expect=(wanted(avoid=("r2",)),))
-    _, measured = rounds.run_round("after-1", change, square(), call)
+    _, measured = rounds.run_round("after-1", change, square(), call, NOBODY)
     assert measured[0].holds is None
     assert "no socket" in measured[0].proof[0]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapters.frr import FrrAdapter
-from testbed.emulator.messages import LinkChange, LinkPatch, WaitReady
+from testbed.emulator.messages import LinkChange, LinkPatch, SetLoad
 from testbed.errors import BadInput, NotReady, Unable
-from testbed.lab import Lab
 from testbed.model.change import (
     Adjacency,
     Change,
@@ -23,10 +22,12 @@ from testbed.model.change import (
 )
 from testbed.model.verdict import Outcome
 from testbed.report.html import render
-from testbed.twin.state import MirroredState
+from testbed.twin.load import load_flow
+from testbed.twin.state import MirroredFlow, MirroredState
 from testbed.twin.transport import AgentTransport
 from testbed.validate.run import validate, validate_all
-from tests.validate.square import NAMES, R1, R2, R3, R4, build, loopback, state
+from tests.validate.guests import attempted, mirrored
+from tests.validate.square import R1, R2, R3, R4, SPARE, build, loopback, state
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
@@ -38,29 +39,9 @@ QUICK = RoundTrip(kind="rtt", source=R1, destination=R3, percentile=25, below=0.
 TO_THE_SLOW_WAY = tuple(InterfaceStep(device=name, interface="eth1", cost=200) for name in (R1, R3))
 
 
-class Shared:
-    """The test session's guest, in the place of a fork of one's own."""
-
-    name = "shared"
-
-    def __init__(self, lab: Lab):
-        self.agent = lab.agent
-
-    def down(self):
-        """It stays up for the next test."""
-
-
 @pytest.fixture(scope="module")
 def square(guest_lab):
-    """Build the square once and read its configuration back, as a mirror does."""
-    with guest_lab.agent() as agent:
-        agent.call(build())
-        readiness = agent.call(WaitReady(deadline=60.0))
-        assert not [line for line in readiness.missing if "val-" in line]
-        configs = {name: FrrAdapter(AgentTransport(agent, name)).running_config() for name in NAMES}
-    topology = state().topology
-    nodes = {name: node.model_copy(update={"config": configs[name]}) for name, node in topology.nodes.items()}
-    return state().model_copy(update={"topology": topology.model_copy(update={"nodes": nodes})})
+    return mirrored(guest_lab, build(), state())
 
 
 @pytest.fixture
@@ -68,8 +49,7 @@ def attempt(guest_lab, square):
     """Validate a change of the given steps and expectations."""
 
     def run(*steps, expect, progress=None, mirrored=square):
-        change = Change(name="a-change", steps=steps, expect=expect)
-        return validate(change, mirrored, progress, fork=lambda state, name: Shared(guest_lab))
+        return attempted(guest_lab, mirrored, Change(name="a-change", steps=steps, expect=expect), progress)
 
     return run
 
@@ -102,14 +82,47 @@ def test_a_good_change_passes_every_kind_of_expectation(attempt):
         Throughput(kind="throughput", source=R1, destination=R3, above=2e6),
         ConvergenceGap(kind="convergence", source=R1, destination=loopback(R3), below=5.0),
         Adjacency(kind="adjacency", device=R1, neighbour=R2),
-        Reachable(kind="reachable", source=R2, destination="10.99.0.1", reachable=False),
+        Reachable(kind="reachable", source=R2, destination=SPARE, reachable=False),
         NothingElse(kind="nothing-else-changed", except_prefixes=("10.254.0.0/24", "10.253.0.0/16")),
     )
-    verdict = attempt(*TO_THE_SLOW_WAY, expect=expect)
+    withdrawn = ConfigurationStep(device=R4, configuration=f"interface lo\n no ip address {SPARE}/32\nexit\n")
+    verdict = attempt(*TO_THE_SLOW_WAY, withdrawn, expect=expect)
     assert verdict.outcome is Outcome.PASSED, [(f.expectation.kind, f.reason) for f in verdict.findings]
-    assert verdict.findings[0].reason == "holds; it did not before the change"
+    was = f"{R1} > {R2} > {R3}, does not pass {R4}"
+    assert verdict.findings[0].reason == f"holds: {R1} > {R4} > {R3}; before the change it did not hold: {was}"
     assert [one.phase for one in verdict.findings[4].measured] == ["after-1", "after-2"]
     assert set(verdict.forecast) == {"1", "2", "3", "4", "6", "7"}
+
+
+LOAD = (
+    MirroredFlow(source=R1, sink=R2, destination="10.253.1.2", rate=2e6, size=1000),
+    MirroredFlow(source=R3, sink=R4, destination="10.253.3.2", rate=1e6, size=500),
+)
+
+
+@pytest.fixture
+def loaded(guest_lab, square):
+    """The square under load, in the state and in the guest, as a fork would have it."""
+    with guest_lab.agent() as agent:
+        agent.call(SetLoad(flows=tuple(map(load_flow, LOAD))))
+        yield square.model_copy(update={"load": LOAD})
+        agent.call(SetLoad())
+
+
+def test_a_trial_runs_under_the_mirrored_load_and_says_what_ran(attempt, loaded):
+    verdict = attempt(*TO_THE_SLOW_WAY, expect=(SLOW, REACHABLE), mirrored=loaded)
+    assert verdict.outcome is Outcome.PASSED, verdict.reason
+    rows = verdict.environment["load"]
+    assert [(row["from"], row["to"], row["mirrored_mbit_s"]) for row in rows] == [(R1, R2, 2.0), (R3, R4, 1.0)]
+    for when in ("before", "after-1", "rollback"):
+        assert [row[f"{when}_mbit_s"] for row in rows] == pytest.approx([2.0, 1.0], rel=0.2)
+    assert "2 flows, 3Mbit/s in all" in render(verdict, loaded.topology)
+
+
+def test_a_load_that_does_not_run_proves_nothing(attempt, square):
+    verdict = attempt(*TO_THE_SLOW_WAY, expect=(SLOW,), mirrored=square.model_copy(update={"load": LOAD}))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert f"before: the mirrored load from {R1} to {R2} did not run: " in verdict.reason
 
 
 def test_what_does_not_reproduce_is_inconclusive_though_every_round_holds(attempt, guest_lab):

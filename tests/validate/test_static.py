@@ -22,9 +22,12 @@ def failed(proposed, topology: Topology | None = None):
     return [(f.check, f.message) for f in static.check(proposed, topology or square()) if f.outcome is Outcome.FAILED]
 
 
+OSPF = "router ospf\nexit\n"
+
+
 def with_config(**configs):
     base = square()
-    nodes = {n: r.model_copy(update={"config": configs.get(n, "")}) for n, r in base.nodes.items()}
+    nodes = {n: r.model_copy(update={"config": configs.get(n, OSPF)}) for n, r in base.nodes.items()}
     return base.model_copy(update={"nodes": nodes})
 
 

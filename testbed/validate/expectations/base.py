@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.model.change import Expectation
 from testbed.model.verdict import Measured
+from testbed.report import wording
 from testbed.validate.scene import Scene
 
 BEFORE = ("before-1", "before-2")
@@ -41,12 +43,9 @@ def mean(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else (one + other) / 2
 
 
-def same_answer(expectation: object, one: Measured, other: Measured) -> str:
+def same_answer(expectation: Expectation, one: Measured, other: Measured) -> str:
     """Compare rounds of an expectation that is a yes or a no."""
-    words = {True: "it held", False: "it did not hold", None: "it stayed open"}
-    return (
-        "" if one.holds == other.holds else f"{words[one.holds]} in {one.phase}, {words[other.holds]} in {other.phase}"
-    )
+    return "" if one.holds == other.holds else wording.rounds(expectation, (one, other))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +58,20 @@ class SameNumber:
     machine moves round-trip times by more than their intervals say, and so far from the bound it means nothing.
 
     Attributes:
-        bound: reads the bound off an expectation. unit: SI value of one unit shown. name: of the unit.
+        bound: reads the bound off an expectation.
     """
 
     tolerance: float
     share: float
     bound: Callable[[Any], float]
-    unit: float
-    name: str
 
-    def __call__(self, expectation: object, one: Measured, other: Measured) -> str:
+    def __call__(self, expectation: Expectation, one: Measured, other: Measured) -> str:
         """Return why two rounds do not agree, or an empty string."""
         if one.value is None or other.value is None:
-            return "" if one.value is other.value else f"only one of {one.phase} and {other.phase} gave a value"
+            return "" if one.value is other.value else wording.rounds(expectation, (one, other))
         if self._near(one.value, other.value, self.bound(expectation)) or _touch(one, other):
             return ""
-        values = " and ".join(f"{r.value / self.unit:.4g} {self.name} in {r.phase}" for r in (one, other) if r.value)
-        return f"{values or 'zero in one'}, further apart than their confidence intervals allow"
+        return f"{wording.rounds(expectation, (one, other))}; further apart than their confidence intervals allow"
 
     def _near(self, one: float, other: float, bound: float) -> bool:
         apart, larger = abs(one - other), max(abs(one), abs(other))

@@ -12,7 +12,7 @@ from testbed.model.verdict import Measured
 from testbed.validate import places
 from testbed.validate.expectations.base import Kind, SameNumber, below, thinned
 from testbed.validate.scene import Scene
-from testbed.validate.statistics import percentile_interval
+from testbed.validate.statistics import LOOK, LOOKS, lost_last, percentile_interval
 
 INTERVAL = 0.008
 FEWEST = 100
@@ -24,7 +24,7 @@ def measure(scene: Scene, expectation: RoundTrip) -> Measured:
     address = places.address_of(scene.topology, expectation.destination)
     reflector = places.sink_of(scene.topology, expectation.destination)
     samples: list[float] = []
-    deadline = time.monotonic() + scene.span
+    looks, deadline = 0, time.monotonic() + scene.span
     while True:
         count = needed(expectation.percentile) if not samples else len(samples)
         result: StampResult = scene.call(
@@ -36,10 +36,11 @@ def measure(scene: Scene, expectation: RoundTrip) -> Measured:
                 interval=INTERVAL,
             )
         )
-        samples += [math.inf if math.isnan(value) else value for value in result.rtt]
+        samples += lost_last(result.rtt)
         value, low, high, holds = assess(samples, expectation.percentile, expectation.below)
+        looks += 1
         late = time.monotonic() + len(samples) * INTERVAL > deadline
-        if holds is not None or not result.sent or len(samples) >= MOST or late:
+        if holds is not None or not result.sent or len(samples) >= MOST or looks == LOOKS or late:
             break
     way = scene.shown_way(expectation.source, expectation.destination)
     proof = (*_shown(samples, expectation, address, result.kernel_timestamps), way)
@@ -48,11 +49,11 @@ def measure(scene: Scene, expectation: RoundTrip) -> Measured:
 
 
 def needed(percentile: float) -> int:
-    """Return how many samples can bound a percentile from above with 95 % confidence, a third more, `FEWEST` at least.
+    """Return how many samples can bound a percentile from above in one look, a third more, `FEWEST` at least.
 
-    With n samples the largest is above the percentile q unless all are below: q^n < 2.5 %.
+    With n samples the largest is above the percentile q unless all are below: q^n < half of what is left of `LOOK`.
     """
-    least = math.log(0.025) / math.log(percentile / 100)
+    least = math.log((1 - LOOK) / 2) / math.log(percentile / 100)
     return min(MOST, max(FEWEST, math.ceil(1.33 * least)))
 
 
@@ -69,7 +70,7 @@ def assess(
     """
     if not samples:
         return None, None, None, None
-    value, low, high = percentile_interval(samples, percentile)
+    value, low, high = percentile_interval(samples, percentile, LOOK)
     finite = [number if math.isfinite(number) else None for number in (value, low, high)]
     return finite[0], finite[1], finite[2], below(bound, low, high)
 
@@ -84,4 +85,4 @@ def _shown(samples: Sequence[float], expectation: RoundTrip, address: str, kerne
     return lines
 
 
-KIND = Kind(measure, SameNumber(0.3e-3, 0.05, lambda e: e.below, 1e-3, "ms"), wave=1)
+KIND = Kind(measure, SameNumber(0.3e-3, 0.05, lambda e: e.below), wave=1)
