@@ -122,6 +122,7 @@ confirm() {
 
 rollback() {
     if take armed firing; then disarm; fi
+    if [ -e loaded ]; then rm -f loaded; fi # a commit that is still on its way finds nothing to arm
     if take confirmed firing && [ -e first ]; then rm -f first "$kept"; fi
     if [ -e firing ]; then say "rolling back"; restore || exit 5; fi
     state

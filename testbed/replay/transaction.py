@@ -31,6 +31,7 @@ from testbed.replay.journal import Entry, Journal
 Progress = Callable[[str], object]
 Connect = Callable[[str], Adapter]
 RETRY = 0.5
+TO_ROLL_BACK = (TransactionState.LOADED, TransactionState.COMMITTED, TransactionState.CONFIRMED)
 RECORDING = (Refused, Unable)
 End = Literal["new", "old", "unknown", "gone"]
 
@@ -418,7 +419,7 @@ def _roll_back_one(run: _Run, device: DeviceChange) -> list[str]:
     while True:
         try:
             adapter = run.session(device.device)
-            if adapter.state(run.transaction) is not TransactionState.NONE:
+            if adapter.state(run.transaction) in TO_ROLL_BACK:
                 adapter.rollback(run.transaction)
             now = adapter.config_hash()
             break

@@ -154,6 +154,10 @@ def test_a_load_changes_nothing_and_shows_what_would(subject: Subject) -> None:
     assert subject.adapter.config_hash() == before == loaded.before_hash
     assert any(line.startswith("+") and subject.applied in line for line in loaded.diff.splitlines())
     assert subject.adapter.state(transaction) is TransactionState.LOADED
+    subject.adapter.rollback(transaction)
+    with pytest.raises(Refused):
+        subject.adapter.commit(transaction, revert_after=30.0)
+    assert (subject.adapter.state(transaction), subject.adapter.config_hash()) == (TransactionState.NONE, before)
     subject.adapter.forget(transaction)
     assert subject.adapter.state(transaction) is TransactionState.NONE
 

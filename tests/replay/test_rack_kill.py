@@ -117,4 +117,14 @@ def test_a_controller_that_never_comes_back_leaves_the_routers_to_their_own_time
     for adapter in routers.sessions.values():
         wait_for(lambda one=adapter: one.state(transaction) is TransactionState.REVERTED, "its timer fires", 20.0)
     assert routers.cost() == COSTS[0]
-    assert [result.outcome for result in api.recover(routers.inventory)] == ["rolled-back"]
+    describe(routers, "by hand, since")
+    (result,) = api.recover(routers.inventory)
+    describe(routers, "to the other")
+    assert result.outcome == "rolled-back"
+    assert "r1 has taken the change back, yet its configuration is" in result.reason
+
+
+def describe(routers: Routers, text: str) -> None:
+    """Change something by hand at r1's console."""
+    words = ("conf t", "interface eth1", f"description {text}", "end")
+    routers.devices["r1"].inside("vtysh", *itertools.chain.from_iterable(("-c", word) for word in words))
