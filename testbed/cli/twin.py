@@ -118,12 +118,14 @@ def _print_status(state) -> None:
         ["load carried", f"{state.load_scale:.0%} of the rack's"],
     ]
     print_table(["metric", "value"], rows)
+    for text in state.drift:
+        stdout.print(f"drift: {text}; the twin cannot follow: start it anew", markup=False)
     for mismatch in state.mismatches:
         stdout.print(f"mismatch: {mismatch}", markup=False)
     devices = [
         [
             name,
-            "yes" if d.reachable else "NO",
+            "yes" if d.reachable else f"NO, for {state.written - (d.away_since or state.started):.0f} s",
             "-" if d.age is None else f"{d.age:.2f} s",
             f"{d.failures}/{d.polls}",
             d.error,

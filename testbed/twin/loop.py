@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adapters.base import Adapter, Facts
+from adapters.base import Adapter, Counters, Facts
 from testbed.emulator.client import Client
 from testbed.emulator.messages import SetLoad
 from testbed.errors import AgentError, GuestFailed
@@ -19,6 +19,7 @@ from testbed.telemetry.store import Store
 from testbed.twin import metrics, status
 from testbed.twin.capacity import Prober
 from testbed.twin.discover import without_management
+from testbed.twin.drift import drift, unknown
 from testbed.twin.echo import Echo
 from testbed.twin.load import CAP_PPS, differs, flows, load_flow
 from testbed.twin.measure import DevicePoller, Reading, Schedule
@@ -26,7 +27,7 @@ from testbed.twin.metrics import Alignment, FieldAges, Update
 from testbed.twin.picture import LinkView, Picture
 from testbed.twin.routers import RouterKeeper
 from testbed.twin.state import MirroredFlow, MirroredState
-from testbed.twin.watch import Watcher
+from testbed.twin.watch import SETTLED, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +43,12 @@ FULL_EVERY = 15
 
 @dataclass(slots=True)
 class DeviceRecord:
-    """What is known of how one device answers."""
+    """What is known of how one device answers. `away_since`: Unix seconds of the first poll in a row that failed."""
 
     polls: int = 0
     failures: int = 0
     reachable: bool = False
+    away_since: float | None = None
     measured: float | None = None
     seconds: float = 0.0
     error: str = ""
@@ -117,7 +119,11 @@ class Loop:
         self._routers = RouterKeeper(agent, self._told)
         ignore = frozenset(name for names in management.interfaces.values() for name in names)
         self._watcher = Watcher(agent, picture, self._lock, period=period, ignore=ignore)
-        self._watcher.routes |= {device: fact.routes for device, fact in facts.items()}
+        self._watcher.away = lambda device: self._devices[device].away_since is not None
+        self._facts: dict[str, Facts] = {}
+        self._drift: dict[str, list[str]] = {}
+        self._unknown: list[str] = []
+        self._known_unknown = unknown(facts, ())
         self._measured = [key for taken in echoes.values() for key in taken if key in picture.links]
         self._probed = {link for prober in probers.values() for link in prober.links}
         self._devices = {device: DeviceRecord() for device in adapters}
@@ -133,6 +139,8 @@ class Loop:
         self._written = 0.0
         self._started = time.time()
         self._begun = False
+        for device, fact in facts.items():
+            self._learn(device, fact)
         self.stopped = threading.Event()
 
     # --- life ---
@@ -227,12 +235,14 @@ class Loop:
         record.error = reading.error or record.error
         record.reachable = reading.counters is not None
         record.failures += not record.reachable
+        record.away_since = None if record.reachable else record.away_since or reading.due
         if reading.counters is not None:
             record.measured = reading.counters.measured
             record.seconds = reading.received - reading.due
         if known and was != record.reachable:
             self._say(f"{reading.device} {'answers again' if record.reachable else f'is lost: {reading.error}'}")
         with self._lock:
+            before = self._picture.changed
             found = self._picture.absorb(reading)
             for key, batch in reading.echoes.items():
                 if key.startswith("far:"):
@@ -240,7 +250,26 @@ class Loop:
         self._outlets.store.add(found)
         if reading.facts is not None:
             self._configure(reading.device, reading.facts.running_config)
-            self._watcher.routes[reading.device] = reading.facts.routes
+            self._learn(reading.device, reading.facts)
+        if reading.counters is not None:
+            self._look_for_drift(reading.counters)
+        if self._picture.changed > before:
+            for poller in self._pollers.values():
+                poller.look_again(time.monotonic() + SETTLED)
+
+    def _learn(self, device: str, facts: Facts) -> None:
+        self._facts[device] = facts
+        self._watcher.learn(device, facts)
+        if len(self._facts) == len(self._devices):
+            self._unknown = unknown(self._facts, self._known_unknown)
+
+    def _look_for_drift(self, counters: Counters) -> None:
+        ignore = self._management.interfaces.get(counters.device, ())
+        found = drift(self._picture.topology, counters, self._facts, ignore)
+        for text in found:
+            if text not in self._drift.get(counters.device, ()):
+                self._say(f"{text}: the twin cannot follow; discover the rack again")
+        self._drift[counters.device] = found
 
     def _configure(self, device: str, running: str) -> None:
         wanted = self._management.clean(device, running)
@@ -248,6 +277,7 @@ class Loop:
         if known is None or known == wanted:
             return
         self._picture.configs[device] = wanted
+        self._picture.changed = time.time()
         self._say(f"{device}: its running configuration has changed")
         self._routers.submit(device, wanted)
 
@@ -311,8 +341,12 @@ class Loop:
             topology=self._picture.current(),
             load=self._load,
             load_scale=self._load_scale,
+            drift=self._drifted(),
             stale=tuple(sorted(device for device in self._devices if self._is_stale(device))),
         )
+
+    def _drifted(self) -> tuple[str, ...]:
+        return (*(text for found in self._drift.values() for text in found), *self._unknown)
 
     def _is_stale(self, device: str) -> bool:
         measured = self._devices[device].measured
@@ -342,6 +376,7 @@ class Loop:
             alignment=self._alignment.share,
             planned=self._alignment.planned,
             in_time=self._alignment.in_time,
+            drift=self._drifted(),
             mismatches=(*findings.mismatches.values(), *differences),
             compared=sum(findings.compared.values()),
             rtt_error_ms=_rtt_error(errors, last),
@@ -364,6 +399,7 @@ class Loop:
             failures=record.failures,
             missed_polls=self._pollers[device].schedule.missed,
             poll_seconds=record.seconds,
+            away_since=record.away_since,
             error="" if record.reachable and not record.failures else record.error,
         )
 

@@ -132,10 +132,15 @@ class DevicePoller(threading.Thread):
         self._full_every = full_every
         self._stopped = threading.Event()
         self._offsets: deque[float] = deque(maxlen=5)
-        self._costs: dict[str, int | None] = {}
+        self._settings: dict[str, tuple[object, ...]] = {}
+        self._look_again: float | None = None
         self._until_full = 0
         self._next_full = full_every if full_first is None else full_first
         self._learn(facts)
+
+    def look_again(self, moment: float) -> None:
+        """Read everything anew at the first poll from `moment` on (monotonic clock); from any thread."""
+        self._look_again = moment
 
     def stop(self) -> None:
         """Ask the thread to end; it does within one poll."""
@@ -178,12 +183,18 @@ class DevicePoller(threading.Thread):
         return echo.take(time.time(), median(self._offsets) if self._offsets else 0.0)
 
     def _wants_facts(self, counters: Counters) -> bool:
-        """At the first poll, every so many polls, and as soon as a cost has changed."""
-        costs = {i.name: i.cost for i in counters.interfaces if i.cost is not None}
-        known = {name: self._costs.get(name, cost) for name, cost in costs.items()}
-        self._costs.update(costs)
+        """At the first poll, every so many polls, when it was asked for, and as soon as somebody has set an interface.
+
+        An interface that lost its carrier has no cost: that is no setting.
+        """
+        found = {i.name: (i.up, i.addresses, i.mtu) for i in counters.interfaces}
+        found |= {f"{i.name} cost": (i.cost,) for i in counters.interfaces if i.cost is not None}
+        known = {name: self._settings.get(name, setting) for name, setting in found.items()}
+        self._settings.update(found)
         self._until_full -= 1
-        return self._until_full < 0 or known != costs
+        again = self._look_again is not None and time.monotonic() >= self._look_again
+        self._look_again = None if again else self._look_again
+        return again or self._until_full < 0 or known != found
 
     def _learn(self, facts: Facts | None) -> None:
         if facts is not None:

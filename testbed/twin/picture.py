@@ -125,13 +125,15 @@ class Decision:
 class Picture:
     """All links, all running configurations, and what of them has yet to reach the twin.
 
-    `tolerance`: 1 sends a link's settings when they are off by more than noise, 0 whenever they differ.
+    `tolerance`: 1 sends a link's settings when they are off by more than noise, 0 whenever they differ. `changed`: when
+    a link or a configuration last became another one (Unix seconds): routes that were read before are old.
     """
 
     topology: Topology
     tolerance: float = 1.0
     links: dict[str, LinkView] = field(default_factory=dict)
     configs: dict[str, str] = field(default_factory=dict)
+    changed: float = 0.0
     stack: deque[float] = field(default_factory=lambda: deque(maxlen=120))
     pending: dict[Field, Arrival] = field(default_factory=dict)
     events: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=200))
@@ -189,6 +191,7 @@ class Picture:
         if was_up != view.up:
             told = f"{reading.device}:{interface.name} {'has' if view.up else 'has no'} carrier"
             self.events.append((measured, f"link {name} {'up' if view.up else 'down'}: {told}"))
+            self.changed = reading.received
         arrival, direction = Arrival(measured, reading.due), ("forward", "backward")[end]
         self.pending[f"interface:{reading.device}:{interface.name}", "carrier"] = arrival
         self.pending[f"link:{name}:{direction}", "load"] = arrival

@@ -35,6 +35,7 @@ class MirroredState(Model):
         topology: links with their current impairments and up/down, routers with the rack's running configuration.
         load: background flows, already scaled. load_scale: their share of the rack's load (1 when not capped).
         stale: devices whose last reading is older than the mirror allows.
+        drift: what the rack has become since it was discovered and the twin could not follow.
     """
 
     twin: Name
@@ -43,6 +44,7 @@ class MirroredState(Model):
     load: tuple[MirroredFlow, ...] = ()
     load_scale: float = 1.0
     stale: tuple[Name, ...] = ()
+    drift: tuple[str, ...] = ()
 
     @property
     def running_configs(self) -> dict[str, str]:

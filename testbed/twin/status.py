@@ -32,7 +32,10 @@ class FieldStatus(Struct, frozen=True):
 
 
 class DeviceStatus(Struct, frozen=True):
-    """One device. `age`: seconds since its last reading was true, None when there was none. `error`: the last one's."""
+    """One device. `age`: seconds since its last reading was true, None when there was none. `error`: the last one's.
+
+    `away_since`: Unix seconds of the first reading in a row that failed, None while it answers.
+    """
 
     reachable: bool
     age: float | None
@@ -40,6 +43,7 @@ class DeviceStatus(Struct, frozen=True):
     failures: int
     missed_polls: int
     poll_seconds: float
+    away_since: float | None = None
     error: str = ""
 
 
@@ -79,6 +83,7 @@ class MirrorStatus(Struct, frozen=True, kw_only=True):
         phase: `starting`, `running`, `stopped`, `failed`; `died` when the process is gone without having said so.
         in_step: every link is set from enough replies. written: Unix seconds. period: seconds.
         aoi: age over all fields. alignment: updates in time / planned.
+        drift: what the rack has become since it was discovered and the twin cannot follow; discover again.
         mismatches: rack and twin differ here, right now. compared: how many values were compared.
         rtt_error_ms: twin against rack. stack_rtt: calibration, seconds taken off every round trip.
         load_scale: share of the rack's load that the twin carries; below 1 the cap `load_cap_pps` is reached.
@@ -101,6 +106,7 @@ class MirrorStatus(Struct, frozen=True, kw_only=True):
     alignment: float = 0.0
     planned: int = 0
     in_time: int = 0
+    drift: tuple[str, ...] = ()
     mismatches: tuple[str, ...] = ()
     compared: int = 0
     rtt_error_ms: RttError | None = None

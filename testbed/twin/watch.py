@@ -7,13 +7,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import median
 
 from adapters import frr_facts
-from adapters.base import Route
+from adapters.base import Facts, InterfaceFacts, Route
 from testbed.emulator.client import Client
 from testbed.emulator.messages import GetLinks, LinkPatch, LinkStates, Reach, Reached
 from testbed.errors import GuestFailed, TestbedError
@@ -30,6 +30,11 @@ FAR_INTERVAL = 0.5
 """Seconds between two packets of a pair on the rack."""
 
 _FAR = Tuning(window=30)
+
+SETTLED = 4.0
+"""Seconds that routing may take on rack and twin after a change, before their routes are compared."""
+
+_QUESTIONS = (frr_facts.INTERFACES, frr_facts.OSPF_INTERFACES, *frr_facts.ROUTES)
 
 PROBES = 8
 """Echoes in the twin for each comparison."""
@@ -111,11 +116,22 @@ def _as_held(patch: LinkPatch, held: Settings) -> bool:
     )
 
 
-def compare_costs(rack: Mapping[str, int], twin: Mapping[str, int]) -> dict[str, str]:
-    """Interfaces whose OSPF cost differs; an interface without one on either side (it is down) is not compared."""
-    both = rack.keys() & twin.keys()
-    return {name: f"{name}: cost {rack[name]} on the rack, {twin[name]} in the twin" for name in both
-            if rack[name] != twin[name]}  # fmt: skip
+def compare_interfaces(rack: Iterable[InterfaceFacts], twin: Iterable[InterfaceFacts]) -> dict[str, str]:
+    """Interfaces that are set differently; a cost that one side has not (the interface is down) is not compared."""
+    own = {interface.name: _settings(interface) for interface in twin}
+    found = {}
+    for interface in rack:
+        here, there = _settings(interface), own.get(interface.name, {})
+        for what in here.keys() & there.keys():
+            if here[what] != there[what]:
+                told = f"{interface.name}: {what} {here[what]} on the rack, {there[what]} in the twin"
+                found[f"{interface.name} {what}"] = told
+    return found
+
+
+def _settings(interface: InterfaceFacts) -> Mapping[str, object]:
+    own = {"enabled": interface.up, "addresses": ", ".join(sorted(interface.addresses)) or "none", "MTU": interface.mtu}
+    return own if interface.cost is None else own | {"cost": interface.cost}
 
 
 def compare_routes(rack: tuple[Route, ...], twin: tuple[Route, ...], ignore: frozenset[str]) -> dict[str, str]:
@@ -168,7 +184,8 @@ class Watcher(threading.Thread):
         self._ignore = ignore
         self._stopped = threading.Event()
         self.findings = Findings()
-        self.routes: dict[str, tuple[Route, ...]] = {}
+        self._routes: dict[str, tuple[float, tuple[Route, ...]]] = {}
+        self.away: Callable[[str], bool] = lambda device: False
 
     def stop(self) -> None:
         """End after the round at hand."""
@@ -223,33 +240,34 @@ class Watcher(threading.Thread):
                 self._picture.calibrate(twin, name)
                 self.findings.compare(f"{here.node}-{there.node} (link)", estimate.rtt, twin)
 
-    def _router(self, client: Client, turn: int) -> None:
-        """Compare one router's costs and routes, the routers in turn."""
-        names = [name for name in self._picture.configs if name in self.routes]
-        if not names:
-            return
-        name = names[turn % len(names)]
-        transport = AgentTransport(client, name)
-        questions = (frr_facts.OSPF_INTERFACES, *frr_facts.ROUTES)
-        texts = transport.vtysh(questions)
-        answers = {q: _decoded(text) for q, text in zip(questions, texts, strict=True)}
-        interfaces = (answers[frr_facts.OSPF_INTERFACES] or {}).get("interfaces") or {}
-        twin_costs = {i: entry["cost"] for i, entry in interfaces.items() if entry.get("ospfEnabled") and entry["cost"]}
-        with self._lock:
-            rack_costs = self._costs(name)
-        found = compare_costs(rack_costs, twin_costs)
-        routes = frr_facts.routes(answers)
-        found |= compare_routes(self.routes[name], routes, self._ignore)
-        told = {key: f"{name}: {text}" for key, text in found.items()}
-        self.findings.replace(f"router/{name}/", len(rack_costs) + len(self.routes[name]), told)
+    def learn(self, device: str, facts: Facts) -> None:
+        """Take a device's routes."""
+        self._routes[device] = facts.measured, facts.routes
 
-    def _costs(self, router: str) -> dict[str, int]:
-        costs: dict[str, int] = {}
-        for view in self._picture.links.values():
-            for port, facts in zip(view.link.endpoints, view.ends, strict=True):
-                if port.node == router and facts is not None and facts.cost is not None and view.up:
-                    costs[port.interface] = facts.cost
-        return costs
+    def _router(self, client: Client, turn: int) -> None:
+        """Compare one router's interfaces and routes, the routers in turn; of one that is away nothing is known."""
+        names = list(self._picture.configs)
+        name = names[turn % len(names)] if names else ""
+        with self._lock:
+            rack, settled = self._interfaces(name), self._picture.changed + SETTLED
+        if not rack or self.away(name) or time.time() < settled:
+            self.findings.replace(f"router/{name}/", 0, {})
+            return
+        texts = AgentTransport(client, name).vtysh(_QUESTIONS)
+        answers = {question: _decoded(text) for question, text in zip(_QUESTIONS, texts, strict=True)}
+        found = compare_interfaces(rack, frr_facts.interfaces(answers, {}))
+        measured, routes = self._routes.get(name, (0.0, ()))
+        if measured > settled:
+            found |= compare_routes(routes, frr_facts.routes(answers), self._ignore)
+        told = {key: f"{name}: {text}" for key, text in found.items()}
+        self.findings.replace(f"router/{name}/", len(rack) + (len(routes) if measured > settled else 0), told)
+
+    def _interfaces(self, router: str) -> list[InterfaceFacts]:
+        """What the rack's device last said of the interfaces that the twin has."""
+        ends = (
+            end for view in self._picture.links.values() for end in zip(view.link.endpoints, view.ends, strict=True)
+        )
+        return [facts for port, facts in ends if port.node == router and facts is not None]
 
     def hear(self, pair: str, batch: Batch) -> None:
         """Take round trips of a pair on the rack."""

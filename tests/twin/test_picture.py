@@ -11,8 +11,8 @@ from testbed.twin.echo import Batch
 from testbed.twin.load import CAP_PPS, differs, flows
 from testbed.twin.measure import Reading
 from testbed.twin.picture import Picture
-from testbed.twin.watch import Findings, compare_costs, compare_links, compare_routes, far_pairs
-from tests.twin.metro import change, counters, inventory, metro
+from testbed.twin.watch import Findings, compare_interfaces, compare_links, compare_routes, far_pairs
+from tests.twin.metro import change, counters, interface, inventory, metro
 
 
 def fresh():
@@ -225,8 +225,13 @@ def test_links_are_compared_with_the_twins_kernel():
 
 
 def test_costs_and_routes_are_compared_and_management_is_not():
-    assert compare_costs({"eth1": 10, "eth2": 30}, {"eth1": 10, "eth2": 40, "eth3": 1}) == {
-        "eth2": "eth2: cost 30 on the rack, 40 in the twin"
+    ours = [interface("eth1", ["10.0.0.1/30"], 10), interface("eth2", ["10.0.0.5/30"], 30), interface("mgmt")]
+    twins = [interface("eth1", ["10.0.0.1/30"], None), interface("eth2", [], 40, mtu=9000, up=False), interface("lo")]
+    assert compare_interfaces(ours, twins) == {
+        "eth2 addresses": "eth2: addresses 10.0.0.5/30 on the rack, none in the twin",
+        "eth2 cost": "eth2: cost 30 on the rack, 40 in the twin",
+        "eth2 enabled": "eth2: enabled True on the rack, False in the twin",
+        "eth2 MTU": "eth2: MTU 1500 on the rack, 9000 in the twin",
     }
     rack = (
         Route("10.1.0.0/30", "ospf", 20, ("10.0.0.1%eth1",)),
