@@ -94,7 +94,8 @@ class Journal:
             raise sqlite3.DatabaseError(found.splitlines()[-1])
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
-        self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {FORMAT};")
+        if written < FORMAT:
+            self._database.executescript(f"{_SCHEMA} PRAGMA user_version = {FORMAT};")
 
     @contextmanager
     def _file(self) -> Iterator[None]:
