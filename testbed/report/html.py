@@ -93,7 +93,8 @@ def _load(verdict: Verdict) -> str:
     total = 1e6 * sum(flow["mirrored_mbit_s"] for flow in flows)
     share = verdict.environment.get("load_scale", 1.0)
     capped = f", {wording.percent(share)} of the rack's" if share < 1 else ""
-    return f"{len(flows)} flows, {wording.megabits(total)} in all{capped}" if flows else "none was mirrored"
+    count = f"{len(flows)} flow{'s' if len(flows) > 1 else ''}"
+    return f"{count}, {wording.megabits(total)} in all{capped}" if flows else "none was mirrored"
 
 
 def _facts(*pairs: tuple[str, str]) -> Markup:
@@ -101,36 +102,25 @@ def _facts(*pairs: tuple[str, str]) -> Markup:
 
 
 def _table(verdict: Verdict) -> Markup:
-    header = [
-        element("th", "", scope="col"),
-        *(element("th", name, scope="col") for name in ("What must hold", "Before", "After", "Bound")),
-    ]
+    header = [element("th", name, scope="col") for name in ("Outcome", "What must hold", "Before", "After", "Bound")]
     found = dict(enumerate(verdict.findings))
     rows = [_row(index, wording.stated(e), found.get(index)) for index, e in enumerate(verdict.change.expect)]
-    body = element("table", element("thead", element("tr", *header)), element("tbody", *rows))
+    body = element("table", element("thead", element("tr", *header)), element("tbody", *rows), class_="stacks")
     return element("section", element("h2", "What must hold after the change"), body)
 
 
 def _row(index: int, stated: str, finding: Finding | None) -> Markup:
     if finding is None:
-        quiet = element("span", "not tried", class_="quiet")
-        return element(
-            "tr",
-            element("td", quiet),
-            element("td", f"{index + 1}. {stated}"),
-            element("td"),
-            element("td"),
-            element("td"),
-        )
+        return element("tr", element("td", element("span", "not tried", class_="quiet")), _stated(index, stated))
     why = None if finding.outcome is Outcome.PASSED else element("span", finding.reason, class_="interval")
-    cells = [element("td", _values(finding, group)) for group, _ in GROUPS]
-    return element(
-        "tr",
-        element("td", _badge(finding.outcome)),
-        element("td", f"{index + 1}. {stated}", why),
-        *cells,
-        element("td", wording.bound(finding.expectation), class_="number"),
-    )
+    cells = [element("td", _values(finding, group), data_label=name) for group, name in GROUPS]
+    limit = wording.bound(finding.expectation)
+    bound = element("td", limit, class_="number", data_label="Bound" if limit else None)
+    return element("tr", element("td", _badge(finding.outcome)), _stated(index, stated, why), *cells, bound)
+
+
+def _stated(index: int, stated: str, why: Markup | None = None) -> Markup:
+    return element("th", f"{index + 1}. {stated}", why, scope="row")
 
 
 def _values(finding: Finding, group: str) -> list[Markup]:
@@ -273,12 +263,17 @@ def _static(verdict: Verdict) -> Markup | None:
         element(
             "tr",
             element("td", _badge(one.outcome, _STATIC[one.outcome])),
-            element("td", one.check),
+            element("th", one.check, scope="row"),
             element("td", one.message),
         )
         for one in verdict.static
     ]
-    return element("section", element("h2", "Checks without running, and the prediction"), element("table", *rows))
+    return element("section", element("h2", "Checks without running, and the prediction"), _listed(rows))
+
+
+def _listed(rows: list[Markup]) -> Markup:
+    head = element("tr", *(element("th", name, scope="col") for name in ("Outcome", "Check", "What it found")))
+    return element("table", element("thead", head), element("tbody", *rows), class_="stacks")
 
 
 _STATIC = {Outcome.PASSED: "NOTE", Outcome.FAILED: "REFUSED", Outcome.INCONCLUSIVE: "WARNING"}

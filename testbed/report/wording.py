@@ -37,8 +37,8 @@ def _path(one: PathIs) -> str:
 
 
 def _nothing(one: NothingElse) -> str:
-    spared = f" but those to {', '.join(one.except_prefixes)}" if one.except_prefixes else ""
-    return f"No route{spared} changes its next hops"
+    spared = f" but what has to do with {', '.join(one.except_prefixes)}" if one.except_prefixes else ""
+    return f"Routes, neighbours and who reaches whom stay as they are{spared}"
 
 
 _STATED: dict[type, Callable[[Any], str]] = {
@@ -89,7 +89,7 @@ def value(expectation: Expectation, measured: Measured) -> str:
 
 def interval(expectation: Expectation, measured: Measured) -> str:
     """Return the confidence interval in words, empty where there is none."""
-    if expectation.kind not in _NUMBERS or (measured.low is None and measured.high is None):
+    if expectation.kind not in _BOUNDED or (measured.low is None and measured.high is None):
         return ""
     show = _NUMBERS[expectation.kind]
     low, high = ("?" if end is None else show(end) for end in (measured.low, measured.high))

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_interface
 
-from testbed.model.change import (
-    Adjacency,
-    Change,
-    ConfigurationStep,
-    ConvergenceGap,
-    InterfaceStep,
-    Loss,
-    NothingElse,
-    PathIs,
-    Reachable,
-    RoundTrip,
-    Throughput,
-)
+from testbed.model import change as asked
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Endpoint, Link, Node, Router, Topology
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, StaticFinding, Verdict
@@ -67,22 +55,22 @@ def _rounds(values: tuple[float, ...], half: float, holds: tuple[bool, ...], spr
 
 def verdict(outcome: Outcome = Outcome.FAILED) -> Verdict:
     """Return a verdict over every kind of expectation."""
-    change = Change(
+    change = asked.Change(
         name="prefer-the-microwave",
         description="Lower the cost of r1's microwave hop",
         steps=(
-            InterfaceStep(device="r1", interface="eth2", cost=5),
-            ConfigurationStep(device="r4", configuration="interface eth1\n ip ospf cost 5\n"),
+            asked.InterfaceStep(device="r1", interface="eth2", cost=5),
+            asked.ConfigurationStep(device="r4", configuration="interface eth1\n ip ospf cost 5\n"),
         ),
         expect=(
-            PathIs(kind="path", source="r1", destination="r3", via=("r2",), avoid_links=("r4-r1",)),
-            RoundTrip(kind="rtt", source="r1", destination="r3", percentile=95, below=0.008),
-            Loss(kind="loss", source="r1", destination="r3", below=0.01),
-            Throughput(kind="throughput", source="r1", destination="r3", above=50e6),
-            ConvergenceGap(kind="convergence", source="r1", destination="r3", below=0.2),
-            Adjacency(kind="adjacency", device="r1", neighbour="r4"),
-            Reachable(kind="reachable", source="r2", destination="r4"),
-            NothingElse(kind="nothing-else-changed", except_prefixes=("10.255.0.3/32",)),
+            asked.PathIs(kind="path", source="r1", destination="r3", via=("r2",), avoid_links=("r4-r1",)),
+            asked.RoundTrip(kind="rtt", source="r1", destination="r3", percentile=95, below=0.008),
+            asked.Loss(kind="loss", source="r1", destination="r3", below=0.01),
+            asked.Throughput(kind="throughput", source="r1", destination="r3", above=50e6),
+            asked.ConvergenceGap(kind="convergence", source="r1", destination="r3", below=0.2),
+            asked.Adjacency(kind="adjacency", device="r1", neighbour="r4"),
+            asked.Reachable(kind="reachable", source="r2", destination="r4"),
+            asked.NothingElse(kind="nothing-else-changed", except_prefixes=("10.255.0.3/32",)),
         ),
     )
     yes, no = (True,) * 4, (True, True, False, False)
