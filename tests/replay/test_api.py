@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 
@@ -68,3 +69,35 @@ def test_a_plan_is_approved_in_its_file_and_not_by_its_proposer(place):
         assert json.loads(file.read_text())["approval"]["by"] == "carol"
         with pytest.raises(Refused, match="self-approved"):
             api.approve_plan(file, "alice", rack.root / "bob")
+
+
+def test_a_broken_log_stops_every_command_until_it_is_renewed_and_the_new_one_says_why(place):
+    api.enrol_new_key("bob", place / "bob")
+    older = {name: (api.audit_path() / name).read_text() for name in ("log.jsonl", "checkpoints.jsonl")}
+    api.enrol_new_key("carol", place / "carol")
+    with pytest.raises(Refused, match="is whole"):
+        api.audit_renew("no reason")
+    for name, text in older.items():
+        (api.audit_path() / name).write_text(text)
+    with pytest.raises(Refused, match="not the one the journal saw last"):
+        api.enrol_new_key("dave", place / "dave")
+    kept = api.audit_renew("put back from an old copy")
+    assert kept is not None
+    assert (kept / "log.jsonl").read_text() == older["log.jsonl"]
+    (first,) = api.audit_entries()
+    assert (first["kind"], first["reason"], first["before"]["size"]) == ("log.renewed", "put back from an old copy", 2)
+    assert api.audit_verify()
+    api.enrol_new_key("dave", place / "dave")
+    assert api.audit_verify().size == 2
+
+
+def test_a_head_kept_elsewhere_uncovers_a_home_put_back_whole(place):
+    api.enrol_new_key("bob", place / "bob")
+    shutil.copytree(place / "home", place / "copy")
+    api.enrol_new_key("carol", place / "carol")
+    (place / "head").write_text(api.audit_head())
+    assert api.audit_verify(head=place / "head")
+    shutil.rmtree(place / "home")
+    shutil.copytree(place / "copy", place / "home")
+    assert api.audit_verify()  # journal and log fit each other
+    assert not api.audit_verify(head=place / "head")

@@ -1,8 +1,9 @@
+import signal
 import time
 
 import pytest
 
-from testbed.errors import BadInput, DeviceError, Refused
+from testbed.errors import BadInput, DeviceError, Refused, Unable
 from testbed.model.verdict import Outcome
 from testbed.replay import audit, keys, plan, transaction
 from testbed.replay.journal import Journal
@@ -282,4 +283,41 @@ def test_recovery_leaves_other_racks_alone_and_a_device_that_took_the_place_of_a
     assert "r1 is another device" in pending.reason
     (rack.root / "r1" / "host_key").unlink()
     assert [one.outcome for one in rack.recover()] == ["rolled-back"]
+    assert rack.problems() == []
+
+
+def test_a_device_given_up_no_longer_keeps_its_transaction_open(rack):
+    rack.apply(Told(act=lambda: rack.unreachable("r1", True)))
+    with pytest.raises(BadInput, match=r"no unfinished transaction touches r7 \(devices of such: r0, r1\)"):
+        rack.recover(gone=["r7"])
+    (ended,) = rack.recover(gone=["r1"])
+    assert (ended.outcome, ended.devices) == ("rolled-back", {"r0": "old", "r1": "gone"})
+    assert rack.recover() == []
+    recovering = [one["fields"] for one in audit.entries(rack.root / "audit") if one["kind"] == "replay.recovering"]
+    assert recovering[-1]["gone"] == ["r1"]
+
+
+def test_what_was_confirmed_somewhere_is_taken_back_when_another_device_is_given_up():
+    with scene.folder() as root:
+        rack = Rack.make(root / "rack", 2)
+        # killed before the second confirmation is begun: r0 is new for good, r1 waits
+        assert scene.in_process(rack.apply, "journal:15:before") == -signal.SIGKILL
+        assert (rack.device("r0").state(rack.plan().id[:16]), rack.armed() != []) == ("confirmed", True)
+        rack.unreachable("r1", True)
+        assert [one.outcome for one in rack.recover(gone=["r1"])] == ["rolled-back"]
+        assert (rack.root / "r0" / "running").read_text() == scene.old("r0")
+
+
+def test_a_decision_that_cannot_be_written_down_is_a_rollback(rack, monkeypatch):
+    decide = Journal.decide
+
+    def full(self, transaction, decision, reason, head):
+        if decision == "confirm":
+            raise Unable("disk full")
+        decide(self, transaction, decision, reason, head)
+
+    monkeypatch.setattr(Journal, "decide", full)
+    result = rack.apply()
+    assert result.outcome == "rolled-back"
+    assert "the decision to confirm could not be written down: disk full" in result.reason
     assert rack.problems() == []
