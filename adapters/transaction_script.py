@@ -37,7 +37,8 @@ saved_is_before() { saved 2>/dev/null | cmp -s - before; }
 ticking() {
     words=
     read -r pid 2>/dev/null <timer && { read -r words 2>/dev/null <"/proc/$pid/cmdline" || :; }
-    case $words in *"$here/txn.sh"*) return 0 ;; *) return 1 ;; esac
+    # After a boot the number may be anybody's, even that of the process that looks.
+    case $words in *"$here/txn.sh"*timer*) return 0 ;; *) return 1 ;; esac
 }
 disarm() { if ticking; then kill -- "-$pid" 2>/dev/null; fi; : >timer; }
 

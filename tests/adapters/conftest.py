@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from adapters.inventory import target as target_of
+from adapters import inventory as inventories
+from adapters.keys import new_key
 from adapters.ssh import SshTarget, SshTransport
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.lower import build_of
 from testbed.emulator.messages import WaitReady
 from testbed.lab import Lab
 from testbed.model.load import load_topology
 from testbed.rack import RackHandle, rack_down, rack_up
-from tests.adapters.native_devices import NativeDevice, configuration, known_hosts_line, pair, private_key_of
+from tests.adapters.debian_device import SYSTEMD, DebianDevice, cgroups
+from tests.adapters.native_devices import NativeDevice, configuration, pair, target_of
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +41,25 @@ def devices(needs_native: None) -> Iterator[tuple[NativeDevice, NativeDevice]]:
 
 
 @pytest.fixture(scope="session")
+def debian() -> Iterator[DebianDevice]:
+    """A device that systemd boots, without routing daemons."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: namespaces in which systemd is process 1")
+    if not SYSTEMD.exists() or cgroups() is None:
+        pytest.skip("needs systemd and cgroup2: apt-get install systemd; mount -t cgroup2 none /sys/fs/cgroup")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        device = DebianDevice("debian", Path(folder, "debian"), "", *new_key())
+        try:
+            device.start()
+            yield device
+        finally:
+            device.stop()
+
+
+@pytest.fixture(scope="session")
 def target(devices: tuple[NativeDevice, NativeDevice], tmp_path_factory: pytest.TempPathFactory) -> SshTarget:
     """How r1 is reached."""
-    known_hosts = tmp_path_factory.mktemp("ssh") / "known_hosts"
-    known_hosts.write_text(known_hosts_line(devices[0]))
-    return SshTarget("127.0.0.1", devices[0].port, "admin", known_hosts, private_key_of(devices[0]), timeout=5.0)
+    return target_of(devices[0], tmp_path_factory.mktemp("ssh"))
 
 
 @pytest.fixture
@@ -83,13 +99,13 @@ def rack(uml_works: None, testbed_home: Path, pair_file: Path) -> Iterator[RackH
 @pytest.fixture(scope="session")
 def rack_transport(rack: RackHandle) -> Iterator[SshTransport]:
     """A session with the rack's r1, kept for all tests."""
-    transport = SshTransport("r1", target_of(rack.inventory(), "r1"))
+    transport = SshTransport("r1", inventories.target(rack.inventory(), "r1"))
     yield transport
     transport.close()
 
 
 @pytest.fixture(scope="module")
-def twin_client(guest_lab: Lab, pair_file: Path) -> Iterator[AgentClient]:
+def twin_client(guest_lab: Lab, pair_file: Path) -> Iterator[Client]:
     """Those routers as nodes of a lab, reached through the agent."""
     with guest_lab.agent() as client:
         client.call(build_of(load_topology(pair_file)))

@@ -22,6 +22,7 @@ from pathlib import Path
 import paramiko
 
 from adapters.keys import new_key
+from adapters.ssh import SshTarget
 
 _BOOT = r"""
 set -e
@@ -245,3 +246,10 @@ def known_hosts_line(device: NativeDevice) -> str:
 
 def private_key_of(device: NativeDevice) -> paramiko.PKey:
     return paramiko.Ed25519Key.from_private_key(io.StringIO(device.key))
+
+
+def target_of(device: NativeDevice, folder: Path) -> SshTarget:
+    """How a device is reached, with a known_hosts file in a folder."""
+    (folder / "known_hosts").write_text(known_hosts_line(device))
+    key = private_key_of(device)
+    return SshTarget("127.0.0.1", device.port, "admin", folder / "known_hosts", key, timeout=5.0)

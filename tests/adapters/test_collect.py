@@ -13,8 +13,8 @@ import pytest
 
 from adapters.base import Adapter, Facts, Neighbour
 from adapters.registry import find
-from adapters.ssh import SshTarget, SshTransport
-from tests.adapters.native_devices import NativeDevice, known_hosts_line, pair, private_key_of, wait_for
+from adapters.ssh import SshTransport
+from tests.adapters.native_devices import pair, target_of, wait_for
 
 MORE = """interface lo
  ip router isis lab
@@ -56,11 +56,6 @@ def adapters(needs_native: None) -> Iterator[dict[str, Adapter]]:
         wait_for(lambda: protocols(found["frr"].collect()) == {"bgp", "isis", "ospf"}, "every neighbour is full", 40.0)
         wait_for(lambda: "198.51.100.2/32" in routes(found["linux"].collect()), "the kernel has BGP's route", 40.0)
         yield found
-
-
-def target_of(device: NativeDevice, folder: Path) -> SshTarget:
-    (folder / "known_hosts").write_text(known_hosts_line(device))
-    return SshTarget("127.0.0.1", device.port, "admin", folder / "known_hosts", private_key_of(device))
 
 
 def protocols(facts: Facts) -> set[str]:

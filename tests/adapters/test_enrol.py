@@ -40,8 +40,7 @@ def fingerprint(device: NativeDevice) -> str:
 
 
 def session(device: NativeDevice, known_hosts: Path) -> SshTransport:
-    target = SshTarget("127.0.0.1", device.port, "admin", known_hosts, private_key_of(device), timeout=5.0)
-    return SshTransport(device.name, target)
+    return SshTransport(device.name, SshTarget("127.0.0.1", device.port, "admin", known_hosts, private_key_of(device)))
 
 
 def test_a_key_with_the_fingerprint_of_the_console_is_enrolled_and_lets_a_session_in(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,12 +10,11 @@ import pytest
 
 from adapters import linux_boot
 from adapters.base import Capability, TransactionState
-from adapters.keys import new_key
 from adapters.linux import LinuxAdapter
-from adapters.ssh import SshTarget, SshTransport
+from adapters.ssh import SshTransport
 from testbed.errors import DeviceError, Refused
-from tests.adapters.debian_device import SYSTEMD, DebianDevice, cgroups
-from tests.adapters.native_devices import known_hosts_line, private_key_of
+from tests.adapters.debian_device import DebianDevice
+from tests.adapters.native_devices import target_of
 
 LINES = """link set dev eth1 mtu 1400
 link set dev eth1 alias "changed by a test"
@@ -27,35 +24,18 @@ route add 10.9.0.0/16 via 10.8.0.2 dev eth1
 """
 
 
-@pytest.fixture(scope="module")
-def powered() -> Iterator[DebianDevice]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: namespaces in which systemd is process 1")
-    if not SYSTEMD.exists() or cgroups() is None:
-        pytest.skip("needs systemd and cgroup2: apt-get install systemd; mount -t cgroup2 none /sys/fs/cgroup")
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        device = DebianDevice("debian", Path(folder, "debian"), "", *new_key())
-        try:
-            device.start()
-            yield device
-        finally:
-            device.stop()
-
-
 @pytest.fixture
-def device(powered: DebianDevice) -> DebianDevice:
+def device(debian: DebianDevice) -> DebianDevice:
     """As it left the factory: nothing was ever changed on it."""
-    powered.power_off()
-    powered.reset()
-    powered.power_on()
-    return powered
+    debian.power_off()
+    debian.reset()
+    debian.power_on()
+    return debian
 
 
 @pytest.fixture
 def adapter(device: DebianDevice, tmp_path: Path) -> Iterator[LinuxAdapter]:
-    (tmp_path / "known_hosts").write_text(known_hosts_line(device))
-    target = SshTarget("127.0.0.1", device.port, "admin", tmp_path / "known_hosts", private_key_of(device))
-    with closing(LinuxAdapter(SshTransport("debian", target))) as adapter:
+    with closing(LinuxAdapter(SshTransport("debian", target_of(device, tmp_path)))) as adapter:
         yield adapter
 
 
