@@ -115,7 +115,7 @@ class Throughput(Model):
 
 
 class Adjacency(Model):
-    """A routing neighbour is up (OSPF full, BGP established)."""
+    """A routing neighbour is up (OSPF Full, BGP Established, IS-IS Up), on every session with it."""
 
     kind: Literal["adjacency"]
     device: Name
@@ -133,7 +133,7 @@ class ConvergenceGap(Model):
 
 
 class NothingElse(Model):
-    """Apart from the prefixes listed, no device's route to any prefix changes its next hops."""
+    """Apart from the prefixes listed, routes, neighbours and who reaches whom stay as they are."""
 
     kind: Literal["nothing-else-changed"]
     except_prefixes: tuple[Prefix, ...] = ()
