@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.errors import Unable
 from testbed.lab import Lab
 from testbed.model.topology import GuestOptions
@@ -65,7 +65,7 @@ def guest_lab(uml_works: None, testbed_home: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def guest_client(guest_lab: Lab) -> Iterator[AgentClient]:
+def guest_client(guest_lab: Lab) -> Iterator[Client]:
     """A client of the shared guest's agent; guest dead or hung is reported with its console's last lines."""
     try:
         client = guest_lab.agent()

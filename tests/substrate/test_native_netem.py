@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.messages import Build, WireNode
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(120)]
@@ -75,20 +75,20 @@ print(json.dumps(said))
 
 
 @pytest.fixture
-def machine(guest_client: AgentClient) -> AgentClient:
+def machine(guest_client: Client) -> Client:
     """The guest's agent, with a node that stands for a machine with Linux as Debian ships it."""
     guest_client.call(Build(nodes=(WireNode(name=MACHINE, kind="host"),), links=()))
     return guest_client
 
 
-def _as_user(machine: AgentClient) -> list[str]:
+def _as_user(machine: Client) -> list[str]:
     """Become nobody, the harder way for a native lab; stay root where others cannot read this project."""
     nobody = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
     readable = machine.run(MACHINE, [*nobody, "test", "-r", f"{PROJECT}/testbed/__main__.py"]).code == 0
     return nobody if readable else []
 
 
-def test_a_ring_and_its_fork_run_side_by_side_on_a_kernel_with_netem(machine: AgentClient) -> None:
+def test_a_ring_and_its_fork_run_side_by_side_on_a_kernel_with_netem(machine: Client) -> None:
     user = _as_user(machine)
     home = f"/tmp/{MACHINE}"
     machine.run(MACHINE, ["install", "-d", "-m", "777", home])

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.guest, pytest.mark.alone, pytest.mark.timeout(600)]
 
 
 def test_the_whole_loop_happens_and_is_measured(tmp_path, uml_works):
