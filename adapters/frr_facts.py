@@ -68,7 +68,7 @@ def _interface(name: str, zebra: Mapping[str, Any], ospf: Mapping[str, Any] | No
     return InterfaceFacts(
         name=name,
         up=zebra["administrativeStatus"] == "up",
-        carrier=zebra["operationalStatus"] == "up",
+        carrier=zebra.get("operationalStatus") == "up",  # FRR leaves it out where the interface is switched off
         addresses=tuple(entry["address"] for entry in zebra.get("ipAddresses", ()) if _routable(entry["address"])),
         mtu=zebra.get("mtu", 0),
         mac=zebra.get("hardwareAddress", ""),

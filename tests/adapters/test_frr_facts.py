@@ -58,3 +58,9 @@ def test_only_configured_protocols_are_asked_for() -> None:
         frr_facts.ISIS,
     )
     assert frr_facts.neighbours(dict.fromkeys(frr_facts.questions(running, detail=True))) == ()
+
+
+def test_an_interface_that_is_switched_off_has_no_carrier() -> None:
+    said = {"eth1": {"administrativeStatus": "down", "linkDetection": True, "mtu": 1500}}
+    (found,) = frr_facts.interfaces({frr_facts.INTERFACES: said}, {})
+    assert (found.up, found.carrier) == (False, False)
