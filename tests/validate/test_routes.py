@@ -1,8 +1,11 @@
 import json
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.emulator.messages import Hop, Hops, LinkPatch, LinkState, LinkStates, Reach, Trace, Vty, VtyOutput
 from testbed.errors import AgentError
@@ -130,6 +133,43 @@ def wanted(**fields):
 )
 def test_a_path_is_judged_by_what_was_passed(nodes, links, reached, expectation, holds):
     assert path.assess(Way(nodes, links, reached), expectation)[0] is holds
+
+
+@st.composite
+def ways(draw):
+    """A network of equal-cost steps from s to t without a loop, and one of the paths through it, as traced."""
+    nodes = ["s", *"abcd", "t"]
+    pairs = [(one, other) for i, one in enumerate(nodes) for other in nodes[i + 1 :]]
+    chosen = draw(st.sets(st.sampled_from(pairs), min_size=1))
+    paths = sorted(all_paths(chosen, "s"))
+    traced = draw(st.sampled_from(paths or [("s", "t")]))
+    useful = {pair for walked in paths for pair in pairwise(walked)} or {("s", "t")}
+    steps = frozenset((one, f"{one}-{other}", other) for one, other in useful)
+    way = Way(traced, tuple(f"{one}-{other}" for one, other in pairwise(traced)), True, steps)
+    return way, paths or [("s", "t")]
+
+
+def all_paths(pairs, node):
+    if node == "t":
+        return [("t",)]
+    return [(node, *rest) for one, other in pairs if one == node for rest in all_paths(pairs, other)]
+
+
+@given(
+    ways(), st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd")), st.sampled_from(["a-b", "c-t", "s-t"])
+)
+def test_a_path_holds_only_when_every_equal_cost_path_would(drawn, via, avoid, link):
+    way, paths = drawn
+    expectation = PathIs(
+        kind="path", source="s", destination="t", via=tuple(via), avoid=tuple(avoid - via), avoid_links=(link,)
+    )
+
+    def right(walked):
+        links = {f"{one}-{other}" for one, other in pairwise(walked)}
+        return via <= set(walked) and not (avoid - via) & set(walked) and link not in links
+
+    holds = path.assess(way, expectation)[0]
+    assert holds is (True if all(map(right, paths)) else False if not right(way.nodes) else None)
 
 
 def test_a_neighbour_is_known_by_any_of_its_addresses():
