@@ -18,11 +18,11 @@ from testbed.model.topology import Bridge, Endpoint, Host, Link, Router
 _ONE_LINE = (Impairment, GilbertElliott, Endpoint)
 
 
-def dump(model: Model) -> str:
+def dump(model: Model, comment: str = "") -> str:
     """Write a model as YAML; `testbed.model.load.loads` gives an equal model again.
 
     Args:
-        model: a topology, change, inventory or impairment.
+        model: a topology, change, inventory or impairment. comment: lines for the top of the file.
     """
     yaml = YAML()
     yaml.width = 110
@@ -30,6 +30,8 @@ def dump(model: Model) -> str:
     stream = StringIO()
     top = _mapping(model)
     top.fa.set_block_style()
+    if comment:
+        top.yaml_set_start_comment(comment)
     yaml.dump(top, stream)
     return stream.getvalue()
 

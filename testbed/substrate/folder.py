@@ -92,16 +92,23 @@ def home() -> Path:
     return (Path(state) if state else Path.home() / ".local" / "state") / "testbed"
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file so that a crash leaves the old content or the new, never a part."""
+def write_atomically(path: Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> None:
+    """Replace a file so that a crash leaves the old content or the new, never a part.
+
+    Args:
+        sync: wait until it is on the disk. Without, only a crash of the machine may lose both: for what is written anew
+            every second and worth nothing after one.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
     draft.replace(path)
-    _sync_directory(path.parent)
+    if sync:
+        _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:

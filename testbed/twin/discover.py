@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +10,10 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.scalarstring import LiteralScalarString
-
 from adapters.base import Adapter, Facts, InterfaceFacts
 from adapters.inventory import sessions
-from testbed import units
 from testbed.errors import DeviceError, TestbedError
+from testbed.model.dump import dump
 from testbed.model.load import load_inventory
 from testbed.model.rack import Inventory
 from testbed.model.topology import Bridge, Endpoint, Host, Link, Protocol, Router, Topology
@@ -278,39 +273,6 @@ def free_name(wanted: str, taken: Mapping[str, object]) -> str:
 
 
 def to_yaml(topology: Topology, notes: Iterable[Note] = ()) -> str:
-    """Write a topology file that `testbed.model.load` reads back to an equal topology.
-
-    Args:
-        topology: any topology. notes: become comments at the top.
-    """
-    document = CommentedMap(_plain(topology.model_dump(mode="json", exclude_defaults=True)))
+    """Write a topology file; the notes become comments at its top."""
     remarks = [f"{note.kind}: {note.where}: {note.text}" for note in notes]
-    document.yaml_set_start_comment("\n".join([_HEADER, *remarks]))
-    out = io.StringIO()
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(document, out)
-    return out.getvalue()
-
-
-_UNITS: Mapping[str, Mapping[str, float]] = {
-    **dict.fromkeys(("delay", "jitter"), units.TIME),
-    **dict.fromkeys(("loss", "duplicate", "reorder", "corrupt", "jitter_correlation", "loss_correlation"), units.SHARE),
-    **dict.fromkeys(("p", "r", "bad_loss", "good_loss"), units.SHARE),
-    "rate": units.RATE,
-    "memory": units.SIZE,
-}
-
-
-def _plain(value: Any, key: str = "") -> Any:
-    """Units at the edge, configurations as literal blocks."""
-    if isinstance(value, dict):
-        return {name: _plain(child, name) for name, child in value.items()}
-    if isinstance(value, list):
-        return [_plain(child) for child in value]
-    if isinstance(value, str) and "\n" in value:
-        return LiteralScalarString(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or key not in _UNITS:
-        return value
-    return units.write(value, _UNITS[key])
+    return dump(topology, "\n".join([_HEADER, *remarks]))

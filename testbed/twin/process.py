@@ -25,7 +25,7 @@ from testbed.errors import GuestFailed, TestbedError
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
 from testbed.model.topology import Topology
-from testbed.substrate.folder import home
+from testbed.substrate.folder import home, write_atomically
 from testbed.substrate.processes import identify
 from testbed.telemetry.sample import Sample
 from testbed.telemetry.sinks import SqliteFile
@@ -39,7 +39,7 @@ from testbed.twin.measure import plan_echoes
 from testbed.twin.picture import Picture
 from testbed.twin.segments import addresses, management
 from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, Order, Said
-from testbed.twin.state import STATE_FILE, MirroredState, write_atomically
+from testbed.twin.state import STATE_FILE, MirroredState
 from testbed.twin.status import MirrorStatus
 from testbed.twin.streams import StreamingTransport
 from testbed.twin.watch import FAR_INTERVAL, far_pairs
@@ -128,7 +128,7 @@ class _Samples:
 
 def _saver(folder: Path) -> Callable[[MirroredState], None]:
     def save(state: MirroredState) -> None:
-        write_atomically(folder / STATE_FILE, state.canonical())
+        write_atomically(folder / STATE_FILE, state.canonical(), sync=False)
 
     return save
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from pathlib import Path
 
 from pydantic import Field
 
@@ -82,10 +80,3 @@ def current_state(twin_name: str) -> MirroredState:
         raise NotReady(
             f"twin {twin_name!r} has no mirrored state yet ({path}); start its mirror: testbed mirror start INVENTORY"
         ) from None
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file in one step: a reader sees the old bytes or the new ones, never half (rename(2))."""
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from testbed.substrate.folder import write_atomically
 from testbed.substrate.processes import Process
 from testbed.twin.capacity import Capacity
 
@@ -122,9 +123,7 @@ class MirrorStatus(Struct, frozen=True, kw_only=True):
 
 def write(folder: Path, status: MirrorStatus) -> None:
     """Replace the status file in one step (rename(2))."""
-    from testbed.twin.state import write_atomically
-
-    write_atomically(folder / STATUS_FILE, msgspec.json.encode(status))
+    write_atomically(folder / STATUS_FILE, msgspec.json.encode(status), sync=False)
 
 
 def read(folder: Path) -> MirrorStatus | None:
