@@ -177,11 +177,10 @@ class DiskDevice:
     def _disarm(self, transaction: str) -> None:
         file = self._folder(transaction) / "timer"
         if file.exists():
-            process = Path("/proc") / file.read_text().strip()
             with suppress(ProcessLookupError):
-                os.killpg(int(process.name), signal.SIGKILL)
-            while _is_timer(process, self._folder(transaction)):
-                time.sleep(0.001)  # a signal is not yet a death
+                os.killpg(int(file.read_text()), signal.SIGKILL)
+            while timers(self._folder(transaction)):
+                time.sleep(0.001)  # a signal is not yet a death, of the shell and of what it forked
             file.unlink()
 
     def _die(self, where: str) -> None:

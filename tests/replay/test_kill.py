@@ -1,4 +1,9 @@
-"""The controller is killed at every journal write, by SIGKILL: whatever comes then, devices end all old or all new."""
+"""What `test_rack_kill.py` cannot wait for on real routers, on devices that are folders: a replay takes 20 ms here.
+
+There the next start follows every kill; here, too: devices that are away at it and come back, timers of either or both
+that fire before, recoveries that are killed themselves (generated), kills in the middle of an act on a device and
+between any two writes of the audit log, a line that one device rejects, three devices. Hundreds of replays each.
+"""
 
 import itertools
 import signal
@@ -31,9 +36,8 @@ def racks():
     with scene.folder() as root:
         yield {
             (count, way): Rack.make(root / f"{way}-{count}", count, rejected)
-            for count in (1, 2, 3)
+            for count in (2, 3)
             for way, (rejected, _) in WAYS.items()
-            if count > 1 or not rejected
         }
 
 
@@ -43,9 +47,9 @@ def writes(rack: Rack, probes: Told) -> int:
         return scene.in_process(lambda: rack.copy(root / "whole").apply(probes))
 
 
-def killed(rack: Rack, probes: Told, moments: tuple[str, ...] = MOMENTS) -> Iterator[tuple[str, Rack]]:
+def killed(rack: Rack, probes: Told, moment: str) -> Iterator[tuple[str, Rack]]:
     """Yield a rack for each journal write of a replay, its controller killed right before or after it."""
-    for number, moment in itertools.product(range(1, writes(rack, probes) + 1), moments):
+    for number in range(1, writes(rack, probes) + 1):
         point = f"journal:{number}:{moment}"
         with scene.folder() as root:
             copy = rack.copy(root / "rack")
@@ -100,32 +104,18 @@ CASES = [
 
 @pytest.mark.parametrize(("way", "event"), CASES, ids=lambda one: getattr(one, "__name__", one).replace(" ", "-"))
 def test_devices_end_all_old_or_all_new_wherever_the_controller_is_killed(racks, way, event):
-    # On the devices, right after a write is the same moment as right before the next act: both only where it is quiet.
-    moments = MOMENTS if event is nothing else ("before",)
-    for point, rack in killed(racks[2, way], WAYS[way][1], moments):
+    # Right after a write, where nothing else happens: the act it announces was never sent.
+    moment = "after" if event is nothing else "before"
+    for point, rack in killed(racks[2, way], WAYS[way][1], moment):
         event(rack)
         assert scene.in_process(rack.recover) >= 0
         assert rack.problems() == [], f"killed at {point}, then {event.__name__}"
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_so_do_racks_of_other_sizes(racks, count):
-    for point, rack in killed(racks[count, "confirmed"], Told(), ("before",)):
+def test_so_do_three_devices(racks):
+    for point, rack in killed(racks[3, "confirmed"], Told(), "before"):
         assert scene.in_process(rack.recover) >= 0
         assert rack.problems() == [], f"killed at {point}"
-
-
-# 1 begins the transaction, 2-5 load, 6-9 commit, 10-11 verify on the two devices; then the decision is written.
-DECISION = "journal:12:after"
-
-
-def test_only_what_was_decided_to_be_confirmed_is_kept(racks):
-    ends = {}
-    for point, rack in killed(racks[2, "confirmed"], Told()):
-        scene.in_process(rack.recover)
-        ends[point] = rack.configuration()
-    turn = list(ends).index(DECISION)
-    assert list(ends.values()) == ["old"] * turn + ["new"] * (len(ends) - turn)
 
 
 ACTS = ("load", "commit", "confirm", "forget", "rollback")

@@ -24,7 +24,7 @@ from tests.adapters.native_devices import wait_for
 from tests.replay import scene
 from tests.replay.routers import COSTS, FAILS, HOLDS, Routers, approved
 
-pytestmark = pytest.mark.timeout(300)  # some forty replays
+pytestmark = pytest.mark.timeout(500)  # some forty replays: a minute on an idle machine, several on a busy one
 
 KILLED = -signal.SIGKILL
 WAYS = {"confirmed": HOLDS, "rolled-back": FAILS}
