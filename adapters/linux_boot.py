@@ -68,16 +68,16 @@ compare absent | sed 's/^/no such interface, left out: /'
 failed=$(compare missing; compare surplus)
 [ -z "$failed" ] || {{ echo "not as {STARTUP} says:"; echo "$failed"; exit 1; }}"""
 
-PERSIST = f"""    snapshot >{STARTUP}.new && sync {STARTUP}.new && mv -f {STARTUP}.new {STARTUP} || return 1
-    [ -e {RESTORE} ] || cat >{RESTORE} <<'END-OF-RESTORE' || return 1
+PERSIST = f"""    snapshot >{STARTUP}.new && cat >{RESTORE}.new <<'END-OF-RESTORE' || return 1
 {_RESTORE_TEXT}
 END-OF-RESTORE
+    sync {STARTUP}.new {RESTORE}.new && mv -f {RESTORE}.new {RESTORE} && mv -f {STARTUP}.new {STARTUP} || return 1
     {HAS_SYSTEMD} || return 0
     [ -e {_ENABLED} ] && return 0
     cat >{_UNIT_FILE} <<'END-OF-UNIT' || return 1
 {_UNIT_TEXT}
 END-OF-UNIT
-    chmod 644 {_UNIT_FILE} && systemctl --quiet enable {UNIT} && sync {RESTORE} {_UNIT_FILE} {_WANTS}"""
+    chmod 644 {_UNIT_FILE} && systemctl --quiet enable {UNIT} && sync {_UNIT_FILE} {_WANTS} {FOLDER}"""
 
 LEAVE = f"""    if [ -e {_ENABLED} ]; then systemctl --quiet disable {UNIT}; fi
     rm -f {_UNIT_FILE} {STARTUP} {RESTORE} {FOLDER}/now"""

@@ -30,6 +30,7 @@ from tests.cli.commands import call, run
         (["rack", "up", "{topology}", "--dry-run"], "at least one router"),
         (["rack", "status", "norack"], "norack"),
         (["rack", "down", "norack"], "norack"),
+        (["rack", "enrol", "nowhere.yaml"], "nowhere.yaml"),
         (["rack", "bench", "norack", "cut", "x"], "norack"),
         (["discover", "nowhere.yaml"], "nowhere.yaml"),
         (["discover", "{topology}"], "expected"),
