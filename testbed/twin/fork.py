@@ -12,7 +12,7 @@ from testbed.twin.state import MirroredState
 
 
 def fork(state: MirroredState, name: str | None = None, progress: Callable[..., None] | None = None) -> Lab:
-    """Bring up a new lab in the mirrored state, under the mirrored load.
+    """Bring up a new lab in the mirrored state, under the mirrored load, on the substrate that the twin runs on.
 
     Args:
         state: from `testbed.twin.state.current_state`.
@@ -25,7 +25,8 @@ def fork(state: MirroredState, name: str | None = None, progress: Callable[..., 
     Raises:
         Unable, GuestFailed, NotReady: it could not be brought up; nothing of it is left.
     """
-    lab = Lab.up(state.topology, name=name or f"fork-{secrets.token_hex(3)}", kind="lab", progress=progress)
+    name = name or f"fork-{secrets.token_hex(3)}"
+    lab = Lab.up(state.topology, substrate=_substrate_of(state.twin), name=name, kind="lab", progress=progress)
     try:
         if state.load:
             with lab.agent() as agent:
@@ -34,3 +35,7 @@ def fork(state: MirroredState, name: str | None = None, progress: Callable[..., 
         lab.down()
         raise
     return lab
+
+
+def _substrate_of(twin: str) -> str:
+    return next((lab.substrate for lab in Lab.all() if lab.name == twin), "auto")
