@@ -26,6 +26,7 @@ PATH_TOLERANCE = 0.2
 def mismatches(state: MirroredState, call: Call) -> list[str]:
     """Return where the fork, as its kernel has it, is not what was mirrored, one line each."""
     found = [f"the mirror's last reading of {device} is stale" for device in state.stale]
+    found += [f"the twin could not follow the rack: {line}" for line in state.drift]
     links: LinkStates = call(GetLinks())
     kernel = {link.name: link for link in links.links}
     for name, link in state.topology.links.items():

@@ -241,6 +241,10 @@ def test_a_fork_unlike_the_mirror_is_told(other, said):
     assert fidelity.mismatches(state, kernel(**other)) == said
     stale = state.model_copy(update={"stale": ("r1",)})
     assert "r1 is stale" in fidelity.mismatches(stale, kernel())[0]
+    drifted = state.model_copy(update={"drift": ("r1 has a new interface eth7",)})
+    assert (
+        fidelity.mismatches(drifted, kernel())[0] == "the twin could not follow the rack: r1 has a new interface eth7"
+    )
 
 
 def test_what_was_foretold_wrongly_is_reported():
