@@ -336,7 +336,7 @@ def _checked(base: Path, name: str) -> Path:
     if any(letter.isspace() or letter == "," for letter in str(base)):
         raise BadInput(
             f"state folder {str(base)!r}: spaces and commas cannot be passed to a guest kernel; "
-            "set TESTBED_HOME to a folder without them"
+            "take a folder without them (TESTBED_HOME, or --output of the demo)"
         )
     return base
 
