@@ -99,10 +99,13 @@ def read_approvers(path: Path) -> dict[str, tuple[Ed25519PublicKey, ...]]:
         The keys of every name; empty when there is no such file.
 
     Raises:
-        BadInput: a line that is not `NAME ssh-ed25519 AAAA...`; it is named.
+        BadInput: a line that is not `NAME ssh-ed25519 AAAA...`; it is named. Or the file cannot be read.
     """
     approvers: dict[str, tuple[Ed25519PublicKey, ...]] = {}
-    text = path.read_text() if path.exists() else ""
+    try:
+        text = path.read_text() if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the list of approvers {path}: {error}") from None
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -122,5 +125,7 @@ def enrol(path: Path, name: str, key: Ed25519PublicKey) -> None:
     if key in read_approvers(path).get(name, ()):
         return
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = path.read_text() if path.exists() else ""
+    start = "\n" if text and not text.endswith("\n") else ""  # an editor may have left the last line without its end
     with path.open("a") as file:
-        file.write(f"{name} {public_text(key)}\n")
+        file.write(f"{start}{name} {public_text(key)}\n")

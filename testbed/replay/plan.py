@@ -137,8 +137,12 @@ def check(plan: Plan, approvers: Mapping[str, Sequence[Ed25519PublicKey]]) -> No
     if not approvers.get(approval.by):
         known = ", ".join(sorted(approvers)) or "nobody"
         raise Refused(f"plan {plan.id[:12]} is unapproved: {approval.by!r} is no approver here (listed: {known})")
-    if not any(_signed(plan, approval, key) for key in approvers[approval.by]):
+    signing = [key for key in approvers[approval.by] if _signed(plan, approval, key)]
+    if not signing:
         raise Refused(f"plan {plan.id[:12]} is unapproved: the signature is not by a listed key of {approval.by}")
+    own = [key for name, listed in approvers.items() if _same_person(name, plan.proposed_by) for key in listed]
+    if any(key in own for key in signing):
+        raise Refused(f"plan {plan.id[:12]} is signed by a key of {plan.proposed_by}, who proposed it: self-approved")
 
 
 def check_fresh(device: DeviceChange, adapter: Adapter) -> None:
@@ -267,8 +271,12 @@ def _check_unaltered(plan: Plan) -> None:
 
 
 def _check_other_person(plan: Plan, by: str) -> None:
-    if not by.strip() or by.strip().casefold() == plan.proposed_by.strip().casefold():
+    if not by.strip() or _same_person(by, plan.proposed_by):
         raise Refused(f"{by or 'nobody'} cannot approve the plan {plan.id[:12]} of {plan.proposed_by}: self-approved")
+
+
+def _same_person(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()
 
 
 def _signed_bytes(plan_hash: str, by: str, at: float) -> bytes:

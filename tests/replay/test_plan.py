@@ -192,6 +192,12 @@ def test_a_forged_approval_is_refused(rack, key, changes, why):
         plan.check(with_approval(approved, **changes), listed)
 
 
+def test_the_proposers_own_key_under_another_name_is_no_approval(rack, key):
+    approved = plan.approve(make(rack), "bob", key)
+    with pytest.raises(Refused, match="signed by a key of alice, who proposed it: self-approved"):
+        plan.check(approved, {"bob": [key.public_key()], "Alice": [key.public_key()]})
+
+
 def test_an_approval_moved_to_another_plan_is_refused(rack, key):
     one, other = plan.approve(make(rack), "bob", key), make(rack, revert_after=90.0)
     with pytest.raises(Refused, match="for another plan"):
@@ -241,6 +247,9 @@ def test_a_bad_line_of_the_approvers_is_named(tmp_path):
     keys.enrol(file, "bob", public)
     keys.enrol(file, "bob", public)
     assert keys.read_approvers(file) == {"bob": (public,)}
+    file.write_text(file.read_text().rstrip())
+    keys.enrol(file, "carol", public)
+    assert sorted(keys.read_approvers(file)) == ["bob", "carol"]
     file.write_text("# who may approve\n\nbob ssh-ed25519 nonsense\n")
     with pytest.raises(BadInput, match="approvers:3"):
         keys.read_approvers(file)
