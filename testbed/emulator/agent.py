@@ -293,9 +293,15 @@ def _admit(gate: zmq.Socket[bytes], keys: Keys) -> None:
     gate.send_multipart([version, number, status, text, b"", b""])
 
 
-def build_offline(agent: Agent, folder: Path, file: Path) -> bool:
-    """Build from a msgpack `Build`, serve the bench, and leave `ready`, or `failed` with the reason, in the folder."""
+def build_offline(agent: Agent, folder: Path, file: Path, network: int | None = None) -> bool:
+    """Build from a msgpack `Build`, serve the bench, and leave `ready`, or `failed` with the reason, in the folder.
+
+    Args:
+        network: descriptor of the keeper's management network, where the kernel has no interface of its own to it.
+    """
     try:
+        if network is not None:
+            uplink.attach(network)
         request = msgspec.msgpack.decode(file.read_bytes(), type=messages.Build)
         context = agent.context(lambda event: print(event, flush=True), threading.Event())
         agent.lab.build(request, context.emit)
@@ -337,9 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.substrate == "uml":
         _own_kernel()
     agent = Agent(options.substrate)
-    if options.network is not None:
-        uplink.attach(options.network)
-    if offline and not build_offline(agent, folder, offline):
+    if offline and not build_offline(agent, folder, offline, options.network):
         return errors.ExitCode.UNABLE
     if options.endpoint:
         agent.serve(options.endpoint, Keys.read(folder))

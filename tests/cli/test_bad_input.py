@@ -5,6 +5,7 @@ import json
 import pytest
 
 from testbed.errors import ExitCode
+from testbed.substrate.uml import problems
 from tests.cli.commands import call, run
 
 
@@ -97,4 +98,5 @@ def test_doctor_says_what_this_machine_can_do():
         "docker",
     } <= names
     assert all(capability["ok"] or capability["fix"] for capability in said["capabilities"])
+    assert said["racks"]["substrate"] == (said["substrate"] if problems() else "uml")
     assert done.returncode == (ExitCode.DONE if said["substrate"] else ExitCode.UNABLE)
