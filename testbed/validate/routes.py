@@ -79,9 +79,12 @@ def difference(before: Routes, after: Routes, ignored: Iterable[str] = ()) -> li
 
 
 def inside(prefix: str, spared: Iterable[Network]) -> bool:
-    """Tell whether a prefix, or an address, lies in one of these networks."""
+    """Tell whether a prefix, or an address, lies in one of these networks; in the default route's lies only itself."""
     network = ip_network(prefix)
-    return any(network.version == one.version and network.subnet_of(one) for one in spared)  # type: ignore[arg-type]
+    return any(
+        network == one or (one.prefixlen > 0 and network.version == one.version and network.subnet_of(one))  # type: ignore[arg-type]
+        for one in spared
+    )
 
 
 def _show(hops: tuple[str, ...] | None) -> str:

@@ -69,6 +69,8 @@ def test_what_differs_is_told_by_prefix_and_what_may_differ_is_not():
     ]
     assert routes.difference(before, after, ("10.255.0.0/24",)) == []
     assert routes.difference(before, after, ("10.255.0.1/32",)) != []
+    assert routes.difference(before, after, ("0.0.0.0/0",)) != [], "to spare the default route is not to spare all"
+    assert routes.difference({"r1": {"0.0.0.0/0": ("%a",)}}, {"r1": {"0.0.0.0/0": ("%b",)}}, ("0.0.0.0/0",)) == []
     assert routes.difference(before, before) == []
     assert "no route" in routes.difference(before, {"r1": {}})[0]
 
