@@ -62,8 +62,8 @@ def test_a_second_lab_of_the_same_name_is_refused(lab, tmp_path):
 def test_packets_cross_two_routers_with_the_delay_that_was_asked(lab):
     done = ping()
     assert done.returncode == 0, done
-    average = float(done.stdout.split("min/avg/max/mdev = ")[1].split("/")[1])
-    assert 40 <= average < 60
+    least = float(done.stdout.split("min/avg/max/mdev = ")[1].split("/")[0])  # the rest is what a busy machine adds
+    assert 40 <= least < 50
 
 
 @pytest.mark.parametrize("code", [0, 7])
