@@ -111,7 +111,8 @@ def overall(findings: Sequence[Finding], obstacles: Iterable[str] = ()) -> tuple
     for outcome in (Outcome.FAILED, Outcome.INCONCLUSIVE):
         found = [finding for finding in findings if finding.outcome is outcome]
         if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            others = len(found) - 1
+            more = f" (and {others} more expectation{'s' if others > 1 else ''})" if others else ""
             return outcome, f"{wording.stated(found[0].expectation)}: {found[0].reason}{more}"
     if not findings:
         return Outcome.INCONCLUSIVE, "nothing was measured"
