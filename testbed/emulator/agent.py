@@ -29,7 +29,7 @@ from zmq.utils import z85
 
 import testbed
 from testbed import errors
-from testbed.emulator import bench, messages, uplink
+from testbed.emulator import bench, messages, parts, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
@@ -42,7 +42,7 @@ HEARTBEAT = bytes(8)
 CLIENT_SILENCE = 6.0
 """Seconds without a word from a client (it says Hello every second while it waits) until its requests are cancelled."""
 THREADS = 128
-_PROBES = {
+_PROBES: dict[type, str] = {
     messages.Stamp: "stamp",
     messages.Reach: "reach",
     messages.Trace: "trace",
@@ -50,6 +50,10 @@ _PROBES = {
     messages.StreamStart: "stream",
     messages.StreamStop: "stream",
     messages.SetLoad: "load",
+    **dict.fromkeys((parts.ReflectorOpen, parts.ReflectorClose, parts.StampSend), "stamp"),
+    **dict.fromkeys((parts.ServerOpen, parts.ServerClose, parts.ClientRun), "throughput"),
+    **dict.fromkeys((parts.SinkOpen, parts.SinkWait, parts.SinkClose, parts.FlowStart, parts.FlowStop), "stream"),
+    **dict.fromkeys((parts.LoadSinks, parts.LoadSend), "load"),
 }
 
 
@@ -103,6 +107,7 @@ class Agent:
         self._ending = False
         self._handlers: dict[type, Handler] = {
             messages.Hello: lambda request, context: self._welcome(),
+            messages.SetClock: _set_clock,
             messages.Build: self._build,
             messages.WaitReady: lambda r, c: wait_ready(lambda: survey(self.lab), r.deadline, c.emit, c.cancelled),
             messages.Survey: lambda r, c: survey(self.lab),
@@ -261,6 +266,11 @@ class Agent:
                 for job in list(self._jobs.values()):
                     if job.client == client:
                         job.cancelled.set()
+
+
+def _set_clock(request: messages.SetClock, context: Context) -> messages.Result:
+    time.clock_settime_ns(time.CLOCK_REALTIME, time.time_ns() + round(request.step * 1e9))
+    return Ok()
 
 
 def _exec(request: messages.Exec, context: Context) -> messages.Result:

@@ -12,9 +12,12 @@ from typing import Any
 
 from msgspec import structs
 
-from testbed.emulator import messages
+from testbed.emulator import clocks, messages
 from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
 from testbed.emulator.messages import Build, LinkChange, LinkState, Request
+from testbed.emulator.parts import FlowStop
+from testbed.emulator.probes import load, stamp, stream, throughput
+from testbed.emulator.probes.base import Ask
 from testbed.emulator.ready import wait_ready
 from testbed.emulator.spread import split
 from testbed.errors import BadInput, nearest
@@ -46,6 +49,11 @@ class JoinedClient(Client):
             messages.Locate: self._locate,
             messages.ListNodes: self._list_nodes,
             messages.Power: self._power,
+            messages.Stamp: self._stamp,
+            messages.Throughput: self._throughput,
+            messages.StreamStart: self._start_stream,
+            messages.StreamStop: self._stop_stream,
+            messages.SetLoad: self._set_load,
             messages.Shutdown: self._shutdown,
         }
 
@@ -59,8 +67,11 @@ class JoinedClient(Client):
         way = self._ways.get(type(request))
         if way is not None:
             return way(request, on_event, timeout)
-        node = request.source if hasattr(request, "source") else request.node  # type: ignore[union-attr]
-        return self._agents[self._guest_of(node)].call(request, on_event, timeout)
+        return self._owner(request).call(request, on_event, timeout)
+
+    def _owner(self, request: Any) -> AgentClient:
+        """Return the agent of the one node that a request, or a half of a probe, is about."""
+        return self._agents[self._guest_of(request.source if hasattr(request, "source") else request.node)]
 
     def _ask(
         self, requests: Mapping[int, Request], on_event: OnEvent | None = None, timeout: float | None = None
@@ -125,6 +136,7 @@ class JoinedClient(Client):
     def _build(self, request: Build, on_event: OnEvent | None, timeout: float | None) -> messages.Built:
         started = time.monotonic()
         parts = dict(enumerate(split(request, len(self._agents)), 1))
+        clocks.align(self._agents.values())
         try:
             self._ask(parts, on_event, timeout)
         except BaseException:
@@ -154,7 +166,7 @@ class JoinedClient(Client):
     ) -> messages.Readiness:
         del timeout  # the request has its own
         look = partial(self._survey, messages.Survey())
-        return wait_ready(look, request.deadline, on_event or (lambda event: None), threading.Event())
+        return wait_ready(look, request.deadline, on_event or _nobody, threading.Event())
 
     def _list_nodes(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Nodes:
         return messages.Nodes(
@@ -209,3 +221,47 @@ class JoinedClient(Client):
     def _whole(self, name: str, found: Mapping[int, Mapping[str, LinkState]]) -> LinkState:
         first, second = (found[guest][name] for guest in self._ends_of(name))
         return LinkState(name=name, up=first.up and second.up, forward=first.forward, backward=second.backward)
+
+    # --- probes: put together here, whichever guests the two nodes are in ---
+
+    def _asker(self, on_event: OnEvent | None, timeout: float | None) -> Ask:
+        return lambda part: self._owner(part).call(part, on_event, timeout)
+
+    def _stamp(self, request: messages.Stamp, on_event: OnEvent | None, timeout: float | None) -> messages.StampResult:
+        result = stamp.carry_out(request, self._asker(on_event, timeout), on_event or _nobody)
+        source, reflector = (self._agents[self._guest_of(name)] for name in (request.source, request.reflector))
+        if source is reflector:
+            return result
+        return structs.replace(result, clock_error=clocks.apart(clocks.read(source), clocks.read(reflector)))
+
+    def _throughput(
+        self, request: messages.Throughput, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.ThroughputResult:
+        return throughput.carry_out(request, self._asker(on_event, timeout))
+
+    def _start_stream(
+        self, request: messages.StreamStart, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.StreamStarted:
+        """The number of a stream also tells its source's guest, for whoever stops it."""
+        started = stream.start(request, self._asker(on_event, timeout), on_event or _nobody)
+        guest = self._guest_of(request.source)
+        return messages.StreamStarted(stream=started.stream * len(self._agents) + guest - 1)
+
+    def _stop_stream(
+        self, request: messages.StreamStop, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.StreamResult:
+        number, guest = divmod(request.stream, len(self._agents))
+
+        def ask(part: Any) -> Any:
+            agent = self._agents[guest + 1] if isinstance(part, FlowStop) else self._owner(part)
+            return agent.call(part, on_event, timeout)
+
+        return stream.stop(number, ask, on_event or _nobody)
+
+    def _set_load(self, request: messages.SetLoad, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
+        asks = {guest: partial(agent.call, on_event=on_event, timeout=timeout) for guest, agent in self._agents.items()}
+        return load.carry_out(request, self._guest_of, asks)
+
+
+def _nobody(event: messages.Progress | messages.Output) -> None:
+    """Nobody wants to know."""

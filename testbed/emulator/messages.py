@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from testbed.emulator.parts import Part, PartResult
+
 
 class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
     """Base of all messages, tagged with its class name.
@@ -134,6 +136,12 @@ class Welcome(Message, frozen=True):
     kernel: str
     substrate: str
     time: float
+
+
+class SetClock(Message, frozen=True):
+    """Put the guest's clock forward by `step` seconds (back where negative). -> Ok"""
+
+    step: float
 
 
 class Build(Message, frozen=True):
@@ -373,6 +381,8 @@ class StampResult(Message, frozen=True):
     Attributes:
         reordered: packets whose sequence number arrived after a higher one (RFC 4737).
         lost_forward, lost_backward: split by the reflector's own sequence numbers (stateful reflector, RFC 8762 4.3.1).
+        clock_error: seconds by which each one-way delay may be wrong (one is as much too long as the other is too
+            short), because two guests' clocks are compared; 0 where both nodes are in one guest. RTTs are not touched.
     """
 
     rtt: tuple[float, ...]
@@ -385,6 +395,7 @@ class StampResult(Message, frozen=True):
     duplicated: int = 0
     reordered: int = 0
     kernel_timestamps: bool = True
+    clock_error: float = 0.0
 
 
 class Reach(Message, frozen=True):
@@ -498,12 +509,12 @@ class Shutdown(Message, frozen=True):
 
 
 Request = (
-    Hello | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty | Power
-    | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Shutdown
+    Hello | SetClock | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty
+    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
-    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult
+    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult
 )  # fmt: skip
 
 

@@ -179,6 +179,9 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
         return seen
     mute = silent(folder, HANG) if record.endpoints else [] if kernel_answers(folder, HANG) else [1]
     if mute:
+        seen = look(folder)
+        if not seen.alive:  # it died while it was asked
+            return seen
         reason = f"no answer from {record.title(mute[0])} within {HANG:g} s: it hangs"
         return Liveness(False, reason, folder.console_tail(mute[0]))
     return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")

@@ -7,13 +7,15 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from testbed.emulator.context import Context
 from testbed.emulator.messages import LoadFlow, Ok, SetLoad
+from testbed.emulator.parts import Closed, LoadSend, LoadSinks, LoadSource, Ports
 from testbed.emulator.probes import sockets
-from testbed.emulator.probes.base import check_owner, check_range, shared
+from testbed.emulator.probes.base import Ask, check_owner, check_range, shared
 
 _TICK = 0.001
 _DEBT = 0.05
@@ -93,49 +95,112 @@ class Load:
         return max(_TICK, queue[0][0] - time.monotonic())
 
 
-def handle(request: SetLoad, context: Context) -> Ok:
+class Sinks:
+    """Ports that are never read: the kernel drops what comes, and no ICMP error goes back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before: dict[tuple[str, str], socket.socket] = {}
+        self._now: dict[tuple[str, str], socket.socket] = {}
+
+    def open(self, ends: Sequence[tuple[str, str]], context: Context) -> tuple[int, ...]:
+        """Return the ports of these (node, address); those of the call before stay open, older ones are closed.
+
+        Raises:
+            BadInput: an unknown node, or an address that is not the node's; nothing was changed.
+        """
+        for node, address in ends:
+            check_owner(context, address, node, "sink")
+        with self._lock:
+            wanted = {end: self._now.get(end) or self._before.get(end) or _sink(*end, context) for end in ends}
+            self._forget([end for end in self._before if end not in self._now and end not in wanted])
+            self._before, self._now = self._now, wanted
+            return tuple(wanted[end].getsockname()[1] for end in ends)
+
+    def _forget(self, ends: Sequence[tuple[str, str]]) -> None:
+        for end in ends:
+            self._before[end].close()
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for sink in {**self._before, **self._now}.values():
+                sink.close()
+            self._before, self._now = {}, {}
+
+
+def handle(request: SetLoad | LoadSinks | LoadSend, context: Context) -> Ok | Ports | Closed:
     """Replace all background load; when a flow is refused the old load goes on unchanged.
 
     Raises:
         BadInput: an unknown node, an address that is not the sink's, a rate or size out of range.
     """
+    if isinstance(request, LoadSinks):
+        return Ports(ports=shared(context, "LoadSinks", Sinks).open(request.ends, context))
+    if isinstance(request, LoadSend):
+        with ExitStack() as stack:
+            flows = [_open(flow, context, stack) for flow in request.flows]
+            opened = stack.pop_all()
+        shared(context, "LoadSend", Load).replace(flows, opened)
+        return Closed()
+    return carry_out(request, lambda node: 1, {1: lambda part: handle(part, context)})
+
+
+def carry_out(request: SetLoad, guest_of: Callable[[str], int], asks: Mapping[int, Ask]) -> Ok:
+    """Replace the load of a whole lab.
+
+    Args:
+        guest_of: the number of a node's guest. asks: each guest's number to who is asked there.
+
+    Raises:
+        As `handle`.
+    """
     for flow in request.flows:
-        _check(flow, context)
-    sinks: dict[tuple[str, str], tuple[str, int]] = {}
-    with ExitStack() as stack:
-        flows = [_open(flow, context, sinks, stack) for flow in request.flows]
-        opened = stack.pop_all()
-    shared(context, "SetLoad", Load).replace(flows, opened)
+        _check(flow)
+    sources = [guest_of(flow.source) for flow in request.flows]
+    ends = dict.fromkeys((flow.sink, flow.destination) for flow in request.flows)
+    ports: dict[tuple[str, str], int] = {}
+    for guest, ask in asks.items():
+        own = tuple(end for end in ends if guest_of(end[0]) == guest)
+        ports |= dict(zip(own, ask(LoadSinks(ends=own)).ports, strict=True))
+    for guest, ask in asks.items():
+        own = [flow for flow, source in zip(request.flows, sources, strict=True) if source == guest]
+        ask(LoadSend(flows=tuple(_half(flow, ports[flow.sink, flow.destination]) for flow in own)))
     return Ok()
 
 
-def _check(flow: LoadFlow, context: Context) -> None:
+def _half(flow: LoadFlow, port: int) -> LoadSource:
+    return LoadSource(
+        source=flow.source, destination=flow.destination, port=port, rate=flow.rate, size=flow.size, dscp=flow.dscp
+    )
+
+
+def _check(flow: LoadFlow) -> None:
     check_range("size", flow.size, 64, 9000)
     check_range("rate", flow.rate, 1, 1e11)
     check_range("dscp", flow.dscp, 0, 63)
-    check_owner(context, flow.destination, flow.sink, "sink")
-    context.node(flow.source)
 
 
-def _open(flow: LoadFlow, context: Context, sinks: dict, stack: ExitStack) -> Flow:
-    key = (flow.sink, flow.destination)
-    if key not in sinks:
-        sinks[key] = (flow.destination, _sink(flow, context, stack))
+def _open(flow: LoadSource, context: Context, stack: ExitStack) -> Flow:
     with context.node(flow.source).enter():
         sock = stack.enter_context(socket.socket(sockets.family(flow.destination), socket.SOCK_DGRAM))
     sock.setblocking(False)
     sockets.set_dscp(sock, flow.dscp)
     payload = flow.size - sockets.headers(sock)
     block = bytes(payload * sockets.batch_limit(payload))
-    return Flow(sock, sinks[key], block, payload, flow.size * 8 / flow.rate)
+    return Flow(sock, (flow.destination, flow.port), block, payload, flow.size * 8 / flow.rate)
 
 
-def _sink(flow: LoadFlow, context: Context, stack: ExitStack) -> int:
-    """Bind a port that is never read: the kernel drops what comes, and no ICMP error goes back."""
-    with context.node(flow.sink).enter():
-        sink = stack.enter_context(socket.socket(sockets.family(flow.destination), socket.SOCK_DGRAM))
+def _sink(node: str, address: str, context: Context) -> socket.socket:
+    with context.node(node).enter():
+        sink = socket.socket(sockets.family(address), socket.SOCK_DGRAM)
     sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    return sockets.bind_free(sink, flow.destination)
+    try:
+        sockets.bind_free(sink, address)
+    except BaseException:
+        sink.close()
+        raise
+    return sink
 
 
 def _queue(flows: list[Flow]) -> list[tuple[float, int, Flow]]:

@@ -8,31 +8,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from testbed.emulator.context import Context
+from testbed.emulator.parts import Session
 from testbed.emulator.probes import sockets, wire
 
 CLOCK_ERROR = wire.error_estimate(1e-6)
 _REMEMBERED = 1024
 _LARGEST = 65536
-
-
-@dataclass(slots=True)
-class Session:
-    """What a reflector knows of one session.
-
-    Attributes:
-        count: packets reflected so far, the next sequence number.
-        received: the sender's sequence numbers that arrived at least once.
-        by_kernel: every arrival carried a kernel timestamp.
-        departures: reflector's sequence number to the kernel's transmit time, Unix nanoseconds.
-    """
-
-    count: int = 0
-    by_kernel: bool = True
-    received: set[int] = field(default_factory=set)
-    departures: dict[int, int] = field(default_factory=dict)
 
 
 class Reflector:

@@ -12,70 +12,96 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 
 from testbed.emulator.context import Context
 from testbed.emulator.messages import Progress, Stamp, StampResult
+from testbed.emulator.parts import Opened, ReflectorClose, ReflectorOpen, Reply, Session, StampLog, StampSend
 from testbed.emulator.probes import sockets, wire
-from testbed.emulator.probes.base import check_owner, check_range, shared, wait_readable
-from testbed.emulator.probes.reflector import CLOCK_ERROR, Reflectors, Session
+from testbed.emulator.probes.base import Ask, Ends, Tell, check_owner, check_range, far_end, shared, wait_readable
+from testbed.emulator.probes.reflector import CLOCK_ERROR, Reflectors
 
 _NAN = math.nan
 _PRIMING_TIMEOUT = 1.0
+_GRACE = 60.0
+_NO_SESSION = 0  # RFC 8972 3: an SSID of zero identifies none
 _ssids = itertools.count(1)
 
 
-@dataclass(slots=True)
-class Reply:
-    """The first answer to one packet; times are Unix nanoseconds."""
+class Reflecting:
+    """One session at its reflector."""
 
-    packet: wire.ReflectorPacket
-    time: int
-    by_kernel: bool
+    def __init__(self, reflectors: Reflectors, request: ReflectorOpen, context: Context, ssid: int) -> None:
+        with ExitStack() as stack:
+            self._reflector = stack.enter_context(reflectors.use(context, request.node, request.address))
+            self._session = stack.enter_context(self._reflector.expect(ssid))
+            self._stack = stack.pop_all()
 
+    def end(self) -> Session:
+        """Return what the reflector knows of the session, and end it."""
+        self._reflector.settle()
+        self.close()
+        return self._session
 
-@dataclass(slots=True)
-class Log:
-    """What a Session-Sender saw.
-
-    Attributes:
-        written: when each packet was written, in the order of sequence numbers.
-        departures: sequence number to the kernel's transmit time.
-        replies: sequence number to the first reply. answers: replies in all, duplicates included.
-        reordered: packets that arrived after one with a higher sequence number (RFC 4737 4.1).
-        unsendable: errno to how many packets it stopped.
-    """
-
-    written: list[int] = field(default_factory=list)
-    departures: dict[int, int] = field(default_factory=dict)
-    replies: dict[int, Reply] = field(default_factory=dict)
-    answers: int = 0
-    reordered: int = 0
-    highest: int = -1
-    unsendable: dict[int, int] = field(default_factory=dict)
+    def close(self) -> None:
+        self._stack.close()
 
 
-def handle(request: Stamp, context: Context) -> StampResult:
-    """Run one session and wait for its end.
+def handle(
+    request: Stamp | ReflectorOpen | ReflectorClose | StampSend, context: Context
+) -> StampResult | Opened | Session | StampLog:
+    """Run one session and wait for its end, or one half of one.
 
     Raises:
         BadInput: an unknown node, an address that is not the reflector's, a count, interval or size out of range.
         AgentError: the reflector's port is taken by another process.
     """
+    if isinstance(request, StampSend):
+        return _send(request, context)
+    ends: Ends[Reflecting] = shared(context, "ReflectorOpen", lambda: Ends("session"))
+    if isinstance(request, ReflectorOpen):
+        return _open(request, context, ends)
+    if isinstance(request, ReflectorClose):
+        return ends.take(request.number).end()
+    return carry_out(request, lambda part: handle(part, context), context.emit)
+
+
+def carry_out(request: Stamp, ask: Ask, tell: Tell) -> StampResult:
+    """Run one session between two nodes, whoever has them.
+
+    Raises:
+        As `handle`.
+    """
     _check(request)
-    check_owner(context, request.destination, request.reflector, "reflector")
+    lasts = request.count * (request.interval + 1.0) + request.timeout + _GRACE
+    opening = ReflectorOpen(node=request.reflector, address=request.destination, seconds=lasts)
+
+    def closing(opened: Opened) -> ReflectorClose:
+        return ReflectorClose(node=request.reflector, number=opened.number)
+
+    with far_end(ask, opening, closing) as opened:
+        fields = {name: getattr(request, name) for name in StampSend.__struct_fields__ if name != "ssid"}
+        log = ask(StampSend(**fields, ssid=opened.number))
+    session = ask(closing(opened))
+    for number, count in log.unsendable.items():
+        tell(Progress(text=f"{request.source}: {count} of {request.count} packets not sent: {os.strerror(number)}"))
+    return summarise(request, log, session)
+
+
+def _open(request: ReflectorOpen, context: Context, ends: Ends[Reflecting]) -> Opened:
+    check_owner(context, request.address, request.node, "reflector")
+    ssid = new_ssid()
+    reflectors: Reflectors = shared(context, "Stamp", Reflectors)
+    ends.add(ssid, Reflecting(reflectors, request, context, ssid), request.seconds)
+    return Opened(number=ssid, port=wire.PORT)
+
+
+def _send(request: StampSend, context: Context) -> StampLog:
     with context.node(request.source).enter():
         sock = sockets.datagram(request.destination)
-    with sock, shared(context, "Stamp", Reflectors).use(context, request.reflector, request.destination) as reflector:
-        prime(sock, request, new_ssid())
-        ssid = new_ssid()
-        with reflector.expect(ssid) as session:
-            log = run(sock, request, ssid, cancelled=context.cancelled.is_set)
-            reflector.settle()
-            result = summarise(request, log, session)
-    for number, count in log.unsendable.items():
-        context.emit(Progress(f"{request.source}: {count} of {request.count} packets not sent: {os.strerror(number)}"))
-    return result
+    with sock:
+        prime(sock, request)
+        return run(sock, request, request.ssid, cancelled=context.cancelled.is_set)
 
 
 def new_ssid() -> int:
@@ -83,11 +109,11 @@ def new_ssid() -> int:
     return (next(_ssids) - 1) % 0xFFFF + 1
 
 
-def prime(sock: socket.socket, request: Stamp, ssid: int) -> None:
+def prime(sock: socket.socket, request: StampSend) -> None:
     """Send one packet outside the session and wait for it: no measured packet then waits for ARP or ND on its way."""
     _configure(sock, request)
     destination = (request.destination, wire.PORT)
-    packet = wire.SenderPacket(0, sockets.now(), CLOCK_ERROR, ssid)
+    packet = wire.SenderPacket(0, sockets.now(), CLOCK_ERROR, _NO_SESSION)
     if sockets.send(sock, wire.pack_sender(packet, request.size), destination):
         return
     deadline = time.monotonic() + min(_PRIMING_TIMEOUT, request.timeout)
@@ -97,18 +123,18 @@ def prime(sock: socket.socket, request: Stamp, ssid: int) -> None:
 
 def run(
     sock: socket.socket,
-    request: Stamp,
+    request: Stamp | StampSend,
     ssid: int,
     port: int = wire.PORT,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Log:
+) -> StampLog:
     """Send the session's packets at their times, then wait for what is still on its way.
 
     What has come in is read before a packet is sent and never right after: in a guest of one CPU that work would delay
     the packet that has just left. Nothing is lost by reading late, the times are the kernel's.
     """
     _configure(sock, request)
-    log = Log()
+    log = StampLog()
     start = time.monotonic()
     for sequence in range(request.count):
         pause = start + sequence * request.interval - time.monotonic()
@@ -129,7 +155,7 @@ def run(
     return log
 
 
-def summarise(request: Stamp, log: Log, session: Session | None) -> StampResult:
+def summarise(request: Stamp, log: StampLog, session: Session | None) -> StampResult:
     """Turn a log into times per packet.
 
     Args:
@@ -163,13 +189,13 @@ def _check(request: Stamp) -> None:
     check_range("dscp", request.dscp, 0, 63)
 
 
-def _configure(sock: socket.socket, request: Stamp) -> None:
+def _configure(sock: socket.socket, request: Stamp | StampSend) -> None:
     sockets.set_ttl(sock, 255)
     sockets.set_dscp(sock, request.dscp)
     sockets.set_receive_buffer(sock, 1 << 20)
 
 
-def _drain(sock: socket.socket, destination: str, ssid: int, log: Log) -> None:
+def _drain(sock: socket.socket, destination: str, ssid: int, log: StampLog) -> None:
     while packet := sockets.receive(sock):
         reply = wire.unpack_reflector(packet.data)
         ours = reply is not None and reply.ssid == ssid and packet.address[0] == destination
@@ -181,41 +207,47 @@ def _drain(sock: socket.socket, destination: str, ssid: int, log: Log) -> None:
             log.departures.setdefault(sent.sequence, moment)
 
 
-def _take(log: Log, reply: wire.ReflectorPacket, moment: int | None) -> None:
+def _take(log: StampLog, reply: wire.ReflectorPacket, moment: int | None) -> None:
     log.answers += 1
     number = reply.sender_sequence
     if number in log.replies:
         return
-    log.replies[number] = Reply(reply, moment or sockets.now(), moment is not None)
+    log.replies[number] = Reply(
+        sequence=reply.sequence,
+        received=reply.receive_time,
+        reflected=reply.time,
+        time=moment or sockets.now(),
+        by_kernel=moment is not None,
+    )
     if number < log.highest:
         log.reordered += 1
     log.highest = max(log.highest, number)
 
 
-def _times(log: Log, session: Session | None, sequence: int, limit: int) -> tuple[float, float, float]:
+def _times(log: StampLog, session: Session | None, sequence: int, limit: int) -> tuple[float, float, float]:
     reply = log.replies.get(sequence)
     if reply is None:
         return _NAN, _NAN, _NAN
     left = log.departures.get(sequence, log.written[sequence])
     departures = session.departures if session else {}
-    returned = departures.get(reply.packet.sequence, reply.packet.time)
-    forward, backward = reply.packet.receive_time - left, reply.time - returned
+    returned = departures.get(reply.sequence, reply.reflected)
+    forward, backward = reply.received - left, reply.time - returned
     if forward + backward > limit:  # too late counts as lost
         return _NAN, _NAN, _NAN
     return (forward + backward) / 1e9, forward / 1e9, backward / 1e9
 
 
-def _reflected(log: Log, session: Session | None) -> int:
+def _reflected(log: StampLog, session: Session | None) -> int:
     """How many different packets reached the reflector, which counts what it answers (RFC 8762 4.3.1: stateful)."""
     if session is not None:
         return len(session.received)
-    highest = max((reply.packet.sequence for reply in log.replies.values()), default=-1)
+    highest = max((reply.sequence for reply in log.replies.values()), default=-1)
     return max(len(log.replies), highest + 1 - (log.answers - len(log.replies)))
 
 
-def _all_by_kernel(log: Log, session: Session | None) -> bool:
+def _all_by_kernel(log: StampLog, session: Session | None) -> bool:
     departures = session.departures if session else {}
     return (session is None or session.by_kernel) and all(
-        reply.by_kernel and sequence in log.departures and (session is None or reply.packet.sequence in departures)
+        reply.by_kernel and sequence in log.departures and (session is None or reply.sequence in departures)
         for sequence, reply in log.replies.items()
     )

@@ -11,12 +11,23 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from testbed.emulator.context import Context
 from testbed.emulator.messages import Progress, StreamResult, StreamStart, StreamStarted, StreamStop
+from testbed.emulator.parts import (
+    Arrived,
+    Flowed,
+    FlowStart,
+    FlowStop,
+    Opened,
+    SinkClose,
+    SinkHeard,
+    SinkOpen,
+    SinkWait,
+)
 from testbed.emulator.probes import sockets
-from testbed.emulator.probes.base import check_owner, check_range, shared, wait_readable
-from testbed.errors import BadInput
+from testbed.emulator.probes.base import Ask, Ends, Tell, check_owner, check_range, far_end, shared, wait_readable
 
 _MARK = struct.Struct("!8sQ")
 _FIRST_TIMEOUT = 2.0
@@ -25,7 +36,9 @@ _OVERTAKEN_TIMEOUT = 0.3
 _RECENT = 64
 _LONGEST = 3600.0
 _READ_EVERY = 0.02
-_numbers = itertools.count(1)
+
+StreamPart = SinkOpen | SinkWait | SinkClose | FlowStart | FlowStop
+PartDone = Opened | SinkHeard | Arrived | Flowed
 
 
 @dataclass(slots=True)
@@ -36,59 +49,106 @@ class Arrivals:
     times: array = field(default_factory=lambda: array("d"))
 
 
-class Stream:
-    """A running stream: one thread sends and collects what the kernel has stamped and queued at the sink."""
+class Sink:
+    """Where a stream arrives: the kernel stamps and queues, a thread takes it in some times a second."""
 
-    def __init__(self, request: StreamStart, context: Context) -> None:
-        self._request = request
-        with context.node(request.source).enter():
-            self._sender = socket.socket(sockets.family(request.destination), socket.SOCK_DGRAM)
-        with context.node(request.sink).enter():
-            self._sink = sockets.datagram(request.destination)
-        self._sender.setblocking(False)
-        sockets.set_dscp(self._sender, request.dscp)
-        sockets.stamp_receipts(self._sink)
-        sockets.set_receive_buffer(self._sink, 8 << 20)
-        self._destination = (request.destination, sockets.bind_free(self._sink, request.destination))
-        self._key = os.urandom(8)
-        self._padding = bytes(max(0, request.size - sockets.headers(self._sender) - _MARK.size))
-        self._sent = array("d")
-        self.unsendable: dict[int, int] = {}
+    def __init__(self, request: SinkOpen, context: Context) -> None:
+        with context.node(request.node).enter():
+            self._socket = sockets.datagram(request.address)
+        sockets.stamp_receipts(self._socket)
+        sockets.set_receive_buffer(self._socket, 8 << 20)
+        self.port = sockets.bind_free(self._socket, request.address)
+        self._key = request.key
         self._arrivals = Arrivals()
-        self._stopping = threading.Event()
-        self.first_arrived = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+        self._first = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stream-sink", daemon=True)
         self._thread.start()
 
-    def stop(self) -> StreamResult:
-        """End the stream, wait for what is on its way, and judge."""
-        self._stopping.set()
+    def wait(self, timeout: float) -> bool:
+        """Whether a packet has arrived, waiting for it at most `timeout` seconds."""
+        return self._first.wait(timeout)
+
+    def end(self, last: int) -> Arrivals:
+        """Wait for what is on its way up to packet `last` (-1 for none), and return all that arrived."""
+        self._ending.set()
         self._thread.join()
-        last = len(self._sent) - 1
-        self._await({last}, _LAST_TIMEOUT)
-        self._await(set(range(max(0, last - _RECENT), last)), _OVERTAKEN_TIMEOUT)
+        if last >= 0:
+            self._await({last}, _LAST_TIMEOUT)
+            self._await(set(range(max(0, last - _RECENT), last)), _OVERTAKEN_TIMEOUT)
         self.close()
-        return summarise(self._sent, self._arrivals, self._request.interval)
+        return self._arrivals
 
     def close(self) -> None:
-        self._stopping.set()
+        self._ending.set()
         self._thread.join()
-        self._sender.close()
-        self._sink.close()
+        self._socket.close()
 
     def _await(self, numbers: set[int], timeout: float) -> None:
         """Wait until these packets have arrived, or for the time that packets still on their way may take."""
         deadline = time.monotonic() + timeout
         while True:
             self._collect()
-            if numbers <= set(self._arrivals.numbers[-2 * _RECENT :]) or not wait_readable(self._sink, deadline):
+            if numbers <= set(self._arrivals.numbers[-2 * _RECENT :]) or not wait_readable(self._socket, deadline):
                 return
 
     def _run(self) -> None:
+        """Take in what came: the first packet at once, because a start waits for it; later many at a time."""
+        while not self._ending.is_set() and not self._first.is_set():
+            if wait_readable(self._socket, time.monotonic() + _READ_EVERY):
+                self._collect()
+        while not self._ending.wait(_READ_EVERY):
+            self._collect()
+
+    def _collect(self) -> None:
+        while packet := sockets.receive(self._socket, _MARK.size):
+            if len(packet.data) < _MARK.size:
+                continue
+            key, number = _MARK.unpack_from(packet.data)
+            if key == self._key:
+                self._arrivals.numbers.append(number)
+                self._arrivals.times.append((packet.time or sockets.now()) / 1e9)
+                self._first.set()
+
+
+class Flow:
+    """The sending end of a running stream, a thread of its own."""
+
+    def __init__(self, request: FlowStart, context: Context) -> None:
+        self.request = request
+        with context.node(request.source).enter():
+            self._sender = socket.socket(sockets.family(request.destination), socket.SOCK_DGRAM)
+        self._sender.setblocking(False)
+        sockets.set_dscp(self._sender, request.dscp)
+        self._destination = (request.destination, request.port)
+        self._padding = bytes(max(0, request.size - sockets.headers(self._sender) - _MARK.size))
+        self._sent = array("d")
+        self._unsendable: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+        self._thread.start()
+
+    def end(self) -> Flowed:
+        """Send no more, and return what was sent."""
+        self.close()
+        request = self.request
+        return Flowed(
+            sent=self._sent.tobytes(),
+            interval=request.interval,
+            sink=request.sink,
+            sink_number=request.sink_number,
+            unsendable=self._unsendable,
+        )
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._sender.close()
+
+    def _run(self) -> None:
         start = time.monotonic()
-        collect_at = start
         while True:
-            pause = start + len(self._sent) * self._request.interval - time.monotonic()
+            pause = start + len(self._sent) * self.request.interval - time.monotonic()
             if pause > 0.1:
                 self._stopping.wait(pause)
             elif pause > 0:
@@ -96,68 +156,22 @@ class Stream:
             moment = time.monotonic()
             if self._stopping.is_set() or moment > start + _LONGEST:
                 return
-            self._send(int((moment - start) / self._request.interval) + 1 - len(self._sent))
-            if moment >= collect_at or not self.first_arrived.is_set():
-                self._collect()
-                collect_at = moment + _READ_EVERY
+            self._send(int((moment - start) / self.request.interval) + 1 - len(self._sent))
 
     def _send(self, owed: int) -> None:
         """Send what is owed; more than one packet when the interval is shorter than what Python or the guest can do."""
         size = _MARK.size + len(self._padding)
         first = len(self._sent)
         count = max(1, min(owed, sockets.batch_limit(size)))
-        data = b"".join(_MARK.pack(self._key, first + number) + self._padding for number in range(count))
+        data = b"".join(_MARK.pack(self.request.key, first + number) + self._padding for number in range(count))
         self._sent.extend([time.time()] * count)
         failure = sockets.send_batch(self._sender, data, size, self._destination)
         if failure:
-            self.unsendable[failure] = self.unsendable.get(failure, 0) + count
-
-    def _collect(self) -> None:
-        while packet := sockets.receive(self._sink, _MARK.size):
-            if len(packet.data) < _MARK.size:
-                continue
-            key, number = _MARK.unpack_from(packet.data)
-            if key == self._key:
-                self._arrivals.numbers.append(number)
-                self._arrivals.times.append((packet.time or sockets.now()) / 1e9)
-                self.first_arrived.set()
+            self._unsendable[failure] = self._unsendable.get(failure, 0) + count
 
 
-class Streams:
-    """The streams that run in a lab, by number."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[int, Stream] = {}
-
-    def add(self, stream: Stream) -> int:
-        number = next(_numbers)
-        with self._lock:
-            self._running[number] = stream
-        return number
-
-    def take(self, number: int) -> Stream:
-        """Return a stream that will be stopped, and forget it.
-
-        Raises:
-            BadInput: no such stream, or stopped before.
-        """
-        with self._lock:
-            stream = self._running.pop(number, None)
-            known = ", ".join(map(str, self._running)) or "none"
-        if stream is None:
-            raise BadInput(f"no stream {number} is running (running: {known}); a stream can be stopped once")
-        return stream
-
-    def close(self) -> None:
-        with self._lock:
-            streams, self._running = list(self._running.values()), {}
-        for stream in streams:
-            stream.close()
-
-
-def handle(request: StreamStart | StreamStop, context: Context) -> StreamStarted | StreamResult:
-    """Start or stop a stream.
+def handle(request: StreamStart | StreamStop | StreamPart, context: Context) -> StreamStarted | StreamResult | PartDone:
+    """Start or stop a stream, or do one half of it.
 
     A start returns with the first packet that arrived, or after 2 s: a stream that nothing comes through is a finding,
     not an error (an event in the lab says so).
@@ -165,26 +179,78 @@ def handle(request: StreamStart | StreamStop, context: Context) -> StreamStarted
     Raises:
         BadInput: an unknown node or stream, an address that is not the sink's, an interval or size out of range.
     """
-    streams = shared(context, "StreamStart", Streams)
+
+    def ask(part: Any) -> Any:
+        return handle(part, context)
+
+    if isinstance(request, StreamStart):
+        return start(request, ask, context.emit)
     if isinstance(request, StreamStop):
-        return _stop(streams.take(request.stream), context)
+        return stop(request.stream, ask, context.emit)
+    flows: Ends[Flow] = shared(context, "FlowStart", lambda: Ends("stream"))
+    if isinstance(request, FlowStart):
+        number = flows.number()
+        flows.add(number, Flow(request, context), 2 * _LONGEST)
+        return Opened(number=number)
+    if isinstance(request, FlowStop):
+        return flows.take(request.number).end()
+    return _at_sink(request, context)
+
+
+def _at_sink(request: SinkOpen | SinkWait | SinkClose, context: Context) -> Opened | SinkHeard | Arrived:
+    sinks: Ends[Sink] = shared(context, "SinkOpen", lambda: Ends("stream's sink"))
+    if isinstance(request, SinkOpen):
+        check_owner(context, request.address, request.node, "sink")
+        number, sink = sinks.number(), Sink(request, context)
+        sinks.add(number, sink, 2 * _LONGEST)
+        return Opened(number=number, port=sink.port)
+    if isinstance(request, SinkWait):
+        return SinkHeard(heard=sinks.get(request.number).wait(request.timeout))
+    arrivals = sinks.take(request.number).end(request.last)
+    return Arrived(numbers=arrivals.numbers.tobytes(), times=arrivals.times.tobytes())
+
+
+def start(request: StreamStart, ask: Ask, tell: Tell) -> StreamStarted:
+    """Start a stream between two nodes, whoever has them; see `handle`."""
     check_range("interval", request.interval, 1e-5, 60)
     check_range("size", request.size, 64, 9000)
     check_range("dscp", request.dscp, 0, 63)
-    check_owner(context, request.destination, request.sink, "sink")
-    stream = Stream(request, context)
-    number = streams.add(stream)
-    if not stream.first_arrived.wait(_FIRST_TIMEOUT):
+    key = os.urandom(8)
+
+    def closing(opened: Opened) -> SinkClose:
+        return SinkClose(node=request.sink, number=opened.number, last=-1)
+
+    with far_end(ask, SinkOpen(node=request.sink, address=request.destination, key=key), closing) as sink:
+        flow = ask(
+            FlowStart(
+                source=request.source,
+                destination=request.destination,
+                port=sink.port,
+                key=key,
+                interval=request.interval,
+                size=request.size,
+                dscp=request.dscp,
+                sink=request.sink,
+                sink_number=sink.number,
+            )
+        )
+    if not ask(SinkWait(node=request.sink, number=sink.number, timeout=_FIRST_TIMEOUT)).heard:
         where = f"{request.source} to {request.destination} ({request.sink})"
-        context.emit(Progress(f"stream {number} from {where}: no packet arrived in {_FIRST_TIMEOUT:g} s; it goes on"))
-    return StreamStarted(stream=number)
+        told = f"stream {flow.number} from {where}: no packet arrived in {_FIRST_TIMEOUT:g} s; it goes on"
+        tell(Progress(text=told))
+    return StreamStarted(stream=flow.number)
 
 
-def _stop(stream: Stream, context: Context) -> StreamResult:
-    result = stream.stop()
-    for number, count in stream.unsendable.items():
-        context.emit(Progress(f"{count} of {result.sent} packets of the stream were not sent: {os.strerror(number)}"))
-    return result
+def stop(number: int, ask: Ask, tell: Tell) -> StreamResult:
+    """Stop a stream, and judge it by what arrived; see `handle`."""
+    flow: Flowed = ask(FlowStop(number=number))
+    sent, arrivals = array("d", flow.sent), Arrivals()
+    arrived = ask(SinkClose(node=flow.sink, number=flow.sink_number, last=len(sent) - 1))
+    arrivals.numbers.frombytes(arrived.numbers)
+    arrivals.times.frombytes(arrived.times)
+    for reason, count in flow.unsendable.items():
+        tell(Progress(text=f"{count} of {len(sent)} packets of the stream were not sent: {os.strerror(reason)}"))
+    return summarise(sent, arrivals, flow.interval)
 
 
 def summarise(sent: Sequence[float], arrivals: Arrivals, interval: float) -> StreamResult:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from testbed.emulator.context import Context
 from testbed.emulator.messages import Output, Throughput, ThroughputResult
+from testbed.emulator.parts import ClientRun, Opened, Said, ServerClose, ServerOpen
 from testbed.emulator.probes import sockets
-from testbed.emulator.probes.base import check_owner, check_range
+from testbed.emulator.probes.base import Ask, Ends, check_owner, check_range, far_end, shared
 from testbed.errors import AgentError
 
 _START_TIMEOUT = 15.0
@@ -21,8 +22,10 @@ _LARGEST_BLOCK = 131_072
 _BLOCKS_PER_SECOND = 50
 
 
-def handle(request: Throughput, context: Context) -> ThroughputResult:
-    """Send TCP for some seconds.
+def handle(
+    request: Throughput | ServerOpen | ServerClose | ClientRun, context: Context
+) -> ThroughputResult | Opened | Said:
+    """Send TCP for some seconds, or do one half of it.
 
     Returns:
         Rates in bit/s of TCP payload: what arrived over the whole test, and what was sent in each second of it.
@@ -31,18 +34,57 @@ def handle(request: Throughput, context: Context) -> ThroughputResult:
         BadInput: an unknown node, an address that is not the sink's, a time or rate out of range.
         AgentError: iperf3 failed; the message is its own.
     """
+    if isinstance(request, ClientRun):
+        return Said(text=_run_client(request, context).decode(errors="replace"))
+    servers: Ends[Server] = shared(context, "ServerOpen", lambda: Ends("server"))
+    if isinstance(request, ServerOpen):
+        return _open(request, context, servers)
+    if isinstance(request, ServerClose):
+        server = servers.take(request.number)
+        server.close()
+        return Said(text=server.text())
+    return carry_out(request, lambda part: handle(part, context))
+
+
+def carry_out(request: Throughput, ask: Ask) -> ThroughputResult:
+    """Measure between two nodes, whoever has them.
+
+    Raises:
+        As `handle`.
+    """
     check_range("seconds", request.seconds, 1, 3600)
     if request.limit_rate is not None:
         check_range("limit_rate", request.limit_rate, 1000, 1e12)
-    check_owner(context, request.destination, request.sink, "sink")
-    context.node(request.source)
+
+    def closing(opened: Opened) -> ServerClose:
+        return ServerClose(node=request.sink, number=opened.number)
+
+    opening = ServerOpen(node=request.sink, address=request.destination, seconds=request.seconds)
+    with far_end(ask, opening, closing) as opened:
+        client = ask(
+            ClientRun(
+                source=request.source,
+                destination=request.destination,
+                port=opened.port,
+                seconds=request.seconds,
+                limit_rate=request.limit_rate,
+            )
+        )
+    server = ask(closing(opened))
+    return _read(request, client.text, server.text)
+
+
+def _open(request: ServerOpen, context: Context, servers: Ends[Server]) -> Opened:
+    check_owner(context, request.address, request.node, "sink")
     server = Server(context, request)
     try:
         server.wait_until_listening()
-        output = _run_client(request, context, server.port)
-    finally:
-        server.end()
-    return _read(request, output, server.text())
+    except BaseException:
+        server.close()
+        raise
+    number = servers.number()
+    servers.add(number, server, server.limit)
+    return Opened(number=number, port=server.port)
 
 
 @dataclass(slots=True)
@@ -50,7 +92,7 @@ class Server:
     """An iperf3 server for one test, in the sink."""
 
     context: Context
-    request: Throughput
+    request: ServerOpen
     port: int = 0
     _output: bytearray = field(default_factory=bytearray)
     _listening: threading.Event = field(default_factory=threading.Event)
@@ -67,19 +109,24 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="iperf3-server", daemon=True)
         self._thread.start()
         if not self._listening.wait(_START_TIMEOUT) or self._ended.is_set():
-            where = f"iperf3 server on {self.request.sink} ({self.request.destination})"
+            where = f"iperf3 server on {self.request.node} ({self.request.address})"
             raise AgentError(f"{where} did not start within {_START_TIMEOUT:g} s: {self.text() or 'no output'}")
 
-    def end(self) -> None:
+    @property
+    def limit(self) -> float:
+        """Seconds after which it is ended in any case."""
+        return _START_TIMEOUT + _CONNECT_TIMEOUT + self.request.seconds + _GRACE
+
+    def close(self) -> None:
         """End it: a connection without a test makes a server that still waits give up."""
         if self._thread is None:
             return
         if not self._ended.is_set() and self._listening.is_set():
-            with self.context.node(self.request.sink).enter():
-                poke = socket.socket(sockets.family(self.request.destination), socket.SOCK_STREAM)
+            with self.context.node(self.request.node).enter():
+                poke = socket.socket(sockets.family(self.request.address), socket.SOCK_STREAM)
             with poke, contextlib.suppress(OSError):  # it has just ended by itself
                 poke.settimeout(1)
-                poke.connect((self.request.destination, self.port))
+                poke.connect((self.request.address, self.port))
         self._thread.join()
 
     def text(self) -> str:
@@ -87,10 +134,9 @@ class Server:
         return " ".join(self._output.decode(errors="replace").replace("-" * 59, "").split())
 
     def _run(self) -> None:
-        argv = ["iperf3", "-s", "-1", "-B", self.request.destination, "-p", str(self.port), "--forceflush"]
-        limit = _START_TIMEOUT + _CONNECT_TIMEOUT + self.request.seconds + _GRACE
+        argv = ["iperf3", "-s", "-1", "-B", self.request.address, "-p", str(self.port), "--forceflush"]
         try:
-            self.context.run(self.request.sink, argv, timeout=limit, on_output=self._take)
+            self.context.run(self.request.node, argv, timeout=self.limit, on_output=self._take)
         finally:
             self._ended.set()
             self._listening.set()
@@ -101,15 +147,15 @@ class Server:
             self._listening.set()
 
 
-def _free_port(context: Context, request: Throughput) -> int:
-    with context.node(request.sink).enter():
-        probe = socket.socket(sockets.family(request.destination), socket.SOCK_STREAM)
+def _free_port(context: Context, request: ServerOpen) -> int:
+    with context.node(request.node).enter():
+        probe = socket.socket(sockets.family(request.address), socket.SOCK_STREAM)
     with probe:
-        return sockets.bind_free(probe, request.destination)
+        return sockets.bind_free(probe, request.address)
 
 
-def _run_client(request: Throughput, context: Context, port: int) -> bytes:
-    argv = ["iperf3", "-c", request.destination, "-p", str(port), "-J", "-t", f"{request.seconds:g}"]
+def _run_client(request: ClientRun, context: Context) -> bytes:
+    argv = ["iperf3", "-c", request.destination, "-p", str(request.port), "-J", "-t", f"{request.seconds:g}"]
     argv += ["--connect-timeout", str(round(_CONNECT_TIMEOUT * 1000))]
     if request.limit_rate is not None:
         block = int(min(_LARGEST_BLOCK, max(1400, request.limit_rate / 8 / _BLOCKS_PER_SECOND)))
@@ -126,7 +172,7 @@ def _run_client(request: Throughput, context: Context, port: int) -> bytes:
     return bytes(output)
 
 
-def _read(request: Throughput, output: bytes, server: str) -> ThroughputResult:
+def _read(request: Throughput, output: str, server: str) -> ThroughputResult:
     where = f"iperf3 from {request.source} to {request.destination} ({request.sink})"
     try:
         report = json.loads(output)

@@ -73,7 +73,7 @@ def test_nothing_comes_back_from_the_sink(context, lab):
 
 def test_a_stall_is_not_made_up_for_by_a_burst(context, lab):
     load.handle(SetLoad(flows=(LoadFlow(**FLOW, rate=8e6, size=1000),)), context)
-    running = context.shared["SetLoad"]
+    running = context.shared["LoadSend"]
     with running._changed:
         time.sleep(0.5)
         before = statistics(lab, "r", "eth-b")["tx_packets"]

@@ -149,7 +149,8 @@ def test_streams_end_with_the_lab(context):
     before = threading.active_count()
     start(context)
     start(context)
-    context.shared["StreamStart"].close()
+    context.shared["FlowStart"].close()
+    context.shared["SinkOpen"].close()
     assert threading.active_count() == before
 
 

@@ -1,0 +1,240 @@
+"""The halves of probes that have two ends: what one node does of them, asked of the agent that has the node.
+
+A probe's `carry_out` puts them together. Where one agent has both nodes it does so itself; where a lab is spread over
+several guests the controller does. So there is one way to measure, wherever the nodes are.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+
+class Half(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of these messages; see `testbed.emulator.messages.Message`."""
+
+
+class Opened(Half, frozen=True):
+    """A far end waits at `port`; `number` names it when it is closed."""
+
+    number: int
+    port: int = 0
+
+
+class Closed(Half, frozen=True):
+    pass
+
+
+# --- STAMP -----------------------------------------------------------------------------------------------------------
+
+
+class ReflectorOpen(Half, frozen=True):
+    """Reflect one session on an address; its SSID (RFC 8972 3) is the number. -> Opened"""
+
+    node: str
+    address: str
+    seconds: float
+
+
+class ReflectorClose(Half, frozen=True):
+    """-> Session"""
+
+    node: str
+    number: int
+
+
+class Session(Struct, tag=True):
+    """What a reflector knows of one session.
+
+    Attributes:
+        count: packets reflected so far, the next sequence number.
+        received: the sender's sequence numbers that arrived at least once.
+        by_kernel: every arrival carried a kernel timestamp.
+        departures: reflector's sequence number to the kernel's transmit time, Unix nanoseconds.
+    """
+
+    count: int = 0
+    by_kernel: bool = True
+    received: set[int] = field(default_factory=set)
+    departures: dict[int, int] = field(default_factory=dict)
+
+
+class StampSend(Half, frozen=True):
+    """Send a session's packets and wait for the answers. -> StampLog"""
+
+    source: str
+    destination: str
+    ssid: int
+    count: int
+    interval: float
+    size: int
+    dscp: int
+    timeout: float
+
+
+class Reply(Struct):
+    """The first answer to one packet: the reflector's number and times, and when it came. Unix nanoseconds."""
+
+    sequence: int
+    received: int
+    reflected: int
+    time: int
+    by_kernel: bool
+
+
+class StampLog(Struct, tag=True):
+    """What a Session-Sender saw.
+
+    Attributes:
+        written: when each packet was written, in the order of sequence numbers.
+        departures: sequence number to the kernel's transmit time.
+        replies: sequence number to the first reply. answers: replies in all, duplicates included.
+        reordered: packets that arrived after one with a higher sequence number (RFC 4737 4.1).
+        unsendable: errno to how many packets it stopped.
+    """
+
+    written: list[int] = field(default_factory=list)
+    departures: dict[int, int] = field(default_factory=dict)
+    replies: dict[int, Reply] = field(default_factory=dict)
+    answers: int = 0
+    reordered: int = 0
+    highest: int = -1
+    unsendable: dict[int, int] = field(default_factory=dict)
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+class SinkOpen(Half, frozen=True):
+    """Collect the packets of a stream that carry `key`. -> Opened"""
+
+    node: str
+    address: str
+    key: bytes
+
+
+class SinkWait(Half, frozen=True):
+    """Has a packet arrived, now or within `timeout` seconds? -> SinkHeard"""
+
+    node: str
+    number: int
+    timeout: float
+
+
+class SinkHeard(Half, frozen=True):
+    heard: bool
+
+
+class SinkClose(Half, frozen=True):
+    """Wait a moment for what is on its way up to packet `last`, then end. -> Arrived"""
+
+    node: str
+    number: int
+    last: int
+
+
+class Arrived(Half, frozen=True):
+    """Sequence numbers (uint64) and arrival times (double, Unix seconds), in the order of arrival."""
+
+    numbers: bytes
+    times: bytes
+
+
+class FlowStart(Half, frozen=True):
+    """Send a stream's packets to where its sink is. -> Opened"""
+
+    source: str
+    destination: str
+    port: int
+    key: bytes
+    interval: float
+    size: int
+    dscp: int
+    sink: str
+    sink_number: int
+
+
+class FlowStop(Half, frozen=True):
+    """-> Flowed"""
+
+    number: int
+
+
+class Flowed(Half, frozen=True):
+    """`sent`: when each packet was sent (double, Unix seconds). `unsendable`: errno to how many packets it stopped."""
+
+    sent: bytes
+    interval: float
+    sink: str
+    sink_number: int
+    unsendable: dict[int, int] = {}
+
+
+# --- throughput ------------------------------------------------------------------------------------------------------
+
+
+class ServerOpen(Half, frozen=True):
+    """Start an iperf3 server for one test. -> Opened, once it listens"""
+
+    node: str
+    address: str
+    seconds: float
+
+
+class ServerClose(Half, frozen=True):
+    """-> Said"""
+
+    node: str
+    number: int
+
+
+class ClientRun(Half, frozen=True):
+    """Run iperf3 against a server. -> Said"""
+
+    source: str
+    destination: str
+    port: int
+    seconds: float
+    limit_rate: float | None = None
+
+
+class Said(Half, frozen=True):
+    """What a program has written."""
+
+    text: str
+
+
+# --- load ------------------------------------------------------------------------------------------------------------
+
+
+class LoadSinks(Half, frozen=True):
+    """Swallow what comes to these (node, address), besides those of the call before this one. -> Ports"""
+
+    ends: tuple[tuple[str, str], ...] = ()
+
+
+class Ports(Half, frozen=True):
+    ports: tuple[int, ...]
+
+
+class LoadSource(Half, frozen=True):
+    """One flow of `testbed.emulator.messages.LoadFlow`, as its source sends it."""
+
+    source: str
+    destination: str
+    port: int
+    rate: float
+    size: int
+    dscp: int
+
+
+class LoadSend(Half, frozen=True):
+    """Send these flows and no others. -> Closed"""
+
+    flows: tuple[LoadSource, ...] = ()
+
+
+Part = (
+    ReflectorOpen | ReflectorClose | StampSend | SinkOpen | SinkWait | SinkClose | FlowStart | FlowStop
+    | ServerOpen | ServerClose | ClientRun | LoadSinks | LoadSend
+)  # fmt: skip
+PartResult = Opened | Closed | Session | StampLog | SinkHeard | Arrived | Flowed | Said | Ports

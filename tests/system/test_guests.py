@@ -1,0 +1,250 @@
+"""A lab spread over two guest kernels does what a lab in one does; the death of either is the death of the lab."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from testbed.emulator.client import Client
+from testbed.emulator.messages import (
+    GetLinks,
+    LinkChange,
+    LinkPatch,
+    LoadFlow,
+    Locate,
+    Located,
+    Power,
+    Reach,
+    SetLoad,
+    Stamp,
+    StreamStart,
+    StreamStop,
+    Survey,
+    Throughput,
+    Trace,
+)
+from testbed.emulator.placement import WEIGHTS, place
+from testbed.errors import BadInput, ExitCode
+from testbed.lab import Lab
+from testbed.substrate import processes
+from tests.cli.commands import run
+from tests.substrate.leftovers import assert_gone, traces
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(240)]
+
+RING = ("r1", "r2", "r3", "r4")
+DELAY = 0.005
+
+
+def _topology() -> str:
+    lines = ["name: spread", "guest: {memory: 300MiB}", "nodes:"]
+    lines += [f"  r{i}: {{kind: router, loopbacks: [10.255.0.{i}/32]}}" for i in range(1, 5)]
+    lines += [f"  h{i}: {{kind: host, gateway: 10.{i}.0.1}}" for i in (1, 3)]
+    lines.append("links:")
+    for number, (one, other) in enumerate(pairwise((*RING, RING[0]))):
+        lines += [f"  {one}-{other}:", "    endpoints:"]
+        lines.append(f"      - {{node: {one}, interface: right, addresses: [10.0.{number}.1/30]}}")
+        lines.append(f"      - {{node: {other}, interface: left, addresses: [10.0.{number}.2/30]}}")
+        lines.append(f"    impairment: {{delay: {DELAY * 1000:g}ms}}")
+    for i in (1, 3):
+        lines += [f"  h{i}-r{i}:", "    endpoints:"]
+        lines.append(f"      - {{node: h{i}, interface: eth0, addresses: [10.{i}.0.2/24]}}")
+        lines.append(f"      - {{node: r{i}, interface: lan, addresses: [10.{i}.0.1/24]}}")
+    return "\n".join(lines) + "\n"
+
+
+def _crossing() -> list[str]:
+    """The links between the two guests, as the placement has them."""
+    ends = {f"{one}-{other}": (one, other) for one, other in pairwise((*RING, RING[0]))}
+    ends |= {f"h{i}-r{i}": (f"h{i}", f"r{i}") for i in (1, 3)}
+    names = {name for pair in ends.values() for name in pair}
+    placed = place({name: WEIGHTS["router" if name[0] == "r" else "host"] for name in names}, ends.values(), 2)
+    return [link for link, (one, other) in ends.items() if placed[one] != placed[other]]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, uml_works: None) -> Iterator[Lab]:
+    """Up by flag, down by command; nothing is left."""
+    file = tmp_path_factory.mktemp("spread") / "spread.yaml"
+    file.write_text(_topology())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESTBED_HOME", str(file.parent / "home"))
+        done = run("up", file, "--substrate", "uml", "--guests", "2", "--json")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        found = Lab.open("spread")
+        seen = traces(found.folder)
+        yield found
+        done = run("down", "spread")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        assert_gone(seen)
+
+
+@pytest.fixture
+def client(lab: Lab) -> Iterator[Client]:
+    with lab.agent() as agent:
+        yield agent
+
+
+def _delays(client: Client, link: str, delay: float) -> None:
+    client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(delay=delay)) for end in (0, 1)])
+
+
+def test_it_runs_on_two_kernels_each_with_its_own_console_and_memory(lab: Lab, client: Client):
+    record = lab.folder.record()
+    assert len(record.guests) == len(record.endpoints) == 2
+    assert all(lab.folder.console(number).stat().st_size for number in (1, 2))
+    boots = {client.run(f"h{i}", ["cat", "/proc/sys/kernel/random/boot_id"]).stdout for i in (1, 3)}
+    assert len(boots) == 2
+    located = client.call(Locate())
+    assert isinstance(located, Located)
+    assert set(located.nodes) == {*RING, "h1", "h3"}
+    assert len(_crossing()) == 2
+
+
+def test_status_shows_the_whole_lab(lab: Lab):
+    said = json.loads(run("status", lab.name, "--json").stdout)
+    assert said["labs"][0]["liveness"]["alive"]
+    assert {node["name"] for node in said["nodes"]} == {*RING, "h1", "h3"}
+    links = {link["name"]: link for link in said["links"]}
+    assert len(links) == 6
+    for name in _crossing():
+        for way in ("forward", "backward"):
+            assert links[name][way]["delay"] == pytest.approx(DELAY, rel=0.01)
+
+
+def test_routes_lead_across_and_hops_have_their_names(client: Client):
+    path = client.call(Trace(source="h1", destination="10.3.0.2"))
+    assert path.reached
+    assert [hop.node for hop in path.hops][-1] == "h3"
+    assert {hop.node for hop in path.hops} < {*RING, "h3"}
+    assert all(client.call(Reach(source="h3", destination=f"10.255.0.{i}")).received == 3 for i in range(1, 5))
+
+
+def test_delays_are_measured_across_with_what_the_clocks_may_be_wrong(client: Client):
+    result = client.call(Stamp(source="h1", destination="10.3.0.2", reflector="h3", count=50))
+    assert result.kernel_timestamps
+    assert result.received >= 49
+    rtts, forward = (sorted(v for v in values if not math.isnan(v)) for values in (result.rtt, result.forward))
+    assert 4 * DELAY <= rtts[len(rtts) // 2] < 4 * DELAY + 0.02
+    assert 0 < result.clock_error < 0.05
+    assert forward[0] >= 2 * DELAY - result.clock_error
+    near = client.call(Stamp(source="h1", destination="10.1.0.1", reflector="r1", count=10))
+    assert near.clock_error == 0
+
+
+def test_one_setting_of_one_direction_changes_and_all_else_stays(client: Client):
+    link = _crossing()[0]
+    before = client.call(GetLinks(names=(link,))).links[0]
+    for end, way in ((0, "forward"), (1, "backward")):
+        client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(loss=0.25))])
+        state = client.call(GetLinks(names=(link,))).links[0]
+        assert getattr(state, way).loss == pytest.approx(0.25, abs=1e-6)
+        assert getattr(state, way).delay == getattr(before, way).delay
+        client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(loss=0.0))])
+    assert client.call(GetLinks(names=(link,))).links[0] == before
+
+
+def test_a_batch_with_a_wrong_change_changes_nothing_in_either_guest(client: Client):
+    before = client.call(GetLinks()).links
+    good = [LinkChange(link=link, end=end, patch=LinkPatch(delay=0.3)) for link in _crossing() for end in (0, 1)]
+    for bad in (LinkChange(link="h3-r3", patch=LinkPatch(loss=2.0)), LinkChange(link="r9-r9", up=False)):
+        with pytest.raises(BadInput):
+            client.set_links([*good, bad])
+        assert client.call(GetLinks()).links == before
+
+
+def test_a_cut_takes_carrier_from_both_guests_and_packets_find_the_other_way(client: Client):
+    first, second = _crossing()
+    ends = client.call(Locate()).links[first]
+    flow = client.call(StreamStart(source="h1", destination="10.3.0.2", sink="h3"))
+    client.set_links([LinkChange(link=first, up=False)])
+    for node, side in zip(ends, ("right", "left"), strict=True):
+        assert b"NO-CARRIER" in client.run(node, ["ip", "link", "show", side]).stdout
+    _until_reached(client, 15)
+    result = client.call(StreamStop(stream=flow.stream))
+    assert 0 < result.received <= result.sent
+    client.set_links([LinkChange(link=second, up=False)])
+    assert client.call(Reach(source="h1", destination="10.3.0.2")).received == 0
+    assert [link.up for link in client.call(GetLinks(names=(first, second))).links] == [False, False]
+    client.set_links([LinkChange(link=link, up=True) for link in (first, second)])
+    _until_reached(client, 30)
+    assert all(link.up for link in client.call(GetLinks()).links)
+
+
+def test_a_node_without_power_takes_carrier_from_its_neighbour_in_the_other_guest(client: Client):
+    one, other = client.call(Locate()).links[_crossing()[0]]
+    client.call(Power(node=one, on=False))
+    assert b"NO-CARRIER" in client.run(other, ["ip", "link", "show", "left"]).stdout
+    seen = client.call(Survey())
+    assert not any(wire.lit for wire in seen.wires if one in (end[0] for end in wire.ends))
+    client.call(Power(node=one, on=True))
+    assert b"NO-CARRIER" not in client.run(other, ["ip", "link", "show", "left"]).stdout
+    _until_reached(client, 30)
+
+
+def test_tcp_and_background_load_cross(client: Client):
+    for link in ("r1-r2", "r2-r3", "r3-r4", "r4-r1"):
+        _delays(client, link, 0.0)
+    result = client.call(Throughput(source="h1", destination="10.3.0.2", sink="h3", seconds=1.0))
+    assert result.received_rate > 5e6
+    before = _received(client)
+    rate, size = 1e6, 1000
+    client.call(SetLoad(flows=(LoadFlow(source="h1", destination="10.3.0.2", sink="h3", rate=rate, size=size),)))
+    time.sleep(1.0)
+    client.call(SetLoad())
+    assert _received(client) - before > 0.5 * rate / 8 / size
+    for link in ("r1-r2", "r2-r3", "r3-r4", "r4-r1"):
+        _delays(client, link, DELAY)
+
+
+def _received(client: Client) -> int:
+    return int(client.run("h3", ["grep", "eth0", "/proc/net/dev"]).stdout.split()[2])
+
+
+def _until_reached(client: Client, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not client.call(Reach(source="h1", destination="10.3.0.2", count=1)).received:
+        assert time.monotonic() < deadline, "no packet found its way in time"
+
+
+def _kernel(lab: Lab, number: int) -> processes.Process:
+    """The process that is a guest's kernel; those it starts later have the same command line."""
+    init = f"init={lab.folder.guest(number)}/init".encode()
+    found = [p for p in processes.marked(lab.folder.record().id) if init in _command_line(p)]
+    return min(found, key=lambda process: process.started)
+
+
+def _command_line(process: processes.Process) -> list[bytes]:
+    line = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+    return line if line[0] == b"linux.uml" else []
+
+
+def test_a_guest_that_dies_is_named_with_its_console_and_the_lab_is_dead(lab: Lab):
+    """The last test of this lab."""
+    victim = _kernel(lab, 2)
+    others = lab.folder.record().processes
+    with lab.folder.console(2).open("a") as console:
+        console.write("the last words of the second\n")
+    started = time.monotonic()
+    os.kill(victim.pid, signal.SIGKILL)
+    state = lab.liveness()
+    while state.alive and time.monotonic() - started < 5:
+        state = lab.liveness()
+    assert time.monotonic() - started < 5
+    assert not state.alive
+    assert "guest 2 of 2 ended" in state.reason
+    assert "the last words of the second" in state.console
+    said = run("status", lab.name)
+    assert said.returncode == ExitCode.NO
+    assert "guest 2 of 2" in said.stdout
+    deadline = time.monotonic() + 5
+    while any(processes.alive(process) for process in others):
+        assert time.monotonic() < deadline, "the other guest lives on"
