@@ -77,3 +77,33 @@ def unknown(facts: Mapping[str, Facts], built_with: Collection[str]) -> list[str
     """Routers of the network that were not there, or not known, when the twin was built."""
     notes = (f"{note.where}: {note.text}" for note in unknown_routers(facts))
     return [text for text in notes if text not in built_with]
+
+
+class DriftLog:
+    """The drift of a whole rack, as its devices tell it."""
+
+    def __init__(self, topology: Topology, facts: Mapping[str, Facts], ignore: Mapping[str, Collection[str]]) -> None:
+        """Args:
+        topology, facts: what the twin was built from. ignore: device to management interfaces.
+        """
+        self._topology, self._ignore = topology, ignore
+        self._facts = dict(facts)
+        self._known = unknown(facts, ())
+        self._found: dict[str, list[str]] = {}
+        self._unknown: list[str] = []
+
+    def learn(self, facts: Facts) -> None:
+        """Take what a device says of the network."""
+        self._facts[facts.device] = facts
+        self._unknown = unknown(self._facts, self._known)
+
+    def see(self, counters: Counters) -> list[str]:
+        """Take what a device says of itself; returns what is new."""
+        before = self._found.get(counters.device, [])
+        ignore = self._ignore.get(counters.device, ())
+        now = self._found[counters.device] = drift(self._topology, counters, self._facts, ignore)
+        return [text for text in now if text not in before]
+
+    def all(self) -> tuple[str, ...]:
+        """Whatever holds now."""
+        return (*(text for found in self._found.values() for text in found), *self._unknown)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adapters.base import Adapter, Counters, Facts
+from adapters.base import Adapter, Facts
 from testbed.emulator.client import Client
 from testbed.emulator.messages import SetLoad
 from testbed.errors import AgentError, GuestFailed
@@ -19,14 +17,14 @@ from testbed.telemetry.store import Store
 from testbed.twin import metrics, status
 from testbed.twin.capacity import Prober
 from testbed.twin.discover import without_management
-from testbed.twin.drift import drift, unknown
+from testbed.twin.drift import DriftLog
 from testbed.twin.echo import Echo
 from testbed.twin.load import CAP_PPS, differs, flows, load_flow
 from testbed.twin.measure import DevicePoller, Reading, Schedule
-from testbed.twin.metrics import Alignment, FieldAges, Update
 from testbed.twin.picture import LinkView, Picture
 from testbed.twin.routers import RouterKeeper
 from testbed.twin.state import MirroredFlow, MirroredState
+from testbed.twin.timeliness import Timeliness
 from testbed.twin.watch import SETTLED, Watcher
 
 log = logging.getLogger(__name__)
@@ -120,27 +118,19 @@ class Loop:
         ignore = frozenset(name for names in management.interfaces.values() for name in names)
         self._watcher = Watcher(agent, picture, self._lock, period=period, ignore=ignore)
         self._watcher.away = lambda device: self._devices[device].away_since is not None
-        self._facts: dict[str, Facts] = {}
-        self._drift: dict[str, list[str]] = {}
-        self._unknown: list[str] = []
-        self._known_unknown = unknown(facts, ())
+        self._drift = DriftLog(picture.topology, facts, management.interfaces)
         self._measured = [key for taken in echoes.values() for key in taken if key in picture.links]
         self._probed = {link for prober in probers.values() for link in prober.links}
         self._devices = {device: DeviceRecord() for device in adapters}
-        self._ages, self._alignment = FieldAges(), Alignment()
-        self._count_from: int | None = None
-        self._first_due, self._tick = time.time() + (start - time.monotonic()), 0
-        self._arrived: dict[int, dict[tuple[str, str], float]] = {}
+        self._timeliness = Timeliness(time.time() + (start - time.monotonic()), period)
         self._load: tuple[MirroredFlow, ...] = ()
         self._load_scale = 1.0
         self._batches = self._changes = 0
-        self._latencies: deque[float] = deque(maxlen=2000)
-        self._aoi: tuple[float, dict[tuple[str, str], metrics.Percentiles], metrics.Percentiles | None] = (0, {}, None)
         self._written = 0.0
         self._started = time.time()
         self._begun = False
-        for device, fact in facts.items():
-            self._learn(device, fact)
+        for fact in facts.values():
+            self._watcher.learn(fact)
         self.stopped = threading.Event()
 
     # --- life ---
@@ -179,7 +169,9 @@ class Loop:
     def _turn(self, client: Client) -> None:
         """One batch: what came in, what goes out, and what is said of it."""
         readings = self._gather()
-        self._plan()
+        if self._in_step():
+            self._timeliness.start_counting(time.time())
+        self._timeliness.close(time.time(), self._picture.fields())
         for reading in readings:
             self._absorb(reading)
         try:
@@ -206,26 +198,6 @@ class Loop:
                 break
         return found
 
-    def _plan(self) -> None:
-        """Close the periods whose last deadline is a period ago: what ought to have come, what came in time.
-
-        Counted are the periods that began when the twin was in step: before, it is being brought there.
-        """
-        if self._count_from is None and self._in_step():
-            self._count_from = math.ceil((time.time() - self._first_due) / self._period)
-        while self._first_due + (self._tick + 2) * self._period <= time.time():
-            arrived = self._arrived.pop(self._tick, {})
-            planned = self._picture.fields()
-            delays = [arrived[key] for key in planned if key in arrived]
-            if self._count_from is not None and self._tick >= self._count_from:
-                self._alignment.close(len(planned), delays, self._period)
-            self._tick += 1
-
-    def _came(self, key: tuple[str, str], due: float, applied: float) -> None:
-        tick = int((due - self._first_due) / self._period + 0.01)
-        if tick >= self._tick:
-            self._arrived.setdefault(tick, {})[key] = applied - due
-
     # --- in ---
 
     def _absorb(self, reading: Reading) -> None:
@@ -250,26 +222,13 @@ class Loop:
         self._outlets.store.add(found)
         if reading.facts is not None:
             self._configure(reading.device, reading.facts.running_config)
-            self._learn(reading.device, reading.facts)
-        if reading.counters is not None:
-            self._look_for_drift(reading.counters)
+            self._watcher.learn(reading.facts)
+            self._drift.learn(reading.facts)
+        for text in self._drift.see(reading.counters) if reading.counters is not None else ():
+            self._say(f"{text}: the twin cannot follow; discover the rack again")
         if self._picture.changed > before:
             for poller in self._pollers.values():
                 poller.look_again(time.monotonic() + SETTLED)
-
-    def _learn(self, device: str, facts: Facts) -> None:
-        self._facts[device] = facts
-        self._watcher.learn(device, facts)
-        if len(self._facts) == len(self._devices):
-            self._unknown = unknown(self._facts, self._known_unknown)
-
-    def _look_for_drift(self, counters: Counters) -> None:
-        ignore = self._management.interfaces.get(counters.device, ())
-        found = drift(self._picture.topology, counters, self._facts, ignore)
-        for text in found:
-            if text not in self._drift.get(counters.device, ()):
-                self._say(f"{text}: the twin cannot follow; discover the rack again")
-        self._drift[counters.device] = found
 
     def _configure(self, device: str, running: str) -> None:
         wanted = self._management.clean(device, running)
@@ -296,10 +255,8 @@ class Loop:
         self._send_load(client)
         applied = time.time()
         for key, arrival in self._picture.arrived(self._routers.busy()).items():
-            self._ages.add(*key, Update(arrival.measured, applied))
-            self._came(key, arrival.due, applied)
-            if self._count_from is not None and key[1] == "delay" and key[0].removeprefix("link:") in decision.settings:
-                self._latencies.append(applied - arrival.measured)
+            sent = key[1] == "delay" and key[0].removeprefix("link:") in decision.settings
+            self._timeliness.took(key, arrival, applied, sent=sent)
 
     def _send_load(self, client: Client) -> None:
         wanted, scale = flows(self._picture.links)
@@ -341,12 +298,9 @@ class Loop:
             topology=self._picture.current(),
             load=self._load,
             load_scale=self._load_scale,
-            drift=self._drifted(),
+            drift=self._drift.all(),
             stale=tuple(sorted(device for device in self._devices if self._is_stale(device))),
         )
-
-    def _drifted(self) -> tuple[str, ...]:
-        return (*(text for found in self._drift.values() for text in found), *self._unknown)
 
     def _is_stale(self, device: str) -> bool:
         measured = self._devices[device].measured
@@ -355,7 +309,7 @@ class Loop:
     def status(self, phase: str, error: str = "") -> status.MirrorStatus:
         """All that is published."""
         now = time.time()
-        findings = self._watcher.findings
+        findings, alignment = self._watcher.findings, self._timeliness.alignment
         with self._lock:
             events, errors, last = tuple(self._picture.events), list(findings.errors), dict(findings.last)
         unlike = dict(self._routers.differences)
@@ -371,12 +325,12 @@ class Loop:
             in_step=self._in_step(),
             devices={device: self._device(device, now) for device in self._devices},
             links={name: _link(view) for name, view in self._picture.links.items()},
-            fields=self._fields(now),
-            aoi=_aged(self._aoi[2]),
-            alignment=self._alignment.share,
-            planned=self._alignment.planned,
-            in_time=self._alignment.in_time,
-            drift=self._drifted(),
+            fields=self._timeliness.fields(now),
+            aoi=self._timeliness.overall(),
+            alignment=alignment.share,
+            planned=alignment.planned,
+            in_time=alignment.in_time,
+            drift=self._drift.all(),
             mismatches=(*findings.mismatches.values(), *differences),
             compared=sum(findings.compared.values()),
             rtt_error_ms=_rtt_error(errors, last),
@@ -386,7 +340,7 @@ class Loop:
             batches=self._batches,
             changes=self._changes,
             missed_ticks=sum(poller.schedule.missed for poller in self._pollers.values()),
-            set_latency_ms=_aged(metrics.percentiles([1e3 * value for value in self._latencies])),
+            set_latency_ms=self._timeliness.set_latency_ms(),
             events=events,
         )
 
@@ -402,20 +356,6 @@ class Loop:
             away_since=record.away_since,
             error="" if record.reachable and not record.failures else record.error,
         )
-
-    def _fields(self, now: float) -> tuple[status.FieldStatus, ...]:
-        # Percentiles over five minutes of all fields are not free: once in five seconds is often enough.
-        if now - self._aoi[0] > 5.0 or len(self._aoi[1]) < len(self._ages.updates):
-            self._aoi = (now, self._ages.by_field(now), self._ages.overall(now))
-        ages = self._ages.current(now)
-        return tuple(
-            status.FieldStatus(*key, age=age, stale=age > 3 * self._period, aoi=_aged(self._aoi[1].get(key)))
-            for key, age in sorted(ages.items())
-        )
-
-
-def _aged(found: metrics.Percentiles | None) -> status.Aged | None:
-    return None if found is None else status.Aged(found.p50, found.p95, found.p99)
 
 
 def _rtt_error(errors: list[float], last: Mapping[str, tuple[float, float]]) -> status.RttError | None:

@@ -132,7 +132,8 @@ class DevicePoller(threading.Thread):
         self._full_every = full_every
         self._stopped = threading.Event()
         self._offsets: deque[float] = deque(maxlen=5)
-        self._settings: dict[str, tuple[object, ...]] = {}
+        self._costs: dict[str, int] = {}
+        self._settings: dict[str, tuple[bool, tuple[str, ...], int]] = {}
         self._look_again: float | None = None
         self._until_full = 0
         self._next_full = full_every if full_first is None else full_first
@@ -183,15 +184,19 @@ class DevicePoller(threading.Thread):
         return echo.take(time.time(), median(self._offsets) if self._offsets else 0.0)
 
     def _wants_facts(self, counters: Counters) -> bool:
-        """At the first poll, every so many polls, when it was asked for, and as soon as somebody has set an interface.
+        """At the first poll, every so many polls, when it was asked for, and as soon as a cost has changed.
 
-        An interface that lost its carrier has no cost: that is no setting.
+        An interface that was switched or set otherwise makes it the next poll's: the link's state must not wait for it.
+        One that lost its carrier has no cost: that is no change.
         """
-        found = {i.name: (i.up, i.addresses, i.mtu) for i in counters.interfaces}
-        found |= {f"{i.name} cost": (i.cost,) for i in counters.interfaces if i.cost is not None}
-        known = {name: self._settings.get(name, setting) for name, setting in found.items()}
-        self._settings.update(found)
+        found = {i.name: i.cost for i in counters.interfaces if i.cost is not None}
+        known = {name: self._costs.get(name, cost) for name, cost in found.items()}
+        self._costs.update(found)
         self._until_full -= 1
+        settings = {i.name: (i.up, i.addresses, i.mtu) for i in counters.interfaces}
+        if self._settings not in ({}, settings):
+            self._until_full = min(self._until_full, 0)
+        self._settings = settings
         again = self._look_again is not None and time.monotonic() >= self._look_again
         self._look_again = None if again else self._look_again
         return again or self._until_full < 0 or known != found

@@ -240,9 +240,9 @@ class Watcher(threading.Thread):
                 self._picture.calibrate(twin, name)
                 self.findings.compare(f"{here.node}-{there.node} (link)", estimate.rtt, twin)
 
-    def learn(self, device: str, facts: Facts) -> None:
+    def learn(self, facts: Facts) -> None:
         """Take a device's routes."""
-        self._routes[device] = facts.measured, facts.routes
+        self._routes[facts.device] = facts.measured, facts.routes
 
     def _router(self, client: Client, turn: int) -> None:
         """Compare one router's interfaces and routes, the routers in turn; of one that is away nothing is known."""

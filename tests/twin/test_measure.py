@@ -94,6 +94,22 @@ def test_facts_are_read_at_first_then_now_and_then_and_at_once_when_a_cost_chang
     assert polling.poll(0.0).facts is not None
 
 
+@pytest.mark.parametrize("setting", [{"up": False}, {"mtu": 9000}, {"addresses": ("10.7.7.7/24",)}])
+def test_an_interface_that_is_set_otherwise_has_everything_read_in_the_next_poll(setting):
+    device = Device(metro()["agg1"])
+    polling = poller(device, full_every=100)
+    polling.poll(0.0)
+    device.fact = change(metro(), "agg1", "eth2", **setting)["agg1"]
+    assert [polling.poll(0.0).facts is not None for _ in range(3)] == [False, True, False]
+
+
+def test_everything_is_read_anew_when_that_is_asked_for():
+    polling = poller(Device(metro()["agg1"]), full_every=100)
+    polling.poll(0.0)
+    polling.look_again(time.monotonic())
+    assert [polling.poll(0.0).facts is not None for _ in range(2)] == [True, False]
+
+
 def test_an_interface_that_goes_down_and_loses_its_cost_is_no_change_of_cost():
     device = Device(metro()["agg1"])
     polling = poller(device, full_every=100)
