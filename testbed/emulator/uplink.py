@@ -65,7 +65,7 @@ def attach(network: int) -> None:
 def _finish_frames(interface: str) -> None:
     """Have the kernel write checksums and cut segments before frames leave: no hardware does so behind a veth."""
     value = array.array("I", [_ETHTOOL_STXCSUM, 0])  # struct ethtool_value
-    request = struct.pack("16sQ8x", interface.encode(), value.buffer_info()[0])
+    request = struct.pack("16sQ16x", interface.encode(), value.buffer_info()[0])  # struct ifreq
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, _SIOCETHTOOL, request)
 
