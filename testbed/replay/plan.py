@@ -56,7 +56,7 @@ def make_plan(
         _check_devices(verdict.devices, inventory)
         _check_proposer(proposed_by)
         estimate = timing.estimate(verdict.change, verdict.devices, inventory, adapters)
-        revert_after = timing.revert_after(estimate, revert_after)
+        timer = timing.revert_after(estimate, revert_after)
         for device in verdict.devices:
             check_fresh(device, adapters[device.device])
     except (Refused, BadInput) as error:
@@ -73,19 +73,12 @@ def make_plan(
         "proposed_by": proposed_by,
         "created": time.time(),
         "estimate": estimate,
-        "revert_after": revert_after,
+        "revert_after": timer,
         "lacks": lacks(verdict.change.expect, verdict.devices, adapters),
     }
     plan = _identified(Plan.model_validate({**fields, "id": ""}))
-    _record(
-        audit,
-        "plan.made",
-        plan=plan.id,
-        rack=plan.rack,
-        proposed_by=proposed_by,
-        devices=_digests(plan),
-        change=plan.change.name,
-    )
+    made = {"plan": plan.id, "rack": plan.rack, "change": plan.change.name, "devices": _digests(plan)}
+    _record(audit, "plan.made", **made, proposed_by=proposed_by)
     return plan
 
 
