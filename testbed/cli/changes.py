@@ -31,7 +31,9 @@ def validate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only the static checks and the prediction.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try changes in a fork of the twin. Exits 0 PASSED, 1 FAILED, 3 INCONCLUSIVE; for several, the first not passed.
+    """Try changes in a fork of the twin.
+
+    Exits 0 PASSED, 1 FAILED, 3 INCONCLUSIVE (of several, the first not passed); 2 for names the twin has not.
 
     Reports of several changes go to a folder each, named after the change.
     """

@@ -1,4 +1,5 @@
 import json
+import time
 from itertools import pairwise
 from typing import Any
 
@@ -12,10 +13,11 @@ from testbed.errors import AgentError
 from testbed.model.change import Adjacency, Change, InterfaceStep, PathIs, Reachable
 from testbed.model.verdict import Outcome
 from testbed.twin.state import MirroredState
-from testbed.validate import fidelity, judge, neighbours, rounds, routes, scene
+from testbed.validate import around, fidelity, judge, lines, neighbours, rounds, routes, scene
+from testbed.validate import settle as settling
+from testbed.validate.around import Around
 from testbed.validate.expectations import AFTER, BEFORE, adjacency, path
 from testbed.validate.scene import Scene, Way
-from testbed.validate.settle import settle
 from tests.report.samples import square
 
 
@@ -83,7 +85,7 @@ def test_the_longest_prefix_wins():
 
 
 def test_settling_waits_until_nothing_moves_for_the_window():
-    settled = settle(Twin(ONE, ONE, OTHER), square(), NOBODY, window=0.4, deadline=10)
+    settled = settling.settle(Twin(ONE, ONE, OTHER), square(), NOBODY, window=0.4, deadline=10)
     assert settled.stable
     assert settled.routes["r1"]["10.255.0.3/32"] == ("10.0.4.1%eth2",)
     assert settled.moving
@@ -91,7 +93,7 @@ def test_settling_waits_until_nothing_moves_for_the_window():
 
 def test_routes_that_never_settle_are_said_to_move():
     flapping = Twin(*[ONE, OTHER] * 40)
-    settled = settle(flapping, square(), NOBODY, window=0.6, deadline=1.2)
+    settled = settling.settle(flapping, square(), NOBODY, window=0.6, deadline=1.2)
     assert not settled.stable
     assert "10.255.0.3/32" in settled.moving[0]
 
@@ -258,3 +260,41 @@ def test_what_was_foretold_wrongly_is_reported():
     found = fidelity.disagreements(change, square(), after, {})
     assert len(found) == 1
     assert "predicted r1 > r4 > r3, the packets took r1 > r2 > r3" in found[0].message
+
+
+def test_who_speaks_is_read_from_the_configuration_and_the_lines_that_came_since():
+    base = square()
+    config = "router ospf\nexit\nrouter bgp 65001\nexit\n"
+    nodes = {**base.nodes, "r1": base.nodes["r1"].model_copy(update={"config": config})}
+    topology = base.model_copy(update={"nodes": nodes})
+    assert neighbours.speakers(topology)["r1"] == {"ospf", "bgp"}
+    edits = list(lines.read("r1", "no router bgp 65001\nrouter isis lab\n net 49.0001.0000.0000.0001.00\nexit\n"))
+    assert neighbours.speakers(topology, edits)["r1"] == {"ospf", "isis"}
+    assert neighbours.speakers(topology, edits)["r2"] == neighbours.speakers(topology)["r2"]
+
+
+@pytest.mark.parametrize(("state", "least"), [("Active", 1.0), ("Established", 0.3)])
+def test_a_session_that_tries_to_come_up_is_waited_for(monkeypatch, state, least):
+    monkeypatch.setattr(settling, "PATIENCE_TRYING", 1.0)
+    summary = json.dumps({"ipv4Unicast": {"peers": {"10.0.1.2": {"state": state}}}})
+
+    def call(request):
+        bgp = request.daemon == "bgpd"
+        return VtyOutput(outputs=(summary,) if bgp else ("{}", "{}"), codes=(0,))
+
+    start = time.monotonic()
+    assert settling.settle(call, square(), {"r1": frozenset({"bgp"})}, window=0.3, deadline=5).stable
+    assert least <= time.monotonic() - start < least + 0.9
+
+
+def test_what_is_around_is_spared_where_its_address_may_change():
+    before = Around(
+        {"r1": {"ospf 10.0.1.2%eth1": "ospf Full"}}, {("r1", "10.255.0.2"): True, ("r1", "10.255.0.3"): True}
+    )
+    after = Around({"r1": {}}, {("r1", "10.255.0.2"): False, ("r1", "10.255.0.3"): True})
+    lost = "r1: ospf 10.0.1.2%eth1 was Full, is not there"
+    deaf = "r1 no longer reaches r2 (10.255.0.2)"
+    assert around.difference(before, after, (), square()) == [lost, deaf]
+    assert around.difference(before, after, ("10.0.1.0/30",), square()) == [deaf]
+    assert around.difference(before, after, ("10.255.0.2/32",), square()) == [lost]
+    assert around.difference(before, before, (), square()) == []
