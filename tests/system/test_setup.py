@@ -81,7 +81,7 @@ def where(folder: Path) -> str:
 
 
 @pytest.mark.timeout(240)
-def test_killed_half_way_mended_then_nothing_to_do_then_moved(folder: Path, tmp_path: Path):
+def test_killed_half_way_mended_then_nothing_to_do_then_another_lock_then_moved(folder: Path, tmp_path: Path):
     with start(folder) as killed:
         wait_for((folder / ".venv/bin/python").exists, "the environment has an interpreter, but no pip yet")
         os.killpg(killed.pid, signal.SIGKILL)
@@ -89,6 +89,9 @@ def test_killed_half_way_mended_then_nothing_to_do_then_moved(folder: Path, tmp_
     assert where(folder) == str(folder / "elsewhere.py")
     made = (folder / ".venv/pyvenv.cfg").stat().st_mtime_ns
     assert set_up(folder) == (0, "")
+    assert (folder / ".venv/pyvenv.cfg").stat().st_mtime_ns == made
+    (folder / "requirements.lock").write_text("# other packages\n")
+    assert set_up(folder) == (0, "setup: Python packages into .venv\n")
     assert (folder / ".venv/pyvenv.cfg").stat().st_mtime_ns == made
     moved = folder.rename(tmp_path / "moved")
     assert set_up(moved) == (0, "setup: Python packages into .venv\n")
