@@ -280,9 +280,13 @@ def _same_rate(held: float | None, wanted: float | None) -> bool:
 
 @dataclass(slots=True)
 class RateMeter:
-    """Bit/s from a byte counter; a counter that went back (reboot, wrap) starts anew."""
+    """Bit/s from a byte counter, over the last three readings; one that went back (reboot, wrap) starts anew.
 
-    _last: tuple[float, int] | None = None
+    Over three, because bytes to be left out may go by a reading sooner or later than they were foretold.
+    """
+
+    _last: int = 0
+    _counted: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4))
     _excused: tuple[int, int] = (0, 0)
 
     def excuse(self, octets: int) -> None:
@@ -291,11 +295,15 @@ class RateMeter:
         self._excused = (older, newer + octets)
 
     def add(self, moment: float, octets: int) -> float | None:
-        """Take a reading at `moment` (seconds): the rate since the last one, None where there is none to give."""
-        last, self._last = self._last, (moment, octets)
-        if last is None or moment <= last[0] or octets < last[1]:
+        """Take a reading at `moment` (seconds): the rate up to it, None where there is none to give."""
+        last, self._last = self._last, octets
+        if not self._counted or moment <= self._counted[-1][0] or octets < last:
+            self._counted.clear()
+            self._counted.append((moment, 0))
             return None
-        counted, (older, newer) = octets - last[1], self._excused
-        excused = min(older + newer, counted)
+        older, newer = self._excused
+        excused = min(older + newer, octets - last)
         self._excused = (max(0, newer - max(0, excused - older)), 0)
-        return (counted - excused) * 8 / (moment - last[0])
+        self._counted.append((moment, self._counted[-1][1] + octets - last - excused))
+        (since, before), (_, now) = self._counted[0], self._counted[-1]
+        return (now - before) * 8 / (moment - since)

@@ -215,3 +215,22 @@ def test_load_comes_from_counters_and_a_reset_counter_gives_none():
     assert meter.add(12.0, 3000) == 8000.0
     assert meter.add(13.0, 0) is None
     assert meter.add(14.0, 1000) == 8000.0
+
+
+@pytest.mark.parametrize("early", [0, 100_000, 500_000])
+def test_bytes_of_measuring_are_no_load_whichever_reading_counts_them(early):
+    meter, octets, rate = RateMeter(), 0, None
+    for second in range(20):
+        octets += 125_000
+        if second == 10:
+            meter.excuse(500_000)
+            octets += early
+        octets += 500_000 - early if second == 11 else 0
+        rate = meter.add(float(second), octets)
+    assert rate == pytest.approx(1e6)
+
+
+def test_a_rate_is_over_three_readings():
+    meter = RateMeter()
+    rates = [meter.add(float(second), octets) for second, octets in enumerate([0, 0, 0, 0, 300, 600, 900])]
+    assert rates == [None, 0, 0, 0, 800, 1600, 2400]
