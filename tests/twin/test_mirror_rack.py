@@ -10,22 +10,29 @@ from pathlib import Path
 
 import pytest
 
+from adapters.device_tools import read_counters
+from adapters.frr import FrrAdapter
+from adapters.inventory import target
+from adapters.ssh import SshTransport
 from testbed.emulator.messages import GetLinks
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
+from testbed.model.dump import dump
 from testbed.model.topology import Topology
 from testbed.rack import bench, rack_down, rack_up
 from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.processes import Process, alive, identify
 from testbed.telemetry.sinks import read
 from testbed.twin import mirror
-from testbed.twin.discover import to_yaml
 from testbed.twin.fork import fork
 from testbed.twin.mirror import SAMPLES_FILE
 from testbed.twin.state import current_state
+from testbed.twin.transport import AgentTransport
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(240)]
 RACK, TWIN, LINK = "mirror-rack", "mirror-twin", "r1-r2"
+SPARE = "r1-r2-2"
+"""What discovery calls the rack's second link."""
 
 
 def ring() -> Topology:
@@ -36,9 +43,12 @@ def ring() -> Topology:
         return {"endpoints": [first, second], "forward": {"delay": delay}, "backward": {"delay": delay}}
 
     routers = {f"r{n}": {"kind": "router", "loopbacks": [f"10.255.7.{n}/32"]} for n in (1, 2)}
+    spare = link(end("r1", "eth2", "10.70.2.1/30"), end("r2", "eth2", "10.70.2.2/30"), 0.001)
+    for direction in ("forward", "backward"):
+        spare[direction]["rate"] = 5e7
     links = {
         LINK: link(end("r1", "eth1", "10.70.1.1/30"), end("r2", "eth1", "10.70.1.2/30"), 0.003),
-        "spare": link(end("r1", "eth2", "10.70.2.1/30"), end("r2", "eth2", "10.70.2.2/30"), 0.001),
+        "spare": spare,
     }
     guest = {"memory": 384 * 2**20}
     return Topology.model_validate({"name": RACK, "nodes": routers, "links": links, "guest": guest})
@@ -47,7 +57,7 @@ def ring() -> Topology:
 @pytest.fixture(scope="module")
 def rack(tmp_path_factory):
     file: Path = tmp_path_factory.mktemp("mirror") / "rack.yaml"
-    file.write_text(to_yaml(ring()))
+    file.write_text(dump(ring()))
     handle = rack_up(file, name=RACK)
     yield handle
     rack_down(RACK)
@@ -55,7 +65,7 @@ def rack(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def twin(rack):
-    started = mirror.start(rack.inventory(), base=rack.folder, name=TWIN)
+    started = mirror.start(rack.inventory(), base=rack.folder, name=TWIN, capacity_every=15.0)
     assert started.in_step
     yield Lab.open(TWIN)
     mirror.stop(TWIN)
@@ -75,11 +85,53 @@ def mirror_processes() -> set[Process]:
     return found
 
 
-def seen_after(agent, condition, limit):
+def seen_after(agent, condition, limit, name=LINK):
     started = time.monotonic()
-    while not condition(link_of(agent)):
-        assert time.monotonic() - started < limit, link_of(agent)
+    while not condition(link_of(agent, name)):
+        assert time.monotonic() - started < limit, link_of(agent, name)
     return time.monotonic() - started
+
+
+def until(condition, limit):
+    """Look at what is published until it is so; returns how long that took."""
+    started = time.monotonic()
+    while not condition(mirror.status(TWIN)):
+        assert time.monotonic() - started < limit, mirror.status(TWIN)
+        time.sleep(0.1)
+    return time.monotonic() - started
+
+
+def on_device(rack, device, *lines):
+    """What somebody types on a device, not knowing of any mirror."""
+    transport = SshTransport(device, target(rack.inventory(), device, rack.folder))
+    try:
+        done = transport.run("\n".join(lines), timeout=30.0)
+        assert done.code == 0, done.out
+        return done.out
+    finally:
+        transport.close()
+
+
+def vtysh(*lines):
+    return "vtysh " + " ".join(f"-c '{line}'" for line in ("configure terminal", *lines))
+
+
+def config_in_twin(agent, router="r1"):
+    return FrrAdapter(AgentTransport(agent, router)).running_config()
+
+
+def sent(transport, interface="eth1"):
+    """When, and bytes that a device or a node of the twin has sent on an interface."""
+    moment, traffic = read_counters(transport)
+    return moment, traffic[interface].tx_bytes
+
+
+def rate_over(transports, seconds):
+    """bit/s that each of them sends, over the same time."""
+    before = [sent(transport) for transport in transports]
+    time.sleep(seconds)  # what is measured is a rate over time
+    after = [sent(transport) for transport in transports]
+    return [8 * (b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(before, after, strict=True)]
 
 
 def test_the_twin_is_what_the_rack_is_and_follows_it(rack, twin):
@@ -90,8 +142,13 @@ def test_the_twin_is_what_the_rack_is_and_follows_it(rack, twin):
         assert seen_after(agent, lambda link: not link.up, 10) < 2 * period
         bench(RACK, "mend", LINK)
         seen_after(agent, lambda link: link.up, 10)
-        bench(RACK, "impair", LINK, "delay=20ms")
-        assert seen_after(agent, lambda link: link.forward.delay > 18e-3, 15) < 10
+        bench(RACK, "impair", LINK, "delay=23ms")
+        assert seen_after(agent, lambda link: link.forward.delay > 21e-3, 15) < 2 * period
+        bench(RACK, "impair", LINK, "delay=3ms", "loss=5%")
+        assert seen_after(agent, lambda link: link.forward.delay < 5e-3, 15) < 2 * period
+        # Five packets a second cannot show 5 % in two periods: the first one of them is lost after four, on average.
+        assert seen_after(agent, lambda link: link.forward.loss > 0.02, 60) < 40
+        bench(RACK, "impair", LINK, "loss=0%")
     found = mirror.status(TWIN)
     assert found.phase == "running"
     assert found.aoi is not None
@@ -99,6 +156,128 @@ def test_the_twin_is_what_the_rack_is_and_follows_it(rack, twin):
     samples = read(twin.folder.path / SAMPLES_FILE, entity=f"link:{LINK}:forward")
     assert {s.metric for s in samples} == {"delay", "load"}
     assert all(s.measured <= s.received for s in samples)
+
+
+def test_the_limit_of_a_link_is_measured_and_none_is_invented(twin):
+    until(lambda found: found.links[SPARE].rate is not None, 90)
+    found = mirror.status(TWIN)
+    assert found.links[SPARE].rate == pytest.approx(5e7, rel=0.1)
+    assert found.links[LINK].rate is None
+    with twin.agent() as agent:
+        assert link_of(agent, SPARE).backward.rate == pytest.approx(found.links[SPARE].rate, rel=0.05)
+        assert link_of(agent, LINK).forward.rate is None
+    assert max(found.links[SPARE].load) < 50e3  # the large echoes are measuring, no load
+
+
+def test_what_is_changed_by_hand_on_a_device_is_in_the_twin_or_said(rack, twin):
+    with twin.agent() as agent:
+        period = mirror.status(TWIN).period
+        on_device(rack, "r1", vtysh("ip route 10.99.0.0/24 Null0", "interface eth1", "ip ospf cost 77"))
+        until(lambda _: "ip route 10.99.0.0/24 Null0" in config_in_twin(agent), 25 * period)
+        assert "ip ospf cost 77" in config_in_twin(agent)
+        on_device(rack, "r1", vtysh("interface eth2", "shutdown"))
+        assert seen_after(agent, lambda link: not link.up, 15, SPARE) < 3 * period
+        until(lambda _: " shutdown" in config_in_twin(agent), 20)
+        on_device(rack, "r1", vtysh("interface eth2", "no shutdown"))
+        seen_after(agent, lambda link: link.up, 15, SPARE)
+        until(lambda _: " shutdown" not in config_in_twin(agent), 20)
+        on_device(
+            rack, "r1", "ip link set eth2 mtu 1400", "ip link add eth9 type bridge", "ip addr add 10.99.9.1/24 dev eth9"
+        )
+        until(lambda found: len(found.drift) >= 2, 20)
+        told = " ".join(mirror.status(TWIN).drift)
+        assert "r1: eth2 has MTU 1400, the twin's link 1500" in told
+        assert "r1: interface eth9 is new (10.99.9.1/24)" in told
+        assert current_state(TWIN).drift == mirror.status(TWIN).drift
+        on_device(rack, "r1", "ip link set eth2 mtu 1500", "ip link del eth9")
+        until(lambda found: not found.drift, 20)
+        until(lambda found: not found.mismatches, 60)
+
+
+def test_load_on_the_rack_is_load_on_the_twin_and_on_a_fork(rack, twin):
+    ping = "ping -q -i 0.01 -s 4000 -w 60 10.70.1.2 >/dev/null 2>&1 </dev/null & echo $!"
+    pid = on_device(rack, "r1", ping).strip()
+    device = SshTransport("r1", target(rack.inventory(), "r1", rack.folder))
+    try:
+        until(lambda found: min(found.links[LINK].load) > 5e5 and current_state(TWIN).load, 20)
+        with twin.agent() as agent:
+            on_rack, on_twin = rate_over([device, AgentTransport(agent, "r1")], 8.0)
+        assert on_rack > 1e6
+        assert on_twin == pytest.approx(on_rack, rel=0.25)
+        state = current_state(TWIN)
+        assert {(flow.source, flow.sink) for flow in state.load} == {("r1", "r2"), ("r2", "r1")}
+        with fork(state, "loaded-fork") as lab, lab.agent() as agent:
+            (on_fork,) = rate_over([AgentTransport(agent, "r1")], 5.0)
+        wanted = next(flow.rate for flow in state.load if flow.source == "r1")
+        assert on_fork == pytest.approx(wanted, rel=0.25)
+    finally:
+        device.run(f"kill {pid}; true")
+        device.close()
+    until(lambda found: max(found.links[LINK].load) < 1e5 and not current_state(TWIN).load, 20)
+
+
+def handles(process):
+    """Open descriptors and threads of the mirror."""
+    return [len(os.listdir(f"/proc/{process.pid}/{what}")) for what in ("fd", "task")]
+
+
+def test_a_device_without_power_is_gone_from_the_twin_and_comes_back_to_it(rack, twin):
+    found = mirror.status(TWIN)
+    period, process, started = found.period, found.process, time.time()
+    before = handles(process)
+    with twin.agent() as agent:
+        bench(RACK, "power-off", "r2")
+        assert seen_after(agent, lambda link: not link.up, 15) < 2 * period
+        until(lambda found: found.devices["r2"].away_since is not None, 30)
+        assert FrrAdapter(AgentTransport(agent, "r1")).counters().neighbours == ()
+        away = mirror.status(TWIN)
+        since = away.devices["r2"].away_since
+        assert since is not None
+        assert started < since < time.time()
+        until(lambda found: found.devices["r2"].age > 6 * period, 30)
+        later = mirror.status(TWIN)
+        ages = {field.entity: field.age for field in later.fields if field.metric == "carrier"}
+        assert ages["interface:r2:eth1"] > 6 * period > 3 * period > ages["interface:r1:eth1"]
+        assert later.devices["r1"].reachable
+        assert "r2" in current_state(TWIN).stale
+        bench(RACK, "power-on", "r2")
+        until(lambda found: found.devices["r2"].reachable and found.links[LINK].rtt is not None, 60)
+        seen_after(agent, lambda link: link.up and link.forward.loss < 0.01, 30)
+    until(lambda found: not found.mismatches and "r2" not in current_state(TWIN).stale, 60)
+    back = mirror.status(TWIN)
+    assert (back.phase, back.process, back.devices["r2"].away_since) == ("running", process, None)
+    until(lambda _: all(now <= then for now, then in zip(handles(process), before, strict=True)), 30)
+
+
+def test_a_device_whose_ssh_is_cut_off_grows_old_while_its_links_stay_as_its_neighbours_see_them(rack, twin):
+    process = mirror.status(TWIN).process
+    before = handles(process)
+    on_device(rack, "r2", "(ip link set mgmt down; sleep 8; ip link set mgmt up) >/dev/null 2>&1 </dev/null &")
+    until(lambda found: found.devices["r2"].away_since is not None, 30)
+    with twin.agent() as agent:
+        assert link_of(agent).up
+    until(lambda found: found.devices["r2"].reachable, 60)
+    assert mirror.status(TWIN).process == process
+    until(lambda _: all(now <= then for now, then in zip(handles(process), before, strict=True)), 30)
+
+
+def age_of_delay(found):
+    return next(field.age for field in found.fields if (field.entity, field.metric) == (f"link:{LINK}", "delay"))
+
+
+def test_a_clock_that_is_set_on_the_rack_does_not_age_what_is_measured(rack, twin):
+    on_device(rack, "r1", "date -s @$(($(date +%s) + 3600))")
+    try:
+        until(lambda found: age_of_delay(found) < 3 * found.period, 30)
+        moment = time.time() + 1.0
+        until(lambda found: found.written > moment, 10)
+        delays = [s for s in read(twin.folder.path / SAMPLES_FILE, since=moment - 10) if s.metric == "delay"]
+        assert delays
+        assert max(s.received - s.measured for s in delays) < 5
+        assert all(s.measured <= s.received for s in delays)
+    finally:
+        on_device(rack, "r1", "date -s @$(($(date +%s) - 3600))")
+    until(lambda found: age_of_delay(found) < 3 * found.period, 30)
 
 
 def test_a_second_mirror_is_refused_and_an_unknown_one_is_named(rack, twin):
