@@ -33,8 +33,10 @@ def up(
     file: Annotated[Path, typer.Argument(help="Topology (YAML).")],
     substrate: SubstrateOption = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the lab; the topology's when not given.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Guest memory, such as 1GiB; overrides the topology.")] = None,
-    guests: Annotated[int | None, typer.Option(help="Count of guests; overrides the topology.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of each guest, such as 1GiB; overrides the topology.")
+    ] = None,
+    guests: Annotated[int | None, typer.Option(help="Guest kernels to spread it over; overrides the topology.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
     as_json: AsJson = False,
@@ -76,12 +78,16 @@ def _with_guest(topology, memory: str | None, guests: int | None):
 
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
     from testbed.emulator.lower import build_of
+    from testbed.emulator.spread import split
 
     build = build_of(topology)
+    guests = [[node.name for node in part.nodes] for part in split(build, topology.guest.guests)]
     if as_json:
-        print_json({"substrate": substrate, "why": why, "build": build})
+        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests})
         return
     stdout.print(f"substrate {substrate}: {why}")
+    if len(guests) > 1:
+        print_table(["guest", "nodes"], [[str(number), " ".join(names)] for number, names in enumerate(guests, 1)])
     print_table(
         ["node", "kind", "daemons", "addresses on lo"],
         [[n.name, n.kind, " ".join(n.daemons), " ".join(n.addresses)] for n in build.nodes],

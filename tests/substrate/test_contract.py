@@ -21,7 +21,7 @@ from testbed.lab import Lab
 from testbed.model.topology import GuestOptions
 from testbed.substrate import probe, processes
 from testbed.substrate.base import StartOptions
-from testbed.substrate.folder import LabFolder, curve_keys
+from testbed.substrate.folder import Guest, LabFolder, curve_keys
 from testbed.substrate.registry import SUBSTRATES, find
 from testbed.substrate.uml import problems
 
@@ -155,10 +155,14 @@ Lab.up(Topology.model_validate({{"name": "killed", "nodes": {{"n1": {{"kind": "h
 """
 
 
+def _run_killed(script: str, substrate: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", script, substrate]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, check=False)
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_command_killed_at_any_moment_leaves_a_lab_that_is_found_and_removed(substrate: str, moment: str):
-    script = STARTER.format(moment=MOMENTS[moment])
-    done = subprocess.run([sys.executable, "-c", script, substrate], cwd=PROJECT, capture_output=True, check=False)
+    done = _run_killed(STARTER.format(moment=MOMENTS[moment]), substrate)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     lab = Lab.open("killed")
     assert [found.name for found in Lab.all() if found.kind == "lab"].count("killed") == 1
@@ -194,6 +198,68 @@ def test_a_build_that_fails_offline_is_reported_in_the_agent_s_words(substrate: 
         seen = traces(folder)
         Lab(folder).down()
     assert_gone(seen)
+
+
+SPREAD = StartOptions(GuestOptions(memory=256 * 2**20, guests=2))
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("victim", ["keeper", "launcher"])
+def test_of_two_guests_none_outlives_the_keeper_or_the_other_guest(uml_works: None, victim: str):
+    folder = LabFolder.create("two-guests", "lab", "uml")
+    lab = Lab(folder)
+    try:
+        find("uml").start(folder, SPREAD)
+        record = folder.record()
+        seen = traces(folder)
+        chosen = {"keeper": record.keeper, "launcher": record.guests[1].processes[0]}[victim]
+        assert chosen is not None
+        os.kill(chosen.pid, signal.SIGKILL)
+        wait_for_end(seen.processes, 5.0)
+        state = lab.liveness()
+        assert not state.alive
+        assert ("guest 2 of 2" in state.reason) == (victim == "launcher")
+    finally:
+        lab.down()
+    assert_gone(seen)
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize("moment", ["the guest boots", "the guest has booted", "the network is built"])
+def test_a_command_killed_while_two_guests_come_up_leaves_what_is_found_and_removed(uml_works: None, moment: str):
+    script = STARTER.replace('{{"n1": {{"kind": "host"}}}}', '{{"n1": {{"kind": "host"}}, "n2": {{"kind": "host"}}}}')
+    script = script.replace('"nodes"', '"guest": {{"memory": "256MiB", "guests": 2}}, "nodes"')
+    done = _run_killed(script.format(moment=MOMENTS[moment]), "uml")
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    lab = Lab.open("killed")
+    assert lab.liveness().reason
+    seen = traces(lab.folder)
+    assert len(seen.processes) > 3
+    lab.down()
+    assert_gone(seen)
+
+
+def test_a_hung_guest_of_two_is_named_with_its_own_console(uml_works: None):
+    """Judged from what is recorded: no guest needs to run for it."""
+    folder = LabFolder.create("hung", "lab", "uml")
+    sleepers = [subprocess.Popen(["sleep", "60"]) for _ in range(3)]
+    keeper, one, two = (processes.identify(sleeper.pid) for sleeper in sleepers)
+    assert one is not None
+    assert two is not None
+    try:
+        folder.update(keeper=keeper, state="running", guests=(Guest(processes=(one,)), Guest(processes=(two,))))
+        folder.console(2).write_text("the second's last words\n")
+        os.kill(two.pid, signal.SIGSTOP)
+        os.waitpid(two.pid, os.WUNTRACED)
+        state = Lab(folder).liveness()
+        assert not state.alive
+        assert f"process {two.pid} of guest 2 of 2 is stopped" in state.reason
+        assert state.console == ("the second's last words",)
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+        folder.remove()
 
 
 def test_two_labs_run_side_by_side_and_do_not_know_each_other(lab: Lab, substrate: str):
