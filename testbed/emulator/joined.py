@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from testbed.emulator.probes import load, stamp, stream, throughput
 from testbed.emulator.probes.base import Ask
 from testbed.emulator.ready import wait_ready
 from testbed.emulator.spread import split
-from testbed.errors import BadInput, nearest
+from testbed.errors import AgentError, BadInput, Unable, nearest
 
 
 class JoinedClient(Client):
@@ -37,6 +37,7 @@ class JoinedClient(Client):
             for number, endpoint in enumerate(endpoints, 1)
         }
         self._pool = ThreadPoolExecutor(len(self._agents), thread_name_prefix="guest")
+        self._asked: dict[int, Future[Any]] = {}
         self._nodes: dict[str, int] = {}
         self._links: dict[str, tuple[str, str]] = {}
         self._ways: Mapping[type, Callable[[Any, OnEvent | None, float | None], Any]] = {
@@ -58,8 +59,13 @@ class JoinedClient(Client):
         }
 
     def close(self) -> None:
-        for agent in self._agents.values():
-            agent.close()
+        """See `Client.close`; an agent that is still being asked, after an interrupt, is left when it has answered."""
+        for guest, agent in self._agents.items():
+            asked = self._asked.get(guest)
+            if asked is None or asked.done():
+                agent.close()
+            else:
+                asked.add_done_callback(lambda _, agent=agent: agent.close())
         self._pool.shutdown(wait=False)
 
     def call(self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None) -> Any:
@@ -77,6 +83,9 @@ class JoinedClient(Client):
         self, requests: Mapping[int, Request], on_event: OnEvent | None = None, timeout: float | None = None
     ) -> dict[int, Any]:
         """Ask several agents at the same time; all have answered before the first error is raised."""
+        if len(requests) == 1:
+            ((guest, request),) = requests.items()
+            return {guest: self._agents[guest].call(request, on_event, timeout)}
         turn = threading.Lock()
 
         def tell(event: Any) -> None:
@@ -84,15 +93,15 @@ class JoinedClient(Client):
                 with turn:
                     on_event(event)
 
-        asked = {
+        self._asked = {
             guest: self._pool.submit(self._agents[guest].call, request, tell, timeout)
             for guest, request in requests.items()
         }
-        problems = [future.exception() for future in asked.values()]
+        problems = [future.exception() for future in self._asked.values()]
         for problem in problems:
             if problem is not None:
                 raise problem
-        return {guest: future.result() for guest, future in asked.items()}
+        return {guest: future.result() for guest, future in self._asked.items()}
 
     def _ask_all(self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None) -> list[Any]:
         return list(self._ask(dict.fromkeys(self._agents, request), on_event, timeout).values())
@@ -111,8 +120,7 @@ class JoinedClient(Client):
         if node not in self._nodes:
             self._locate(messages.Locate())
         if node not in self._nodes:
-            known = ", ".join(sorted(self._nodes)[:20])
-            raise BadInput(f"no node called {node!r}{nearest(node, self._nodes)} (known: {known})")
+            raise _unknown("node", node, self._nodes)
         return self._nodes[node]
 
     def _ends_of(self, link: str) -> tuple[int, int]:
@@ -120,8 +128,7 @@ class JoinedClient(Client):
         if link not in self._links:
             self._locate(messages.Locate())
         if link not in self._links:
-            known = ", ".join(sorted(self._links)[:20])
-            raise BadInput(f"no link called {link!r}{nearest(link, self._links)} (known: {known})")
+            raise _unknown("link", link, self._links)
         first, second = self._links[link]
         return self._nodes[first], self._nodes[second]
 
@@ -139,8 +146,8 @@ class JoinedClient(Client):
         clocks.align(self._agents.values())
         try:
             self._ask(parts, on_event, timeout)
-        except BaseException:
-            self._ask_all(Build(nodes=(), links=()))  # nothing of it is left, in no guest
+        except (BadInput, Unable, AgentError):
+            self._ask_all(Build(nodes=(), links=()))  # the guests live, and nothing of it is left in any
             raise
         self._locate(messages.Locate())
         took = time.monotonic() - started
@@ -261,6 +268,11 @@ class JoinedClient(Client):
     def _set_load(self, request: messages.SetLoad, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
         asks = {guest: partial(agent.call, on_event=on_event, timeout=timeout) for guest, agent in self._agents.items()}
         return load.carry_out(request, self._guest_of, asks)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:
+    listing = ", ".join(sorted(known)[:20])
+    return BadInput(f"no {what} called {name!r}{nearest(name, known)} (known: {listing})")
 
 
 def _nobody(event: messages.Progress | messages.Output) -> None:
