@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -42,6 +43,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(240)]
 
 RING = ("r1", "r2", "r3", "r4")
 DELAY = 0.005
+WAYS: tuple[tuple[Literal[0, 1], str], ...] = ((0, "forward"), (1, "backward"))
 
 
 def _topology() -> str:
@@ -94,7 +96,7 @@ def client(lab: Lab) -> Iterator[Client]:
 
 
 def _delays(client: Client, link: str, delay: float) -> None:
-    client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(delay=delay)) for end in (0, 1)])
+    client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(delay=delay)) for end, _ in WAYS])
 
 
 def test_it_runs_on_two_kernels_each_with_its_own_console_and_memory(lab: Lab, client: Client):
@@ -143,7 +145,7 @@ def test_delays_are_measured_across_with_what_the_clocks_may_be_wrong(client: Cl
 def test_one_setting_of_one_direction_changes_and_all_else_stays(client: Client):
     link = _crossing()[0]
     before = client.call(GetLinks(names=(link,))).links[0]
-    for end, way in ((0, "forward"), (1, "backward")):
+    for end, way in WAYS:
         client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(loss=0.25))])
         state = client.call(GetLinks(names=(link,))).links[0]
         assert getattr(state, way).loss == pytest.approx(0.25, abs=1e-6)
@@ -154,7 +156,7 @@ def test_one_setting_of_one_direction_changes_and_all_else_stays(client: Client)
 
 def test_a_batch_with_a_wrong_change_changes_nothing_in_either_guest(client: Client):
     before = client.call(GetLinks()).links
-    good = [LinkChange(link=link, end=end, patch=LinkPatch(delay=0.3)) for link in _crossing() for end in (0, 1)]
+    good = [LinkChange(link=link, end=end, patch=LinkPatch(delay=0.3)) for link in _crossing() for end, _ in WAYS]
     for bad in (LinkChange(link="h3-r3", patch=LinkPatch(loss=2.0)), LinkChange(link="r9-r9", up=False)):
         with pytest.raises(BadInput):
             client.set_links([*good, bad])
