@@ -110,6 +110,10 @@ def _traffic(text: str) -> dict[str, Traffic]:
     return found
 
 
+SLOW_ECHO = 0.03
+"""Seconds that an echo may take a busy device's processor; ping waits its interval after each, and never catches up."""
+
+
 def ping(
     transport: Transport, destination: str, source: str | None, *, count: int, interval: float, dscp: int
 ) -> PingResult:
@@ -123,7 +127,8 @@ def ping(
     """
     words = ["ping", "-n", "-c", str(count), "-i", f"{interval:g}", "-W", "1", "-Q", str(dscp << 2)]
     words += ["-I", _address(source)] if source else []
-    done = transport.run("exec " + shlex.join([*words, _address(destination)]), timeout=count * interval + 10)
+    patience = 10 + count * (interval + SLOW_ECHO)
+    done = transport.run("exec " + shlex.join([*words, _address(destination)]), timeout=patience)
     return read_ping(transport.name, done, count)
 
 
