@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.claims import Claim
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.messages import (
     LinkChange,
     LinkPatch,
@@ -133,7 +133,7 @@ def claims(report: dict[str, Any]) -> list[Claim]:
     ]
 
 
-def measure_delay(agent: AgentClient, delay: float) -> dict[str, Any]:
+def measure_delay(agent: Client, delay: float) -> dict[str, Any]:
     """Set a delay both ways and compare every packet's one-way delays with it."""
     _set(agent, LinkPatch(delay=delay), both=True)
     result = agent.call(Stamp(**PATH, reflector="b", count=STAMP_COUNT, interval=interval_for(delay)))
@@ -162,7 +162,7 @@ def interval_for(delay: float) -> float:
     return 2 * delay / (whole + 0.5) if whole else max(REST, 4 * delay)
 
 
-def measure_loss(agent: AgentClient, loss: float, rows: int) -> dict[str, Any]:
+def measure_loss(agent: Client, loss: float, rows: int) -> dict[str, Any]:
     """Set a loss one way, count a stream's packets.
 
     The row's own 95 % interval is reported as it is; one row in twenty misses it by chance, so the verdict uses
@@ -189,7 +189,7 @@ def measure_loss(agent: AgentClient, loss: float, rows: int) -> dict[str, Any]:
     }
 
 
-def measure_rate(agent: AgentClient, rate: float) -> dict[str, Any]:
+def measure_rate(agent: Client, rate: float) -> dict[str, Any]:
     """Set a rate one way and fill it with TCP; the queue holds 200 ms, so that it does not run empty."""
     limit = min(LONGEST_QUEUE, max(SHORTEST_QUEUE, round(rate * QUEUE_SECONDS / 8 / FRAME)))
     _set(agent, LinkPatch(rate=rate, limit=limit))
@@ -207,7 +207,7 @@ def measure_rate(agent: AgentClient, rate: float) -> dict[str, Any]:
     }
 
 
-def measure_peer(agent: AgentClient) -> dict[str, dict[str, Any]]:
+def measure_peer(agent: Client) -> dict[str, dict[str, Any]]:
     """Measure our link and Mininet's in the same guest with the same ping and iperf3.
 
     Returns:
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(report[part]["ok"] for part in ("delay", "loss", "rate")) else 1
 
 
-def _set(agent: AgentClient, patch: LinkPatch, both: bool = False) -> None:
+def _set(agent: Client, patch: LinkPatch, both: bool = False) -> None:
     """Give the link this impairment and no other, forward or both ways."""
     changes = [LinkChange(link="a-b", end=0, patch=NOTHING), LinkChange(link="a-b", end=1, patch=NOTHING)]
     changes += [LinkChange(link="a-b", end=0, patch=patch)]

@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks.bring_up import ring
 from benchmarks.claims import Claim
-from testbed.emulator.client import AgentClient
+from testbed.emulator.client import Client
 from testbed.emulator.messages import LinkChange, LinkPatch
 from testbed.lab import Lab
 
@@ -20,7 +20,7 @@ BATCHES = (1, 10, 100)
 TARGETS = {100: 20_000.0}
 
 
-def rate(agent: AgentClient, batch: int) -> float:
+def rate(agent: Client, batch: int) -> float:
     """Return changes per second in batches of `batch`, each of another link and another value."""
     done, start = 0, time.monotonic()
     while (spent := time.monotonic() - start) < SECONDS:
@@ -51,7 +51,7 @@ def measure() -> list[Claim]:
     return [*claims, Claim("raw netlink in the same guest", raw, "/s", 1, limit, lower_is_better=False)]
 
 
-def _peer(agent: AgentClient, script: str, *arguments: str) -> float:
+def _peer(agent: Client, script: str, *arguments: str) -> float:
     done = agent.run("h0", (sys.executable, str(PEERS / script), *arguments), timeout=60.0)
     if done.code:
         raise RuntimeError(f"{script} failed: {done}")

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import overload
 
 from testbed.emulator.context import Context
 from testbed.emulator.messages import Progress, Stamp, StampResult
@@ -47,6 +48,12 @@ class Reflecting:
         self._stack.close()
 
 
+@overload
+def handle(request: Stamp, context: Context) -> StampResult: ...
+@overload
+def handle(
+    request: Stamp | ReflectorOpen | ReflectorClose | StampSend, context: Context
+) -> StampResult | Opened | Session | StampLog: ...
 def handle(
     request: Stamp | ReflectorOpen | ReflectorClose | StampSend, context: Context
 ) -> StampResult | Opened | Session | StampLog:

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import overload
 
 from testbed.emulator.context import Context
 from testbed.emulator.messages import Output, Throughput, ThroughputResult
@@ -22,6 +23,12 @@ _LARGEST_BLOCK = 131_072
 _BLOCKS_PER_SECOND = 50
 
 
+@overload
+def handle(request: Throughput, context: Context) -> ThroughputResult: ...
+@overload
+def handle(
+    request: Throughput | ServerOpen | ServerClose | ClientRun, context: Context
+) -> ThroughputResult | Opened | Said: ...
 def handle(
     request: Throughput | ServerOpen | ServerClose | ClientRun, context: Context
 ) -> ThroughputResult | Opened | Said:

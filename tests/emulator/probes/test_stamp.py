@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from scapy.layers.inet import IP
 
-from testbed.emulator.messages import Stamp
+from testbed.emulator.messages import Stamp, StampResult
 from testbed.emulator.probes import sockets, stamp
 from testbed.emulator.probes.reflector import Reflectors
 from testbed.errors import AgentError, BadInput
@@ -227,8 +227,12 @@ def test_many_sessions_at_once_do_not_disturb_each_other(context):
         Stamp(source=source, destination=destination, reflector=reflector, count=50, interval=0.005)
         for source, destination, reflector in pairs
     ]
+
+    def session(request: Stamp) -> StampResult:
+        return stamp.handle(request, context)
+
     with ThreadPoolExecutor(len(requests)) as pool:
-        results = list(pool.map(lambda request: stamp.handle(request, context), requests))
+        results = list(pool.map(session, requests))
     assert [(result.sent, result.received, result.duplicated) for result in results] == [(50, 50, 0)] * 12
     assert all(result.kernel_timestamps for result in results)
 
