@@ -131,8 +131,8 @@ def test_a_stream_sees_a_cut_as_long_as_it_lasted(client):
     cut = time.monotonic() - before
     time.sleep(1.5)
     result = client.call(StreamStop(stream=started.stream))
-    assert 0.45 <= result.longest_gap <= cut + 1.2  # ARP may ask anew once a second
-    assert result.received < result.sent
+    # ARP may ask anew once a second; what was sent meanwhile may wait in its queue, so that none need be lost
+    assert 0.45 <= result.longest_gap <= cut + 1.2
 
 
 def test_load_fills_the_queue_that_probes_wait_in(client):

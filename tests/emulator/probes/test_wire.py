@@ -67,7 +67,7 @@ def test_an_error_estimate_is_never_zero_and_never_smaller_than_the_error(second
     assert multiplier > 0
     assert field >> 14 == 0  # not synchronised to UTC, NTP format
     assert multiplier * 2.0**-32 * 2.0**scale >= seconds * (1 - 1e-9)
-    assert multiplier * 2.0**-32 * 2.0**scale <= max(seconds * 1.02, 2.0**-32)
+    assert multiplier * 2.0**-32 * 2.0**scale <= seconds * 1.02 + 2.0**-32
 
 
 def test_the_synchronised_bit_is_the_topmost():
