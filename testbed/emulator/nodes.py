@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -247,9 +248,7 @@ class Laboratory:
 
     def _kill(self, nodes: Sequence[Node]) -> None:
         own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
-        for pid in _processes_in({os.fstat(node.network).st_ino for node in nodes}):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _end(_processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
         stop_all([process for process in own if process.code is None], PATIENCE)
 
     def tear_down(self) -> None:
@@ -333,6 +332,26 @@ def _cold(node: Node) -> None:
     requests = [netlink.set_link(index, up=False) for index in (LOOPBACK, *node.interfaces.values())]
     requests += [netlink.delete_address(index, text) for index, text in addresses if index != sshd.INDEX]
     node.send(requests, [f"{node.name}: reset of an interface"] * len(requests))
+
+
+def _end(pids: Iterator[int], patience: float) -> None:
+    """Kill processes and wait, `patience` seconds at most, until each has really ended."""
+    ending = select.poll()
+    waiting: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # ended meanwhile
+            process = os.pidfd_open(pid)
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+            ending.register(process, select.POLLIN)
+            waiting.add(process)
+    deadline = time.monotonic() + patience
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for process, _ in ending.poll(left * 1000):
+            ending.unregister(process)
+            waiting.discard(process)
+            os.close(process)
+    for process in waiting:
+        os.close(process)
 
 
 def _processes_in(networks: set[int]) -> Iterator[int]:
