@@ -147,9 +147,10 @@ def test_a_name_in_use_is_refused_and_the_first_lab_stays(testbed_home):
 
 def test_an_interrupt_during_up_leaves_nothing(testbed_home):
     script = (
-        "import os, signal; from testbed.lab import Lab; from testbed.model.topology import Topology\n"
+        "import signal; from testbed.lab import Lab; from testbed.model.topology import Topology\n"
         "from testbed.emulator.client import AgentClient\n"
-        "AgentClient.call = lambda *a, **k: (os.kill(os.getpid(), signal.SIGINT), signal.pause())\n"
+        # Sent to the process, it might be taken by another thread, and this one would wait for ever.
+        "AgentClient.call = lambda *a, **k: (signal.raise_signal(signal.SIGINT), signal.pause())\n"
         f"Lab.up(Topology.model_validate({PAIR!r}), substrate='native')"
     )
     done = subprocess.run(
