@@ -17,6 +17,7 @@ from adapters.inventory import close_all
 from testbed.emulator.messages import GetLinks
 from testbed.errors import TestbedError
 from testbed.lab import Lab
+from testbed.model.change import RoundTrip
 from testbed.model.load import load_change
 from testbed.model.topology import Topology
 from testbed.model.verdict import Outcome, Verdict
@@ -281,6 +282,9 @@ def _audit(demo: Demo) -> None:
 def _report(demo: Demo, passed: Verdict, refused: Verdict) -> None:
     """Write the page of the change that passed anew, with what has been measured since."""
     measured, replay = demo.summary["mirror"], demo.summary.get("replay", {})
+    urgent = passed.change.expect[URGENT_RTT]
+    assert isinstance(urgent, RoundTrip)
+    judged = f"RTT p{urgent.percentile:g}"
     extra = {
         "mirror": {
             "age of information, 95th percentile": f"{measured['aoi_p95_s']} s",
@@ -289,8 +293,8 @@ def _report(demo: Demo, passed: Verdict, refused: Verdict) -> None:
             f"cut of {CUT} on the rack seen in the twin after": f"{demo.summary['cut_seen_s']} s",
         },
         "replay": {
-            "RTT p95 foretold by the twin": f"{replay.get('predicted_rtt_ms')} ms",
-            "RTT p95 measured on the rack": f"{replay.get('measured_rtt_ms')} ms",
+            f"{judged} foretold by the twin": f"{replay.get('predicted_rtt_ms')} ms",
+            f"{judged} measured on the rack": f"{replay.get('measured_rtt_ms')} ms",
         },
         "Refused before": {refused.change.name: f"{refused.outcome.value}: {refused.reason}"},
     }

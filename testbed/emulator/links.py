@@ -230,8 +230,13 @@ class Wiring:
         """Return all wires, with whether they carry."""
         with self._lock:
             return tuple(
-                SeenWire(name=w.name, ends=tuple((e.node, e.interface) for e in w.ends), lit=self._lit(w))  # type: ignore[arg-type]
-                for w in self._wires.values()
+                SeenWire(
+                    name=wire.name,
+                    ends=((one.node, one.interface), (other.node, other.interface)),
+                    lit=self._lit(wire),
+                )
+                for wire in self._wires.values()
+                for one, other in (wire.ends,)
             )
 
     def carries(self, node: str, address: str) -> bool | None:

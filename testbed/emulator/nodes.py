@@ -297,11 +297,12 @@ def _sshd_user() -> int:
 
 
 def _files(wire: WireNode) -> dict[str, str]:
+    sshd_user = _sshd_user()
     account = f"{wire.sshd.user}:x:0:0::/run/home/{wire.sshd.user}:/bin/sh\n" if wire.sshd else ""
     names = ["root", *([wire.sshd.user] if wire.sshd else []), "frr", "sshd", "nobody"]
     files = {
-        "/etc/passwd": _PASSWD.format(account=account, sshd=_sshd_user()),
-        "/etc/group": _GROUP.format(sshd=_sshd_user()),
+        "/etc/passwd": _PASSWD.format(account=account, sshd=sshd_user),
+        "/etc/group": _GROUP.format(sshd=sshd_user),
         "/etc/shadow": "".join(f"{name}:*:19000:0:99999:7:::\n" for name in names),
         "/etc/frr/vtysh.conf": "service integrated-vtysh-config\n",
     }
@@ -341,9 +342,9 @@ def _end(pids: Iterator[int], patience: float) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):  # ended meanwhile
             process = os.pidfd_open(pid)
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-            ending.register(process, select.POLLIN)
             waiting.add(process)
+            ending.register(process, select.POLLIN)
+            signal.pidfd_send_signal(process, signal.SIGKILL)
     deadline = time.monotonic() + patience
     while waiting and (left := deadline - time.monotonic()) > 0:
         for process, _ in ending.poll(left * 1000):
