@@ -149,6 +149,8 @@ def test_an_interrupt_during_up_leaves_nothing(testbed_home):
     script = (
         "import signal; from testbed.lab import Lab; from testbed.model.topology import Topology\n"
         "from testbed.emulator.client import AgentClient\n"
+        # A shell starts what runs in its background with SIGINT ignored, and that is inherited.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         # Sent to the process, it might be taken by another thread, and this one would wait for ever.
         "AgentClient.call = lambda *a, **k: (signal.raise_signal(signal.SIGINT), signal.pause())\n"
         f"Lab.up(Topology.model_validate({PAIR!r}), substrate='native')"
