@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,7 @@ from testbed.twin.discover import infer, survey
 from testbed.twin.echo import Echo, StreamedEcho, command
 from testbed.twin.loop import Loop, Management, Outlets
 from testbed.twin.measure import plan_echoes
+from testbed.twin.notices import COMMAND, Notices
 from testbed.twin.picture import Picture
 from testbed.twin.segments import addresses, management
 from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, Order, Said
@@ -85,6 +87,11 @@ def _probers(topology: Topology, sessions: Sessions, every: float) -> dict[str, 
         if plans and device in sessions
         for _, session in [sessions[device]]
     }
+
+
+def _notices(sessions: Sessions) -> dict[str, Notices]:
+    """Every device is asked to tell of its links by itself."""
+    return {device: Notices(device, partial(session.stream, COMMAND)) for device, (_, session) in sessions.items()}
 
 
 def _management(facts: Mapping[str, Facts], inventory: Inventory) -> Management:
@@ -165,6 +172,7 @@ class _Mirror:
             period=order.period,
             management=_management(facts, self._inventory),
             probers=_probers(topology, self._sessions, order.capacity_every) if order.capacity_every else {},
+            notices=_notices(self._sessions),
             facts=facts,
         )
         loop.begin()
