@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
+from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
 
@@ -33,10 +34,8 @@ def up(
     file: Annotated[Path, typer.Argument(help="Topology (YAML).")],
     substrate: SubstrateOption = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the lab; the topology's when not given.")] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="Memory of each guest, such as 1GiB; overrides the topology.")
-    ] = None,
-    guests: Annotated[int | None, typer.Option(help="Guest kernels to spread it over; overrides the topology.")] = None,
+    memory: Memory = None,
+    guests: Guests = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
     as_json: AsJson = False,
@@ -46,7 +45,8 @@ def up(
     from testbed.model.load import load_topology
     from testbed.substrate.registry import pick
 
-    topology = _with_guest(load_topology(file), memory, guests)
+    topology = load_topology(file)
+    topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     if dry_run:
         chosen, why = pick(substrate)
         _print_plan(topology, chosen.name, why, as_json)
@@ -58,22 +58,6 @@ def up(
         print_json(state)
     else:
         stdout.print(f"lab {lab.name} is up: {len(topology.nodes)} nodes, {len(topology.links)} links")
-
-
-def _with_guest(topology, memory: str | None, guests: int | None):
-    changes = {key: value for key, value in (("memory", memory), ("guests", guests)) if value is not None}
-    if not changes:
-        return topology
-    from pydantic import ValidationError
-
-    from testbed.model.topology import GuestOptions
-
-    try:
-        guest = GuestOptions.model_validate(topology.guest.model_dump() | changes)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise BadInput(f"--{wrong['loc'][0]} {wrong['input']!r}: {wrong['msg']}") from None
-    return topology.model_copy(update={"guest": guest})
 
 
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:

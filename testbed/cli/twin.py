@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli.complete import labs
+from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
 
@@ -55,19 +56,23 @@ def start(
     capacity_every: Annotated[
         float, typer.Option(help="Seconds between two measurements of a link's capacity; 0 measures none.")
     ] = 60.0,
+    memory: Memory = None,
+    guests: Guests = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a twin of a rack up and keep it in step; return when it is."""
     from testbed.model.load import load_inventory, load_topology
+    from testbed.model.topology import GuestOptions
     from testbed.twin import mirror as mirrors
 
     if not 0 <= capacity_every < math.inf:
         raise BadInput(f"--capacity-every {capacity_every:g}: expected seconds, such as 60, or 0 to measure none")
     with Reporter() as report:
         known = load_topology(topology) if topology else None
+        guest = overridden(known.guest if known else GuestOptions(), memory, guests)
         state = mirrors.start(
-            load_inventory(inventory), known, name, base=inventory.parent, capacity_every=capacity_every or None,
-            progress=report,
+            load_inventory(inventory), known, name, base=inventory.parent, guest=guest,
+            capacity_every=capacity_every or None, progress=report,
         )  # fmt: skip
     if as_json:
         print_json(state)

@@ -12,7 +12,7 @@ from testbed.emulator.messages import Progress
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
-from testbed.model.topology import Topology
+from testbed.model.topology import GuestOptions, Topology
 from testbed.substrate.folder import LabFolder
 from testbed.substrate.processes import alive
 from testbed.twin import status as published
@@ -33,6 +33,7 @@ def start(
     base: Path | None = None,
     period: float | None = None,
     substrate: str = "auto",
+    guest: GuestOptions | None = None,
     tolerance: float = 1.0,
     capacity_every: float | None = CAPACITY_EVERY,
     facts: Mapping[str, Facts] | None = None,
@@ -45,6 +46,7 @@ def start(
         topology: what the twin is built from; discovered when None.
         name: of the twin lab; the inventory's name with `-twin` when None. A twin that runs is taken over.
         period: seconds between two polls; the inventory's when None.
+        guest: memory and number of the twin's guests, and of its forks'; the topology's when None.
         tolerance: scales how far a setting may be off before it is sent again; 0 sends at every poll.
         capacity_every: seconds from one measurement of a link's capacity to its next; None measures none.
         facts: what the devices have just said, by device; they are asked when None.
@@ -63,6 +65,7 @@ def start(
         twin=twin, inventory=inventory.model_dump_json(), base=str((base or Path()).absolute()),
         period=period or inventory.poll_period, tolerance=tolerance, capacity_every=capacity_every,
         facts=None if facts is None else dict(facts), topology=None if known is None else known.model_dump_json(),
+        guest=None if guest is None or running else guest.model_dump_json(),
     )  # fmt: skip
     with starting(order) as process:
         _tell(progress, "starting the mirror" if facts is not None else "asking the devices")

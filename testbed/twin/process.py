@@ -25,7 +25,7 @@ from testbed.emulator.client import Client
 from testbed.errors import GuestFailed, TestbedError
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
-from testbed.model.topology import Topology
+from testbed.model.topology import GuestOptions, Topology
 from testbed.substrate.folder import home, write_atomically
 from testbed.substrate.processes import identify
 from testbed.telemetry.sample import Sample
@@ -159,6 +159,8 @@ class _Mirror:
         facts = survey(adapters) if order.facts is None else order.facts
         given = order.topology
         topology = Topology.model_validate_json(given) if given else infer(facts, self._inventory).topology
+        if order.guest is not None:
+            topology = topology.model_copy(update={"guest": GuestOptions.model_validate_json(order.guest)})
         self._say(Said(topology=topology.model_dump_json()))
         publisher = _Publisher(self._folder, lambda: self._say(Said(ready=True)))
         loop = Loop(

@@ -41,6 +41,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         twin: lab to keep in step. inventory: as JSON. base: folder that its file names are taken from.
         period: seconds between two polls. tolerance, capacity_every: see `mirror.start`.
         facts: of every device; the process asks when None. topology: of the twin, as JSON; inferred when None.
+        guest: its guests' options in place of the topology's, as JSON.
     """
 
     twin: str
@@ -51,6 +52,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     capacity_every: float | None = None
     facts: dict[str, Facts] | None = None
     topology: str | None = None
+    guest: str | None = None
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,7 +18,7 @@ from testbed.emulator.messages import GetLinks
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.dump import dump
-from testbed.model.topology import Topology
+from testbed.model.topology import GuestOptions, Topology
 from testbed.rack import bench, rack_down, rack_up
 from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.processes import Process, alive, identify
@@ -31,8 +31,8 @@ from testbed.twin.transport import AgentTransport
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(240)]
 RACK, TWIN, LINK = "mirror-rack", "mirror-twin", "r1-r2"
-SPARE = "r1-r2-2"
-"""What discovery calls the rack's second link."""
+SPARE, SPARE_CABLE = "r1-r2-2", "spare"
+"""What discovery calls the rack's second link, and what the bench does."""
 
 
 def ring() -> Topology:
@@ -48,7 +48,7 @@ def ring() -> Topology:
         spare[direction]["rate"] = 5e7
     links = {
         LINK: link(end("r1", "eth1", "10.70.1.1/30"), end("r2", "eth1", "10.70.1.2/30"), 0.003),
-        "spare": spare,
+        SPARE_CABLE: spare,
     }
     guest = {"memory": 384 * 2**20}
     return Topology.model_validate({"name": RACK, "nodes": routers, "links": links, "guest": guest})
@@ -315,6 +315,23 @@ def test_a_killed_mirror_is_said_to_have_died_and_can_be_started_again(rack, twi
     again = mirror.start(rack.inventory(), base=rack.folder, name=TWIN)
     assert (again.phase, again.in_step) == ("running", True)
     assert again.process != process
+
+
+def test_a_twin_on_two_guests_follows_the_rack_and_its_forks_have_two(rack):
+    guest = GuestOptions(memory=256 * 2**20, guests=2)
+    started = mirror.start(rack.inventory(), base=rack.folder, name="mirror-two", guest=guest, capacity_every=None)
+    try:
+        assert started.in_step
+        with Lab.open("mirror-two").agent() as agent:
+            bench(RACK, "cut", SPARE_CABLE)
+            assert seen_after(agent, lambda link: not link.up, 10, SPARE) < started.period
+            bench(RACK, "mend", SPARE_CABLE)
+            seen_after(agent, lambda link: link.up, 10, SPARE)
+        with fork(current_state("mirror-two"), "two-fork") as lab, lab.agent() as agent:
+            assert len(lab.folder.record().endpoints) == 2
+            assert link_of(agent).forward.delay == pytest.approx(3e-3, abs=0.5e-3)
+    finally:
+        mirror.stop("mirror-two")
 
 
 def test_a_starter_killed_while_the_twin_is_built_leaves_a_lab_that_down_takes_and_no_mirror(rack):
