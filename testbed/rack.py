@@ -37,9 +37,9 @@ from testbed.model.dump import dump
 from testbed.model.load import load_inventory, load_topology
 from testbed.model.rack import Device, Inventory, SecretReference
 from testbed.model.topology import Topology
+from testbed.processes import Process, alive, identify
 from testbed.substrate.base import Forward
 from testbed.substrate.folder import home, write_atomically
-from testbed.substrate.processes import Process, alive, identify
 
 PORT = 2022
 """Port of every device on its loopback address here."""

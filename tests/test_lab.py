@@ -15,7 +15,7 @@ from testbed.emulator.messages import Progress
 from testbed.errors import BadInput, NotReady, Unable
 from testbed.lab import Lab
 from testbed.model.topology import Topology
-from testbed.substrate import processes
+from testbed.processes import alive
 from testbed.substrate.folder import home
 from testbed.substrate.probe import run as probe
 
@@ -181,5 +181,5 @@ def test_a_lab_outlives_the_command_and_the_terminal_that_started_it(testbed_hom
         started = time.monotonic()
         lab.down()
     assert time.monotonic() - started < 5
-    assert not processes.alive(keeper)
+    assert not alive(keeper)
     assert not run.exists()

@@ -15,6 +15,7 @@ from typing import Any
 
 from testbed import errors
 from testbed.errors import GuestFailed, Unable
+from testbed.processes import alive, kill, state
 from testbed.substrate import processes
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.contact import silent
@@ -146,7 +147,7 @@ def look(folder: LabFolder, guest: int = 1) -> Liveness:
     """
     record = folder.record()
     reason, culprit = _what_died(record)
-    coming_up = record.state == "starting" and processes.alive(record.starter)
+    coming_up = record.state == "starting" and alive(record.starter)
     said = reason or ("it is being brought up" if coming_up else "")
     return Liveness(not reason, said, folder.console_tail(culprit or guest))
 
@@ -156,12 +157,12 @@ def _what_died(record: Record) -> tuple[str, int]:
     if record.state == "ended":
         return record.ended, record.culprit
     if record.keeper is None:
-        return ("" if processes.alive(record.starter) else "the command that brought it up died half way"), 0
-    if not processes.alive(record.keeper):
+        return ("" if alive(record.starter) else "the command that brought it up died half way"), 0
+    if not alive(record.keeper):
         return "its keeper process is gone", 0
     for number, guest in enumerate(record.guests, 1):
         for process in guest.processes:
-            if processes.state(process) == "T":
+            if state(process) == "T":
                 how = f"process {process.pid} of {record.title(number)} is stopped"
                 return f"{how} (`kill -CONT {process.pid}` lets it go on)", number
     return "", 0
@@ -175,7 +176,7 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
     """
     seen = look(folder)
     record = folder.record()
-    if not seen.alive or (record.state == "starting" and processes.alive(record.starter)):
+    if not seen.alive or (record.state == "starting" and alive(record.starter)):
         return seen
     mute = silent(folder, HANG) if record.endpoints else [] if kernel_answers(folder, HANG) else [1]
     if mute:
@@ -194,8 +195,8 @@ def take_down(folder: LabFolder) -> None:
         Unable: a process cannot be killed.
     """
     record = folder.record()
-    if record.keeper is not None and processes.alive(record.keeper):
-        processes.kill([record.keeper])  # first, so that it starts nothing more
+    if record.keeper is not None and alive(record.keeper):
+        kill([record.keeper])  # first, so that it starts nothing more
     stubborn = processes.sweep(record.id)
     if stubborn:
         pids = " ".join(str(process.pid) for process in stubborn)

@@ -13,10 +13,10 @@ from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
 from testbed.model.topology import GuestOptions, Topology
+from testbed.processes import alive, end
 from testbed.substrate.folder import LabFolder
-from testbed.substrate.processes import alive
 from testbed.twin import status as published
-from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, OnProgress, Order, end, starting
+from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, STOP_TIMEOUT, OnProgress, Order, starting
 from testbed.twin.status import MirrorStatus
 
 CAPACITY_EVERY = 60.0
@@ -92,7 +92,7 @@ def stop(name: str, *, down: bool = True) -> MirrorStatus:
     folder = LabFolder.open(name)
     last = status(name)
     if last.process is not None and alive(last.process):
-        end(last.process)
+        end(last.process, STOP_TIMEOUT)
     final = published.read(folder.path) or last
     if down:
         Lab.open(name).down()

@@ -26,8 +26,8 @@ from testbed.errors import GuestFailed, TestbedError
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
 from testbed.model.topology import GuestOptions, Topology
+from testbed.processes import identify
 from testbed.substrate.folder import home, write_atomically
-from testbed.substrate.processes import identify
 from testbed.telemetry.sample import Sample
 from testbed.telemetry.sinks import SqliteFile
 from testbed.telemetry.store import Store

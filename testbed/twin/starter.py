@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,8 @@ import msgspec
 from adapters.base import Facts
 from testbed import errors
 from testbed.errors import GuestFailed
+from testbed.processes import Process, end, identify
 from testbed.substrate.guest_init import PROJECT
-from testbed.substrate.processes import Process, identify
 from testbed.twin.loop import SETTLE_TIMEOUT
 
 LOG_FILE, SAMPLES_FILE = "mirror.log", "samples.sqlite"
@@ -117,7 +116,7 @@ class Starting:
     def end(self) -> None:
         """End the process; its log stays readable."""
         if self.process is not None:
-            end(self.process)
+            end(self.process, STOP_TIMEOUT)
 
     def _hear(self, timeout: float) -> Said:
         line = self._line(time.monotonic() + timeout)
@@ -170,20 +169,3 @@ def starting(order: Order) -> Iterator[Starting]:
                 raise
             finally:
                 child.wait(STOP_TIMEOUT)
-
-
-def end(process: Process) -> None:
-    """Ask a process to end, and kill it when it does not within `STOP_TIMEOUT`."""
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
-        ended, _, _ = select.select([handle], [], [], STOP_TIMEOUT)
-        if not ended:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)

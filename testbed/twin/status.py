@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from testbed.processes import Process
 from testbed.substrate.folder import write_atomically
-from testbed.substrate.processes import Process
 from testbed.twin.capacity import Capacity
 
 STATUS_FILE = "mirror-status.json"

@@ -19,9 +19,9 @@ from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.dump import dump
 from testbed.model.topology import GuestOptions, Topology
+from testbed.processes import Process, identify, wait
 from testbed.rack import bench, rack_down, rack_up
 from testbed.substrate.guest_init import PROJECT
-from testbed.substrate.processes import Process, alive, identify
 from testbed.telemetry.sinks import read
 from testbed.twin import mirror
 from testbed.twin.fork import fork
@@ -308,9 +308,7 @@ def test_a_killed_mirror_is_said_to_have_died_and_can_be_started_again(rack, twi
     process = mirror.status(TWIN).process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while alive(process):
-        assert time.monotonic() < deadline
+    assert wait([process], 5.0) == []
     assert mirror.status(TWIN).phase == "died"
     again = mirror.start(rack.inventory(), base=rack.folder, name=TWIN)
     assert (again.phase, again.in_step) == ("running", True)
