@@ -28,12 +28,12 @@ import zmq
 from zmq.utils import z85
 
 import testbed
-from testbed import errors
+from testbed import errors, kernel
 from testbed.emulator import bench, messages, parts, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
-from testbed.emulator.namespaces import home, power_off
+from testbed.emulator.namespaces import home
 from testbed.emulator.nodes import Laboratory
 from testbed.emulator.ready import survey, wait_ready
 
@@ -366,5 +366,6 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     code = main()
     if os.getpid() == 1 and "uml" in sys.argv:
-        power_off()  # the end of process 1 would be a panic
+        sys.stdout.flush()
+        kernel.power_off()  # the end of process 1 would be a panic
     os._exit(code)  # threads of requests may still be at work; the namespaces go with the process
