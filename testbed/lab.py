@@ -15,6 +15,7 @@ from testbed.model.topology import Topology
 from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Kind, LabFolder, write_atomically
+from testbed.substrate.processes import guest_starved
 from testbed.substrate.registry import find, pick
 from testbed.substrate.spawn import look
 
@@ -186,16 +187,20 @@ class Lab:
         endpoints = self.folder.record().endpoints
         if not endpoints:
             raise Unable(f"{self.kind} {self.name!r} has no control channel: {self._why_no_channel()}")
+        liveness, starved = partial(look, self.folder), partial(guest_starved, self.folder.record().id)
         if len(endpoints) == 1:
-            return AgentClient(self.folder.path, endpoints[0], liveness=partial(look, self.folder))
-        return JoinedClient(self.folder.path, endpoints, liveness=partial(look, self.folder))
+            return AgentClient(self.folder.path, endpoints[0], liveness, partial(starved, 1))
+        return JoinedClient(self.folder.path, endpoints, liveness, starved)
 
     def _why_no_channel(self) -> str:
         seen = look(self.folder)
         return "its devices are reached over SSH alone" if seen.alive else f"it is dead ({seen.reason})"
 
     def liveness(self) -> Liveness:
-        """Say within 5 s whether it lives; when not, why, with the last lines of its console."""
+        """Say whether it lives; when not, why, with the last lines of its console.
+
+        Takes 5 s at most, and longer, up to 30 s, only while this machine gives it no processor to answer with.
+        """
         return self.substrate_object.liveness(self.folder)
 
     def down(self) -> None:

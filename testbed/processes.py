@@ -57,6 +57,19 @@ def is_child(process: Process, parents: Iterable[Process]) -> bool:
     return stat is not None and stat[2] in {parent.pid for parent in parents}
 
 
+def starved(process: Process) -> float:
+    """Return the seconds for which a process's threads could have run and had to wait for a processor.
+
+    Over its whole life; 0 where the kernel does not say (Linux's scheduler/sched-stats.rst).
+    """
+    waited = 0
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                waited += int((thread / "schedstat").read_text().split()[1])
+    return waited / 1e9
+
+
 def wait(processes: Iterable[Process], timeout: float) -> list[Process]:
     """Wait until processes have ended, whoever their parent is.
 

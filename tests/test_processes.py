@@ -2,11 +2,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from testbed import processes
-from testbed.processes import Process, alive, end, identify, kill, state, wait
+from testbed.processes import Process, alive, end, identify, kill, starved, state, wait
 
 
 @pytest.fixture
@@ -92,3 +93,30 @@ def test_the_end_of_a_later_owner_of_a_pid_is_not_asked_for(sleeper):
     known = known_as(sleeper)
     end(Process(known.pid, known.started - 1), 0.1)
     assert alive(known)
+
+
+def test_what_waits_for_a_processor_says_so_and_what_sleeps_does_not(sleeper):
+    spin = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); print(flush=True)\nwhile True: pass"
+    argv = [sys.executable, "-c", spin]
+    children = [subprocess.Popen(argv, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for child in children:
+            assert child.stdout is not None
+            child.stdout.readline()
+        one, other = map(known_as, children)
+        deadline = time.monotonic() + 20
+        while starved(one) + starved(other) < 0.5:  # two on one processor: one of them waits at any time
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert starved(known_as(sleeper)) < 0.5
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+
+
+def test_what_has_ended_does_not_wait_for_a_processor(sleeper):
+    known = known_as(sleeper)
+    sleeper.kill()
+    sleeper.wait()
+    assert starved(known) == 0.0

@@ -28,12 +28,18 @@ class JoinedClient(Client):
 
     Args:
         folder: the lab folder. endpoints: of the agents, guest by guest.
-        liveness: see `AgentClient`; it gets the number of the guest that is asked.
+        liveness, starved: see `AgentClient`; they get the number of the guest that is asked.
     """
 
-    def __init__(self, folder: Path, endpoints: Sequence[str], liveness: Callable[[int], LivenessLike]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        endpoints: Sequence[str],
+        liveness: Callable[[int], LivenessLike],
+        starved: Callable[[int], float],
+    ) -> None:
         self._agents = {
-            number: AgentClient(folder, endpoint, partial(liveness, number))
+            number: AgentClient(folder, endpoint, partial(liveness, number), partial(starved, number))
             for number, endpoint in enumerate(endpoints, 1)
         }
         self._pool = ThreadPoolExecutor(len(self._agents), thread_name_prefix="guest")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed.processes import Process, alive, identify, kill
+from testbed.processes import Process, alive, identify, kill, starved
 
 MARKER = re.compile(r"testbed-[0-9a-f]{12}")
 OUR_MODULES = frozenset(
@@ -63,6 +63,16 @@ def marked(marker: str) -> list[Process]:
 def command_lines(marker: str) -> list[list[str]]:
     """Return the command lines of this user's living processes that belong to the lab with this marker."""
     return [argv for _, argv in _ours() if belongs(argv, marker)]
+
+
+def guest_starved(marker: str, guest: int) -> float:
+    """Return the seconds for which a guest, or the keeper that carries its network, had to wait for a processor."""
+    umid = f"umid={marker}" if guest == 1 else f"umid={marker}.{guest}"
+    return sum(
+        starved(process)
+        for process, argv in _ours()
+        if belongs(argv, marker) and (umid in argv or not any(word.startswith("umid=") for word in argv))
+    )
 
 
 def markers() -> dict[str, list[Process]]:

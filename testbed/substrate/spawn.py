@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from testbed.substrate.folder import LabFolder, Record, run_folder, tail
 from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.keeper import ForwardOrder, Orders, write_orders
 
-HANG = 4.0  # seconds of silence after which a guest counts as hung
+HANG = 4.0  # seconds of silence after which a guest counts as hung, those not counted in which it had no processor
+LONGEST_HANG = 30.0  # seconds of silence after which it does however busy this machine is
+LEAST_PATIENCE = 0.5  # seconds worth asking again for
 BOOT_TIMEOUT = 60.0  # seconds until the agent answers
 BUILD_TIMEOUT = 180.0  # seconds until a lab without a control channel has built itself
 
@@ -169,7 +171,7 @@ def _what_died(record: Record) -> tuple[str, int]:
 
 
 def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], bool]) -> Liveness:
-    """Say within HANG seconds whether the lab's keeper, guests and agents live.
+    """Say whether the lab's keeper, guests and agents live; see HANG.
 
     Args:
         kernel_answers: asks the guest's kernel, for a lab without an agent channel.
@@ -178,7 +180,7 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
     record = folder.record()
     if not seen.alive or (record.state == "starting" and alive(record.starter)):
         return seen
-    mute = silent(folder, HANG) if record.endpoints else [] if kernel_answers(folder, HANG) else [1]
+    mute = _mute(folder, record, kernel_answers)
     if mute:
         seen = look(folder)
         if not seen.alive:  # it died while it was asked
@@ -186,6 +188,24 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
         reason = f"no answer from {record.title(mute[0])} within {HANG:g} s: it hangs"
         return Liveness(False, reason, folder.console_tail(mute[0]))
     return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")
+
+
+def _mute(folder: LabFolder, record: Record, kernel_answers: Callable[[LabFolder, float], bool]) -> list[int]:
+    """Return the numbers of the guests that do not answer; the time in which one had no processor is given again."""
+
+    def starved(guests: Iterable[int]) -> dict[int, float]:
+        return {number: processes.guest_starved(record.id, number) for number in guests}
+
+    limit, patience = time.monotonic() + LONGEST_HANG, HANG
+    before = starved(range(1, max(1, len(record.guests)) + 1))
+    while True:
+        mute = silent(folder, patience) if record.endpoints else [] if kernel_answers(folder, patience) else [1]
+        now = starved(mute)
+        given = min((now[number] - before[number] for number in mute), default=0.0)
+        patience = min(given, patience, limit - time.monotonic())
+        if patience < LEAST_PATIENCE:
+            return mute
+        before |= now
 
 
 def take_down(folder: LabFolder) -> None:
