@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import DeviceError
-from testbed.substrate.processes import alive, identify
+from testbed.processes import alive, identify
 from testbed.twin.notices import COMMAND, Notices
 
 
