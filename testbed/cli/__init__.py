@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
+from types import FrameType
 from typing import Any
 
 import typer
@@ -37,8 +39,22 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
+class _Ended(KeyboardInterrupt):
+    """Somebody asked the process to end; what is half done is undone, as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        self.code = 128 + number
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise _Ended(number)
+
+
 def main() -> None:
     """Run the command and end with its exit code (`testbed.errors.ExitCode`)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _end)
     try:
         code = app(standalone_mode=False)
     except _UsageError as wrong_usage:
@@ -47,9 +63,10 @@ def main() -> None:
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         code = error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as asked:
         print("testbed: interrupted", file=sys.stderr)
-        code = 130
+        why = asked.__cause__ or asked  # typer's Abort stands for what made it end
+        code = why.code if isinstance(why, _Ended) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; so do we, quietly
         code = 141
