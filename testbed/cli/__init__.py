@@ -39,22 +39,32 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
-class _Ended(KeyboardInterrupt):
-    """Somebody asked the process to end; what is half done is undone, as after Ctrl-C."""
-
-    def __init__(self, number: int) -> None:
-        self.code = 128 + number
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise _Ended(number)
+_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command and end with its exit code (`testbed.errors.ExitCode`)."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Run the command and end with its exit code (`testbed.errors.ExitCode`).
+
+    Asked to end by a signal it undoes what is half done, and its code is 128 and the signal's number.
+    """
+    asked: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, _end)
+            signal.signal(number, end)
+    code = _run()
+    if code == _INTERRUPTED and asked:
+        print("testbed: interrupted", file=sys.stderr)
+        code = 128 + asked[0]
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Typer gives an interrupt's code by itself in some releases, and raises what it was in others."""
     try:
         code = app(standalone_mode=False)
     except _UsageError as wrong_usage:
@@ -63,16 +73,14 @@ def main() -> None:
     except TestbedError as error:
         print(f"testbed: {error}", file=sys.stderr)
         code = error.exit_code
-    except (KeyboardInterrupt, typer.Abort) as asked:
-        print("testbed: interrupted", file=sys.stderr)
-        why = asked.__cause__ or asked  # typer's Abort stands for what made it end
-        code = why.code if isinstance(why, _Ended) else 130
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; so do we, quietly
         code = 141
     except Exception:
         code = _our_bug()
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _our_bug() -> ExitCode:
