@@ -25,6 +25,16 @@ def links(incomplete: str) -> list[str]:
     return _from_topologies("links", incomplete)
 
 
+def profiles(incomplete: str) -> list[str]:
+    """Link profiles."""
+    from testbed.model.profile import profile_names
+
+    try:
+        return [name for name in profile_names() if name.startswith(incomplete)]
+    except (TestbedError, OSError):
+        return []
+
+
 def _from_topologies(part: str, incomplete: str) -> list[str]:
     from testbed.lab import Lab
 

@@ -191,7 +191,8 @@ def _only_lab(name: str | None):
 def link(
     name: Annotated[str, typer.Argument(help="Link.", autocompletion=links)],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="Such as delay=20ms loss=1% rate=none; none shows it.")
+        list[str] | None,
+        typer.Argument(help="Such as delay=20ms loss=1% rate=none, or 'profile=microwave(rain=40)'; none shows it."),
     ] = None,
     lab: LabOption = None,
     forward: Annotated[bool, typer.Option("--forward", help="Only from the first end to the second.")] = False,
@@ -202,17 +203,17 @@ def link(
 ) -> None:
     """Show or change a link while it runs. What is not named stays as it is; `undo` is printed with what was."""
     from testbed.emulator.messages import GetLinks, LinkChange
-    from testbed.emulator.settings import read_patch, write_patch
+    from testbed.emulator.settings import read_directions, write_patch
 
     if cut and mend:
         raise BadInput("--cut and --mend exclude each other")
-    patch = read_patch(settings or [])
+    patches = read_directions(settings or [])
     ways: tuple[tuple[Literal[0, 1], bool], ...] = ((0, forward), (1, backward))
     ends: list[Literal[0, 1]] = [end for end, asked in ways if asked or forward == backward]
     opened = _only_lab(lab)
     with opened.agent() as agent:
         before = agent.call(GetLinks(names=(name,))).links[0]
-        changes = [LinkChange(link=name, end=end, patch=patch) for end in ends] if settings else []
+        changes = [LinkChange(link=name, end=end, patch=patches[end]) for end in ends] if settings else []
         if cut or mend:
             changes.append(LinkChange(link=name, up=mend))
         if changes:
@@ -224,7 +225,7 @@ def link(
     print_table(["link", "state", "forward", "backward"], [_link_row(after)])
     if settings:
         for end in ends:
-            old = write_patch((before.forward, before.backward)[end], only=patch)
+            old = write_patch((before.forward, before.backward)[end], only=patches[end])
             way = ("forward", "backward")[end]
             stdout.print(f"undo: testbed link {name} --lab {opened.name} --{way} {' '.join(old)}", markup=False)
 

@@ -58,7 +58,7 @@ class Wire:
     hub: tuple[int, int]
     state: list[Netem]
     impaired: list[bool]
-    tables: list[str] = field(default_factory=lambda: ["uniform", "uniform"])
+    tables: list[str | tuple[float, ...]] = field(default_factory=lambda: ["uniform", "uniform"])
     up: bool = True
     near: tuple[int, ...] = (0, 1)
     trunk: Trunk | None = None

@@ -35,11 +35,14 @@ class GilbertElliott(Message, frozen=True):
 
 
 class LinkPatch(Message, frozen=True):
-    """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away."""
+    """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away.
+
+    `distribution` is the name of one of netem's, or a measured one: deviations in jitters at evenly spaced shares.
+    """
 
     delay: float | UnsetType = UNSET
     jitter: float | UnsetType = UNSET
-    distribution: str | UnsetType = UNSET
+    distribution: str | tuple[float, ...] | UnsetType = UNSET
     jitter_correlation: float | UnsetType = UNSET
     loss: float | UnsetType = UNSET
     loss_correlation: float | UnsetType = UNSET

@@ -12,11 +12,12 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from testbed.errors import BadInput, nearest
+from testbed.errors import BadInput
 from testbed.model import explain, short
 from testbed.model.base import WRITTEN, Model, Problem
 from testbed.model.change import Change
 from testbed.model.impairment import Impairment
+from testbed.model.profile import DIRECTIONS, called, worked_out
 from testbed.model.rack import Inventory
 from testbed.model.source import Tree, parse_yaml, read_text, shown
 from testbed.model.topology import Topology
@@ -90,20 +91,18 @@ def load_inventory(path: StrPath) -> Inventory:
     return load(path, Inventory)
 
 
-def load_profile(name: str, beside: Path | None = None) -> Impairment:
-    """Return the impairment that a link profile describes.
+def load_profile(call: str, beside: Path | None = None) -> tuple[Impairment, Impairment]:
+    """Return what a link profile does forward and backward.
 
     Args:
-        name: such as `fibre-15km`. beside: a folder whose `netem_profiles` comes before the product's own.
+        call: such as `lte` or `fibre(km=80)`. beside: a folder whose `netem_profiles` comes before the others.
 
     Raises:
-        BadInput: no such profile (the message names the nearest), or it is wrong.
+        BadInput: no such profile or parameter (the message names the nearest), or the profile is wrong.
     """
-    path = short.find_profile(name, beside)
-    if path is None:
-        known = short.profile_names(beside)
-        raise BadInput(f"no link profile called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
-    return load(path, Impairment)
+    trees = worked_out(*called(call, beside))
+    forward, backward = (_validated(trees[direction], Impairment, []) for direction in DIRECTIONS)
+    return forward, backward
 
 
 def load(path: StrPath, model: type[M]) -> M:
@@ -129,13 +128,22 @@ def _read(text: str, model: type[M], file: StrPath) -> Written[M]:
     tree = parse_yaml(text, str(file))
     expand = _SHORT_FORMS.get(model)
     problems = expand(tree, Path(file).parent) if expand else []
+    return Written(_validated(tree, model, problems), tree)
+
+
+def _validated(tree: Tree, model: type[M], problems: list[str]) -> M:
+    """Return the model of a tree that has no problem so far.
+
+    Raises:
+        BadInput: it had, or has some; all of them, as the file goes.
+    """
     try:
         result = model.model_validate(tree.plain(), context=WRITTEN)
     except ValidationError as error:
         problems += [_line(tree, model, one) for one in _telling(error.errors(include_url=False))]
     else:
         if not problems:
-            return Written(result, tree)
+            return result
     raise BadInput("\n".join(sorted(dict.fromkeys(problems), key=_order)))
 
 

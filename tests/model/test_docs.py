@@ -10,7 +10,7 @@ from testbed.model.change import Change, ConfigurationStep, InterfaceStep
 from testbed.model.explain import keys_of
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
-from testbed.model.short import PROFILES, profile_names
+from testbed.model.profile import PROFILES, all_profiles, profile_names
 from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, Router, Topology
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -58,9 +58,9 @@ def test_every_kind_of_expectation_is_explained_and_shown():
 
 
 def test_every_profile_is_named():
-    own = {path.stem for path in PROFILES.glob("*.yaml")}
-    assert own == set(profile_names())
-    assert all(f"`{name}`" in (DOCS / "topology.md").read_text() for name in own)
+    assert {path.stem for path in PROFILES.glob("*.yaml")} == set(profile_names())
+    text = (DOCS / "profiles.md").read_text()
+    assert [one.call for one in all_profiles() if f"| `{one.call}` | {one.about} |" not in text] == []
 
 
 def test_every_default_is_as_the_table_says():

@@ -78,7 +78,7 @@ CASES = {
     "number for text": (UP, "    medium: 5", ":10:13: *value '5': expected text: put it in quotes"),
     "duplicate key": (UP, "    up: true\n    up: false", ":11:5: links.r1-r2.up: key 'up' a second time*line 10"),
     "duplicate node": (ROUTER, ROUTER + "\n" + ROUTER, ":5:3: nodes.r2: key 'r2' a second time*line 4"),
-    "unknown profile": (UP, "    profile: fiber-15km", ":10:14: *value 'fiber-15km'*mean 'fibre-15km'?"),
+    "unknown profile": (UP, "    profile: fiber(km=15)", ":10:14: *value 'fiber(km=15)'*mean 'fibre'?"),
     "profile elsewhere": (UP, "    profile: ../../secret", ":10:14: *value '../../secret': expected a link profile"),
     "profile no text": (UP, "    profile: 5", ":10:14: *value '5': expected a profile's name"),
     "missing node": (SHORT, "    endpoints: [r1:eth1, r22:eth1]", ":8:26: *endpoints[1]: value 'r22:eth1'*'r2'?"),
@@ -187,10 +187,10 @@ def test_one_value_for_both_directions_is_told_once(tmp_path):
 def test_a_problem_inside_a_profile_names_the_profile(tmp_path):
     (tmp_path / "netem_profiles").mkdir()
     profile = tmp_path / "netem_profiles" / "mine.yaml"
-    profile.write_text("delay: 10\n")
+    profile.write_text("about: Mine.\nsource: me\nimpairment: {delay: 10}\n")
     file = tmp_path / "bad.yaml"
     file.write_text(GOOD.replace(IMPAIRMENT, "    profile: mine"))
-    assert refused(file).startswith(f"{profile}:1:8: delay: value '10': expected a number with a unit")
+    assert refused(file).startswith(f"{profile}:3:21: impairment.delay: value '10': expected a number with a unit")
 
 
 @pytest.mark.parametrize(
