@@ -29,7 +29,7 @@ from zmq.utils import z85
 
 import testbed
 from testbed import errors, kernel
-from testbed.emulator import bench, messages, parts, uplink
+from testbed.emulator import bench, messages, parts, playback, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
@@ -115,6 +115,10 @@ class Agent:
                 applied=self.lab.wiring.set(r.changes, r.check_only), time=time.time()
             ),
             messages.GetLinks: lambda r, c: messages.LinkStates(links=self.lab.wiring.get(r.names)),
+            **dict.fromkeys(
+                (messages.Play, messages.StopPlay, messages.PlayStatus),
+                lambda r, c: playback.handle(r, self.lab.wiring, c),
+            ),
             messages.Locate: lambda r, c: messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends()),
             messages.ListNodes: lambda r, c: messages.Nodes(nodes=tuple(n.state() for n in self.lab.nodes.values())),
             messages.Exec: _exec,

@@ -287,6 +287,52 @@ class Located(Message, frozen=True):
     links: dict[str, tuple[str, str]]
 
 
+class Track(Message, frozen=True):
+    """What one direction of a link is set to over time.
+
+    Attributes:
+        times: seconds from the start, ascending. patches: as many.
+        lap: seconds after which it begins anew; None plays it once.
+    """
+
+    link: str
+    end: Literal[0, 1] = 0
+    times: tuple[float, ...] = ()
+    patches: tuple[LinkPatch, ...] = ()
+    lap: float | None = None
+
+
+class Play(Message, frozen=True):
+    """Play traces, `delay` seconds from now on; each takes the place of one that plays on its direction. -> Ok"""
+
+    tracks: tuple[Track, ...]
+    delay: float = 0.0
+
+
+class StopPlay(Message, frozen=True):
+    """End the traces of these links, or of all when none is named; the links stay as they are. -> Ok"""
+
+    links: tuple[str, ...] = ()
+
+
+class PlayStatus(Message, frozen=True):
+    """-> PlayState"""
+
+
+class PlayState(Message, frozen=True):
+    """How traces go.
+
+    Attributes:
+        playing: links with a trace. applied: settings made. late: seconds from the time due to the kernel's answer, of
+            the last settings. failed: what was refused; a trace in which something is ends.
+    """
+
+    playing: tuple[str, ...] = ()
+    applied: int = 0
+    late: tuple[float, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
 class ListNodes(Message, frozen=True):
     """-> Nodes"""
 
@@ -513,11 +559,12 @@ class Shutdown(Message, frozen=True):
 
 Request = (
     Hello | SetClock | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty
-    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Shutdown | Part
+    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Play | StopPlay
+    | PlayStatus | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
-    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult
+    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult | PlayState
 )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,6 +20,7 @@ import simpleeval
 from testbed import units
 from testbed.errors import BadInput, nearest
 from testbed.model import measured, propagation
+from testbed.model.call import parse
 from testbed.model.source import Tree, read_yaml, shown
 
 PROFILES = Path(__file__).resolve().parents[2] / "netem_profiles"
@@ -51,8 +51,6 @@ _PARAMETER_KEYS = {
     "about": str,
 }
 _TIMES, _RATES = ("delay", "jitter"), ("rate",)
-_CALL = re.compile(r"\s*([a-z0-9][a-z0-9.-]*)\s*(?:\((.*)\))?\s*")
-_ARGUMENT = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*([A-Za-z0-9.+-]+)\s*")
 
 Value = float | str
 
@@ -219,27 +217,18 @@ def called(text: str, beside: Path | None = None) -> tuple[Profile, dict[str, Va
     Raises:
         BadInput: no call, no such profile or parameter, or a value it does not take. Without the place of the text.
     """
-    match = _CALL.fullmatch(text)
-    if match is None:
-        raise BadInput("expected a link profile such as lte or fibre(km=80)")
-    profile = read_profile(match[1], beside)
+    name, given = parse(text, "a link profile", "fibre(km=80)")
+    profile = read_profile(name, beside)
     values = {name: parameter.default for name, parameter in profile.parameters.items()}
-    for part in match[2].split(",") if match[2] and match[2].strip() else ():
-        name, value = _argument(part, profile)
-        values[name] = value
-    return profile, values
+    return profile, values | {key: _read_value(key, given[key], profile) for key in given}
 
 
-def _argument(part: str, profile: Profile) -> tuple[str, Value]:
-    match = _ARGUMENT.fullmatch(part)
-    if match is None:
-        raise BadInput(f"{part.strip()!r}: expected NAME=VALUE, as in {profile.call}")
-    name, text = match.groups()
+def _read_value(name: str, text: str, profile: Profile) -> Value:
     if name not in profile.parameters:
         known = ", ".join(profile.parameters) or "none"
         raise BadInput(f"{profile.name} has no parameter {name!r}{nearest(name, profile.parameters)} (it has: {known})")
     try:
-        return name, profile.parameters[name].read(text)
+        return profile.parameters[name].read(text)
     except ValueError as error:
         raise BadInput(f"{name}={text}: {error}") from None
 

@@ -72,14 +72,14 @@ def test_rain_takes_rate_then_bursts_then_everything():
     ("call", "expected"),
     [
         ("microwve", "no link profile called 'microwve'; did you mean 'microwave'"),
-        ("microwave(gHz=18)", "'gHz=18': expected NAME=VALUE, as in microwave"),
+        ("microwave(gHz=18)", "'gHz=18': expected NAME=VALUE, as in fibre"),
         ("microwave(kms=18)", "microwave has no parameter 'kms'; did you mean 'km'"),
         ("microwave(km=500)", "km=500: expected a number from 0.1 to 60 km"),
         ("microwave(km=nan)", "km=nan: expected a number from 0.1 to 60 km"),
         ("microwave(polarisation=x)", "polarisation=x: expected one of h, v"),
         ("microwave(18)", "'18': expected NAME=VALUE"),
         ("lte(km=1)", "lte has no parameter 'km' .it has: none."),
-        ("fibre(km=80", "expected a link profile such as lte or fibre"),
+        ("fibre(km=80", "expected a link profile such as fibre"),
         ("../lte", "expected a link profile such as"),
     ],
 )

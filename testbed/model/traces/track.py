@@ -1,0 +1,55 @@
+"""A track: the settings of one direction of a link, each with its time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from testbed.errors import BadInput
+
+Setting = Mapping[str, float]
+"""Fields of `testbed.model.impairment.Impairment` that hold one number, in SI; what is not named stays as it is."""
+FIELDS = ("delay", "jitter", "loss", "rate")
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is set when.
+
+    Attributes:
+        times: seconds from the start, ascending. settings: as many.
+        lap: seconds after which it begins anew; None plays it once.
+    """
+
+    times: tuple[float, ...]
+    settings: tuple[Setting, ...]
+    lap: float | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.times) != len(self.settings) or not self.times:
+            raise BadInput(
+                f"a trace of {len(self.times)} times and {len(self.settings)} settings; expected some of each"
+            )
+        if any(not 0 <= time < math.inf for time in self.times) or list(self.times) != sorted(self.times):
+            raise BadInput("a trace whose times are not ascending from 0 s")
+        if self.lap is not None and not self.times[-1] < self.lap < math.inf:
+            raise BadInput(f"a trace that begins anew after {self.lap:g} s, but goes on to {self.times[-1]:g} s")
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.lap if self.lap is not None else self.times[-1]
+
+
+def track_of(steps: Iterable[tuple[float, Setting]], lap: float | None = None) -> Track:
+    """Make a track of (time, setting) pairs, without the settings that change nothing."""
+    times, settings = [], []
+    known: dict[str, float] = {}
+    for time, setting in steps:
+        new = {name: value for name, value in setting.items() if known.get(name) != value}
+        if new:
+            times.append(time)
+            settings.append(new)
+            known.update(new)
+    return Track(tuple(times), tuple(settings), lap)
