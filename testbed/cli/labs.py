@@ -171,12 +171,12 @@ def exec_(
             stream.flush()
 
     given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    with _only_lab(lab).agent() as agent:
+    with only_lab(lab).agent() as agent:
         request = Exec(node=node, argv=tuple(command), stdin=given, timeout=timeout)
         raise typer.Exit(agent.call(request, on_event=write).code)
 
 
-def _only_lab(name: str | None):
+def only_lab(name: str | None):
     from testbed.lab import Lab
 
     if name:
@@ -210,7 +210,7 @@ def link(
     patches = read_directions(settings or [])
     ways: tuple[tuple[Literal[0, 1], bool], ...] = ((0, forward), (1, backward))
     ends: list[Literal[0, 1]] = [end for end, asked in ways if asked or forward == backward]
-    opened = _only_lab(lab)
+    opened = only_lab(lab)
     with opened.agent() as agent:
         before = agent.call(GetLinks(names=(name,))).links[0]
         changes = [LinkChange(link=name, end=end, patch=patches[end]) for end in ends] if settings else []

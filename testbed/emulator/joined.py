@@ -62,8 +62,8 @@ class JoinedClient(Client):
             messages.StreamStop: self._stop_stream,
             messages.SetLoad: self._set_load,
             messages.Play: self._play,
-            messages.StopPlay: self._stop_play,
-            messages.PlayStatus: self._play_status,
+            messages.StopPlay: self._play_everywhere,
+            messages.PlayStatus: self._play_everywhere,
             messages.Shutdown: self._shutdown,
         }
 
@@ -219,18 +219,15 @@ class JoinedClient(Client):
                 shares.setdefault(far, []).append(LinkChange(link=change.link, up=change.up))
         return {guest: messages.SetLinks(changes=tuple(share)) for guest, share in shares.items()}
 
-    def _play(self, request: messages.Play, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
+    def _play(self, request: messages.Play, on_event: OnEvent | None, timeout: float | None) -> messages.PlayState:
         shares: dict[int, list[messages.Track]] = {}
         for track in request.tracks:
             shares.setdefault(self._ends_of(track.link)[track.end], []).append(track)
         parts = {guest: structs.replace(request, tracks=tuple(share)) for guest, share in shares.items()}
         self._ask(parts, on_event, timeout)
-        return messages.Ok()
+        return self._play_everywhere(messages.PlayStatus(), on_event, timeout)
 
-    def _stop_play(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
-        return self._ask_all(request, on_event, timeout)[0]
-
-    def _play_status(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.PlayState:
+    def _play_everywhere(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.PlayState:
         answers: list[messages.PlayState] = self._ask_all(request, on_event, timeout)
         return messages.PlayState(
             playing=tuple(sorted({link for state in answers for link in state.playing})),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import UNSET
 
@@ -13,6 +14,7 @@ from testbed.emulator.messages import Build, LinkPatch, WireEnd, WireLink, WireN
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.topology import Bridge, Endpoint, Host, Link, Router, Topology
+from testbed.model.traces import track as traces
 
 DAEMON_OF = {"static": "staticd", "ospf": "ospfd", "isis": "isisd", "bgp": "bgpd"}
 _SPOKEN_BY = {"router ospf": "ospfd", "router bgp": "bgpd", "router isis": "isisd"}
@@ -77,6 +79,12 @@ def patch_of(impairment: Impairment) -> LinkPatch:
     fields = impairment.model_dump(exclude={"burst"})
     burst = impairment.burst
     return LinkPatch(**fields, burst=messages.GilbertElliott(**burst.model_dump()) if burst else None)
+
+
+def tracks_of(link: str, track: traces.Track, ends: Iterable[Literal[0, 1]]) -> tuple[messages.Track, ...]:
+    """Put a trace on directions of a link: 0 forward, 1 backward."""
+    patches = tuple(LinkPatch(**setting) for setting in track.settings)
+    return tuple(messages.Track(link=link, end=end, times=track.times, patches=patches, lap=track.lap) for end in ends)
 
 
 def impairment_of(patch: LinkPatch) -> Impairment:

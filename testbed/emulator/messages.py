@@ -303,16 +303,20 @@ class Track(Message, frozen=True):
 
 
 class Play(Message, frozen=True):
-    """Play traces, `delay` seconds from now on; each takes the place of one that plays on its direction. -> Ok"""
+    """Play traces from `delay` seconds on, each in the place of one on the same direction. -> PlayState"""
 
     tracks: tuple[Track, ...]
     delay: float = 0.0
 
 
 class StopPlay(Message, frozen=True):
-    """End the traces of these links, or of all when none is named; the links stay as they are. -> Ok"""
+    """End the traces of these links, or of all when none is named. -> PlayState
+
+    The links stay as they are, or with `restore` get back what they had when their traces began.
+    """
 
     links: tuple[str, ...] = ()
+    restore: bool = False
 
 
 class PlayStatus(Message, frozen=True):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 from testbed import units
 from testbed.errors import BadInput, nearest
@@ -69,7 +70,8 @@ def _row(row: list[str], columns: list[tuple[str, float]], where: str) -> tuple[
         raise BadInput(f"{where}: loss: more than all")
     if found.get("rate", math.inf) < 8:
         raise BadInput(f"{where}: rate: expected at least 8 bit/s")
-    return found.pop("t"), found
+    time = found.pop("t")
+    return time, cast(Setting, found)
 
 
 def _number(cell: str, where: str) -> float:

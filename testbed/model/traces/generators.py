@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import numpy as np
 
@@ -94,7 +95,10 @@ def _rained(profile: str, rain: float) -> Setting:
     call = f"{name}({f'{others}, ' if others else ''}rain={round(2 * min(rain, 250.0)) / 2:g})"
     forward, _ = load_profile(call)
     loss = forward.loss if forward.burst is None else _mean_loss(forward.burst)
-    return {"delay": forward.delay, "loss": loss} | ({} if forward.rate is None else {"rate": forward.rate})
+    found = Setting(delay=forward.delay, loss=loss)
+    if forward.rate is not None:
+        found["rate"] = forward.rate
+    return found
 
 
 def _mean_loss(burst: GilbertElliott) -> float:
@@ -143,7 +147,8 @@ def random_walk(
     times = _moments(seconds, step)
     walked = 0.5 + np.cumsum(random.normal(0.0, stride, len(times)))
     folded = np.abs((walked + 1) % 2 - 1)
-    return track_of((float(t), {field: low + (high - low) * float(at)}) for t, at in zip(times, folded, strict=True))
+    walk = zip(times, folded, strict=True)
+    return track_of((float(t), cast(Setting, {field: low + (high - low) * float(at)})) for t, at in walk)
 
 
 def _moments(seconds: float, step: float) -> Array:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict, cast
 
 from testbed.errors import BadInput
 
-Setting = Mapping[str, float]
-"""Fields of `testbed.model.impairment.Impairment` that hold one number, in SI; what is not named stays as it is."""
 FIELDS = ("delay", "jitter", "loss", "rate")
+
+
+class Setting(TypedDict, total=False):
+    """Fields of `testbed.model.impairment.Impairment`, in SI; what is not named stays as it is."""
+
+    delay: float
+    jitter: float
+    loss: float
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +53,11 @@ class Track:
 def track_of(steps: Iterable[tuple[float, Setting]], lap: float | None = None) -> Track:
     """Make a track of (time, setting) pairs, without the settings that change nothing."""
     times, settings = [], []
-    known: dict[str, float] = {}
+    known: dict[str, object] = {}
     for time, setting in steps:
         new = {name: value for name, value in setting.items() if known.get(name) != value}
         if new:
             times.append(time)
-            settings.append(new)
+            settings.append(cast(Setting, new))
             known.update(new)
     return Track(tuple(times), tuple(settings), lap)
