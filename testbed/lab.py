@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
-from testbed.errors import NotReady, Unable
+from testbed.emulator.playing import Play, Track
+from testbed.errors import BadInput, NotReady, Unable
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
 from testbed.substrate import probe
@@ -60,10 +61,10 @@ class Lab:
             GuestFailed: the substrate died or hangs.
             NotReady: the network is not ready in time; the message names what is missing.
         """
-        from testbed.emulator.lower import build_of
+        from testbed.emulator.lower import build_of, topology_tracks
         from testbed.emulator.spread import split
 
-        build = build_of(topology)
+        build, tracks = build_of(topology), topology_tracks(topology)
         split(build, topology.guest.guests)  # refuses before anything is started what no guests can be joined by
         chosen, why = substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
@@ -71,6 +72,7 @@ class Lab:
             _tell(progress, f"starting {chosen.name}: {why}")
             chosen.start(lab.folder, StartOptions(topology.guest))
             lab._build(build, progress, ready_timeout)
+            lab._play(tracks)
             lab.folder.update(state="running")
         except BaseException as problem:
             if keep and isinstance(problem, NotReady):
@@ -97,6 +99,9 @@ class Lab:
         Raises:
             As `up`; GuestFailed has the agent's own words when it could not build.
         """
+        traced = [key for key, link in topology.links.items() if link.trace]
+        if traced:
+            raise BadInput(f"links {', '.join(traced[:5])} have a trace, which only labs play: a {kind} has no agent")
         chosen, why = substrate_for(topology, substrate, own_kernel=True)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
@@ -130,6 +135,12 @@ class Lab:
                 f"lab {self.name!r} is not ready after {ready_timeout:g} s: {'; '.join(readiness.missing)}. "
                 "Look into the named nodes' configuration, or allow more time"
             )
+
+    def _play(self, tracks: tuple[Track, ...]) -> None:
+        """Traces begin when the network is ready, so that none delays it and all of each is seen."""
+        if tracks:
+            with self.agent() as agent:
+                agent.call(Play(tracks=tracks))
 
     def _abandon(self) -> None:
         """Take away what was half brought up."""
@@ -235,7 +246,8 @@ def substrate_for(topology: Topology, name: str, own_kernel: bool = False) -> tu
     """
     chosen, why = pick(name, own_kernel)
     clean = Impairment()
-    impaired = [key for key, link in topology.links.items() if (link.forward, link.backward) != (clean, clean)]
+    wanted = {key: (link.forward, link.backward, link.trace) for key, link in topology.links.items()}
+    impaired = [key for key, asked in wanted.items() if asked != (clean, clean, None)]
     if chosen.name == "native" and impaired:
         netem = probe.run("netem")
         if not netem.ok:

@@ -61,13 +61,13 @@ def up(
 
 
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
-    from testbed.emulator.lower import build_of
+    from testbed.emulator.lower import build_of, topology_tracks
     from testbed.emulator.spread import split
 
-    build = build_of(topology)
+    build, tracks = build_of(topology), topology_tracks(topology)
     guests = [[node.name for node in part.nodes] for part in split(build, topology.guest.guests)]
     if as_json:
-        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests})
+        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests, "traces": tracks})
         return
     stdout.print(f"substrate {substrate}: {why}")
     if len(guests) > 1:
@@ -83,7 +83,16 @@ def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
             for link in build.links
         ],
     )
+    if tracks:
+        print_table(["link", "trace", "plays", "settings", "lasts"], [_trace_row(topology, track) for track in tracks])
     stdout.print("nothing was changed (--dry-run)")
+
+
+def _trace_row(topology, track) -> list[str]:
+    trace = topology.links[track.link].trace
+    way = ("forward", "backward")[track.end]
+    lasts = f"{track.times[-1]:g} s" if track.lap is None else f"{track.lap:g} s, again and again"
+    return [track.link, way, getattr(trace, way), str(len(track.times)), lasts]
 
 
 def down(

@@ -37,8 +37,7 @@ def show(call: Call, beside: Beside = None, as_json: AsJson = False) -> None:
     """Show what a profile does both ways, its parameters with their spans, and where its figures come from."""
     from testbed.emulator.lower import patch_of
     from testbed.emulator.settings import write_patch
-    from testbed.model.load import load_profile
-    from testbed.model.profile import called
+    from testbed.model.profile import called, load_profile
 
     profile, values = called(call, beside)
     ways = dict(zip(("forward", "backward"), load_profile(call, beside), strict=True))

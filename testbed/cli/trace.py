@@ -22,7 +22,7 @@ Spec = Annotated[
         metavar="TRACE",
     ),
 ]
-Repeat = Annotated[bool, typer.Option("--repeat", help="Begin a CSV trace anew at its end.")]
+Repeat = Annotated[bool, typer.Option("--repeat", help="Begin anew at the end; mahimahi's always do.")]
 
 
 @app.command()
@@ -37,7 +37,7 @@ def play(
 ) -> None:
     """Play a trace on a link, in the lab; this command does not wait for its end."""
     from testbed.emulator.lower import tracks_of
-    from testbed.emulator.messages import Play
+    from testbed.emulator.playing import Play
     from testbed.model.traces.spec import read_trace
 
     track = read_trace(trace, repeat=repeat)
@@ -64,7 +64,7 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """End traces; links stay as they are then, or get back what they had."""
-    from testbed.emulator.messages import StopPlay
+    from testbed.emulator.playing import StopPlay
 
     _say(lab, StopPlay(links=tuple(names or ()), restore=restore), as_json)
 
@@ -72,7 +72,7 @@ def stop(
 @app.command()
 def status(lab: LabOption = None, as_json: AsJson = False) -> None:
     """Show what plays, and how late settings were made. Exits 1 when something was refused."""
-    from testbed.emulator.messages import PlayStatus
+    from testbed.emulator.playing import PlayStatus
 
     if _say(lab, PlayStatus(), as_json).failed:
         raise typer.Exit(1)
@@ -84,10 +84,10 @@ def _say(lab: str | None, request: Any, as_json: bool) -> Any:
     if as_json:
         print_json(told(state))
         return state
-    late = told(state)["late_ms"]
     stdout.print(f"playing: {', '.join(state.playing) or 'nothing'}; {state.applied} settings made", markup=False)
+    late = told(state)["late_ms"]
     if late:
-        stdout.print(f"late: p50 {late['p50']:.2f} ms, p99 {late['p99']:.2f} ms", markup=False)
+        stdout.print("late: " + ", ".join(f"{name} {value:.2f} ms" for name, value in late.items()), markup=False)
     for line in state.failed:
         stdout.print(f"refused: {line}", markup=False)
     return state
@@ -95,27 +95,23 @@ def _say(lab: str | None, request: Any, as_json: bool) -> Any:
 
 def told(state: Any) -> dict[str, Any]:
     """Sum up how traces go."""
-    from testbed.validate.statistics import percentile
+    from testbed.emulator.playing import lateness
 
-    late = {f"p{p}": 1e3 * percentile(state.late, p) for p in (50, 99)} if state.late else None
-    return {"playing": state.playing, "applied": state.applied, "late_ms": late, "failed": state.failed}
+    late = {name: 1e3 * value for name, value in lateness(state.late).items()}
+    return {"playing": state.playing, "applied": state.applied, "late_ms": late or None, "failed": state.failed}
 
 
 @app.command()
 def show(trace: Spec, repeat: Repeat = False, as_json: AsJson = False) -> None:
     """Show what a trace sets when, without a lab."""
-    from testbed.emulator.messages import LinkPatch
-    from testbed.emulator.settings import write_patch
+    from testbed.emulator.settings import write_setting
     from testbed.model.traces.spec import read_trace
 
     track = read_trace(trace, repeat=repeat)
     if as_json:
         print_json({"times": track.times, "settings": track.settings, "lap": track.lap})
         return
-    rows = []
-    for time, setting in zip(track.times, track.settings, strict=True):
-        patch = LinkPatch(**setting)
-        rows.append([f"{time:.3f}", " ".join(write_patch(patch, only=patch))])
+    rows = [[f"{time:.3f}", write_setting(one)] for time, one in zip(track.times, track.settings, strict=True)]
     print_table(["seconds", "sets"], rows)
 
 

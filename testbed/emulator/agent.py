@@ -29,7 +29,7 @@ from zmq.utils import z85
 
 import testbed
 from testbed import errors, kernel
-from testbed.emulator import bench, messages, parts, playback, uplink
+from testbed.emulator import bench, messages, parts, playback, playing, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
@@ -111,12 +111,10 @@ class Agent:
             messages.Build: self._build,
             messages.WaitReady: lambda r, c: wait_ready(lambda: survey(self.lab), r.deadline, c.emit, c.cancelled),
             messages.Survey: lambda r, c: survey(self.lab),
-            messages.SetLinks: lambda r, c: messages.LinksSet(
-                applied=self.lab.wiring.set(r.changes, r.check_only), time=time.time()
-            ),
+            messages.SetLinks: self._set_links,
             messages.GetLinks: lambda r, c: messages.LinkStates(links=self.lab.wiring.get(r.names)),
             **dict.fromkeys(
-                (messages.Play, messages.StopPlay, messages.PlayStatus),
+                (playing.Play, playing.StopPlay, playing.PlayStatus),
                 lambda r, c: playback.handle(r, self.lab.wiring, c),
             ),
             messages.Locate: lambda r, c: messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends()),
@@ -142,6 +140,13 @@ class Agent:
     def _build(self, request: messages.Build, context: Context) -> messages.Result:
         self._close_shared()
         return self.lab.build(request, context.emit)
+
+    def _set_links(self, request: messages.SetLinks, context: Context) -> messages.Result:
+        player = self.shared.get("Play")
+        if player is not None:
+            player.claim(request.changes, request.check_only)
+        applied = self.lab.wiring.set(request.changes, request.check_only)
+        return messages.LinksSet(applied=applied, time=time.time())
 
     def _write_file(self, request: messages.WriteFile, context: Context) -> messages.Result:
         node = self.lab.node(request.node)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 
 from msgspec import structs
 
-from testbed.emulator import clocks, messages
+from testbed.emulator import clocks, messages, playing
 from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
 from testbed.emulator.messages import Build, LinkChange, LinkState, Request
 from testbed.emulator.parts import FlowStop
@@ -61,9 +62,9 @@ class JoinedClient(Client):
             messages.StreamStart: self._start_stream,
             messages.StreamStop: self._stop_stream,
             messages.SetLoad: self._set_load,
-            messages.Play: self._play,
-            messages.StopPlay: self._play_everywhere,
-            messages.PlayStatus: self._play_everywhere,
+            playing.Play: self._play,
+            playing.StopPlay: self._stop_play,
+            playing.PlayStatus: self._play_status,
             messages.Shutdown: self._shutdown,
         }
 
@@ -219,20 +220,34 @@ class JoinedClient(Client):
                 shares.setdefault(far, []).append(LinkChange(link=change.link, up=change.up))
         return {guest: messages.SetLinks(changes=tuple(share)) for guest, share in shares.items()}
 
-    def _play(self, request: messages.Play, on_event: OnEvent | None, timeout: float | None) -> messages.PlayState:
-        shares: dict[int, list[messages.Track]] = {}
+    def _play(self, request: playing.Play, on_event: OnEvent | None, timeout: float | None) -> playing.PlayState:
+        shares: dict[int, list[playing.Track]] = {}
         for track in request.tracks:
             shares.setdefault(self._ends_of(track.link)[track.end], []).append(track)
-        parts = {guest: structs.replace(request, tracks=tuple(share)) for guest, share in shares.items()}
-        self._ask(parts, on_event, timeout)
-        return self._play_everywhere(messages.PlayStatus(), on_event, timeout)
+        self._ask(
+            {guest: structs.replace(request, tracks=tuple(share)) for guest, share in shares.items()}, on_event, timeout
+        )
+        return self._play_status(playing.PlayStatus(), on_event, timeout)
 
-    def _play_everywhere(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.PlayState:
-        answers: list[messages.PlayState] = self._ask_all(request, on_event, timeout)
-        return messages.PlayState(
+    def _stop_play(
+        self, request: playing.StopPlay, on_event: OnEvent | None, timeout: float | None
+    ) -> playing.PlayState:
+        """Of named links only the guests of their ends know; without names all are asked."""
+        shares: dict[int, list[str]] = {} if request.links else {guest: [] for guest in self._agents}
+        for link in request.links:
+            for guest in set(self._ends_of(link)):
+                shares.setdefault(guest, []).append(link)
+        self._ask(
+            {guest: structs.replace(request, links=tuple(share)) for guest, share in shares.items()}, on_event, timeout
+        )
+        return self._play_status(playing.PlayStatus(), on_event, timeout)
+
+    def _play_status(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> playing.PlayState:
+        answers: list[playing.PlayState] = self._ask_all(request, on_event, timeout)
+        return playing.PlayState(
             playing=tuple(sorted({link for state in answers for link in state.playing})),
             applied=sum(state.applied for state in answers),
-            late=tuple(late for state in answers for late in state.late),
+            late=dict(sum((Counter(state.late) for state in answers), Counter())),
             failed=tuple(line for state in answers for line in state.failed),
         )
 

@@ -168,13 +168,18 @@ class Wiring:
                 ups[name] = change.up
         return states, ups
 
-    def _apply(self, states: dict[tuple[str, int], Netem]) -> None:
+    def prepare(self, ways: Iterable[tuple[str, int]]) -> None:
+        """Give directions their netem before anything is asked of it: the first change then costs what others do."""
+        with self._lock:
+            self._apply({(name, end): self._wires[name].state[end] for name, end in ways}, even_idle=True)
+
+    def _apply(self, states: dict[tuple[str, int], Netem], even_idle: bool = False) -> None:
         batch = _Batch()
         done: list[Callable[[], None]] = []
         for (name, end), state in states.items():
             wire = self._wires[name]
             if not wire.impaired[end]:
-                if state == Netem():
+                if state == Netem() and not even_idle:
                     continue
                 self._segment(wire, end)
             create = not wire.impaired[end]

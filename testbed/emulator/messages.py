@@ -10,48 +10,13 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import field
 
 from testbed.emulator.parts import Part, PartResult
-
-
-class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of all messages, tagged with its class name.
-
-    `frozen` stands on each again because type checkers do not inherit it.
-    """
-
+from testbed.emulator.patch import LinkPatch, Message
+from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
-
-
-class GilbertElliott(Message, frozen=True):
-    """See `testbed.model.impairment.GilbertElliott`."""
-
-    p: float
-    r: float
-    bad_loss: float = 1.0
-    good_loss: float = 0.0
-
-
-class LinkPatch(Message, frozen=True):
-    """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away.
-
-    `distribution` is the name of one of netem's, or a measured one: deviations in jitters at evenly spaced shares.
-    """
-
-    delay: float | UnsetType = UNSET
-    jitter: float | UnsetType = UNSET
-    distribution: str | tuple[float, ...] | UnsetType = UNSET
-    jitter_correlation: float | UnsetType = UNSET
-    loss: float | UnsetType = UNSET
-    loss_correlation: float | UnsetType = UNSET
-    burst: GilbertElliott | UnsetType | None = UNSET
-    duplicate: float | UnsetType = UNSET
-    reorder: float | UnsetType = UNSET
-    corrupt: float | UnsetType = UNSET
-    rate: float | UnsetType | None = UNSET
-    limit: int | UnsetType | None = UNSET
 
 
 class LinkChange(Message, frozen=True):
@@ -159,7 +124,7 @@ class Build(Message, frozen=True):
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
     guest: int = 1
-    elsewhere: dict[str, tuple[str, ...]] = {}
+    elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Built(Message, frozen=True):
@@ -206,12 +171,12 @@ class RouterReport(Message, frozen=True):
         knows: changes with the routes and the link states that it has.
     """
 
-    ospf: dict[str, OspfInterface] = {}
-    ospf_neighbours: dict[str, str] = {}
-    ospf_areas: dict[str, tuple[str, ...]] = {}
+    ospf: dict[str, OspfInterface] = field(default_factory=dict)
+    ospf_neighbours: dict[str, str] = field(default_factory=dict)
+    ospf_areas: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ospf_busy: bool = False
     isis: frozenset[str] = frozenset()
-    isis_neighbours: dict[str, tuple[str, ...]] = {}
+    isis_neighbours: dict[str, tuple[str, ...]] = field(default_factory=dict)
     isis_database: frozenset[tuple[str, str]] = frozenset()
     bgp: tuple[BgpPeer, ...] = ()
     lagging: tuple[str, ...] = ()
@@ -229,9 +194,9 @@ class SeenWire(Message, frozen=True):
 class Surveyed(Message, frozen=True):
     """`nodes`: name to kind. `unready`: what does not run or does not answer, one line each."""
 
-    reports: dict[str, RouterReport] = {}
+    reports: dict[str, RouterReport] = field(default_factory=dict)
     unready: tuple[str, ...] = ()
-    nodes: dict[str, str] = {}
+    nodes: dict[str, str] = field(default_factory=dict)
     wires: tuple[SeenWire, ...] = ()
 
 
@@ -287,56 +252,6 @@ class Located(Message, frozen=True):
     links: dict[str, tuple[str, str]]
 
 
-class Track(Message, frozen=True):
-    """What one direction of a link is set to over time.
-
-    Attributes:
-        times: seconds from the start, ascending. patches: as many.
-        lap: seconds after which it begins anew; None plays it once.
-    """
-
-    link: str
-    end: Literal[0, 1] = 0
-    times: tuple[float, ...] = ()
-    patches: tuple[LinkPatch, ...] = ()
-    lap: float | None = None
-
-
-class Play(Message, frozen=True):
-    """Play traces from `delay` seconds on, each in the place of one on the same direction. -> PlayState"""
-
-    tracks: tuple[Track, ...]
-    delay: float = 0.0
-
-
-class StopPlay(Message, frozen=True):
-    """End the traces of these links, or of all when none is named. -> PlayState
-
-    The links stay as they are, or with `restore` get back what they had when their traces began.
-    """
-
-    links: tuple[str, ...] = ()
-    restore: bool = False
-
-
-class PlayStatus(Message, frozen=True):
-    """-> PlayState"""
-
-
-class PlayState(Message, frozen=True):
-    """How traces go.
-
-    Attributes:
-        playing: links with a trace. applied: settings made. late: seconds from the time due to the kernel's answer, of
-            the last settings. failed: what was refused; a trace in which something is ends.
-    """
-
-    playing: tuple[str, ...] = ()
-    applied: int = 0
-    late: tuple[float, ...] = ()
-    failed: tuple[str, ...] = ()
-
-
 class ListNodes(Message, frozen=True):
     """-> Nodes"""
 
@@ -344,7 +259,7 @@ class ListNodes(Message, frozen=True):
 class NodeState(Message, frozen=True):
     name: str
     kind: str
-    daemons: dict[str, bool] = {}
+    daemons: dict[str, bool] = field(default_factory=dict)
     """FRR daemon name to whether it is alive."""
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from testbed.emulator.messages import GilbertElliott, LinkPatch
 from testbed.emulator.netlink import attribute, attributes
+from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput, Unable, nearest
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")

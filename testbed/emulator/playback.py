@@ -1,33 +1,41 @@
-"""Traces of links, played in the agent: what is due at the same moment is set in one batch, whatever link it is of."""
+"""Traces of links, played in the agent: what is due at the same moment is set in one batch, whatever link it is of.
+
+Every change has its absolute time, so that lateness of one never delays the next. While a trace plays, what it sets is
+its own: others may change the link's other settings, and are refused these.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
-from typing import Literal
+
+from msgspec import UNSET, structs
 
 from testbed.emulator.context import Context
 from testbed.emulator.links import Wiring
-from testbed.emulator.messages import LinkChange, LinkPatch, Play, PlayState, PlayStatus, StopPlay, Track
+from testbed.emulator.messages import LinkChange
+from testbed.emulator.patch import LinkPatch
+from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay, Track
 from testbed.emulator.probes.base import shared
-from testbed.errors import TestbedError
+from testbed.errors import BadInput, TestbedError
 
-KEPT = 100_000
-"""Timing errors that are remembered."""
 TOGETHER = 0.0005
 """Seconds; changes due within so little of each other share a batch."""
+_NAMES = LinkPatch.__struct_fields__
+_DIRECTIONS = ("forward", "backward")
 
 
 @dataclass(order=True, slots=True)
 class Playhead:
-    """Where a track is: `due` is the monotonic time of its next change."""
+    """Where a track is: `due` is the monotonic time of its next change, `fields` is what it ever sets."""
 
     due: float
     track: Track = field(compare=False)
+    fields: frozenset[str] = field(compare=False)
     lap_start: float = field(compare=False)
     position: int = field(compare=False, default=0)
 
@@ -43,8 +51,8 @@ class Playhead:
         return True
 
 
-Way = tuple[str, Literal[0, 1]]
-"""A link and the end that packets leave from."""
+Way = tuple[str, int]
+"""A link and the end that packets leave from: 0 or 1."""
 
 
 class Player:
@@ -58,25 +66,37 @@ class Player:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
-        self._late: deque[float] = deque(maxlen=KEPT)
-        self._applied = 0
+        self._late: Counter[int] = Counter()
         self._failed: list[str] = []
 
-    def play(self, tracks: Iterable[Track], delay: float) -> None:
-        """Begin tracks `delay` seconds from now, in the place of those that play on the same directions."""
-        begin = time.monotonic() + delay
-        new: dict[Way, Playhead] = {
-            (track.link, track.end): Playhead(begin + track.times[0], track, begin) for track in tracks
-        }
-        states = {state.name: state for state in self._wiring.get(tuple({link for link, _ in new}))}
+    def play(self, tracks: Sequence[Track], delay: float) -> None:
+        """Begin tracks `delay` seconds from now, in the place of those that play on the same directions.
+
+        Raises:
+            BadInput: no such link, or a setting that no link can have; nothing is played then.
+        """
+        states = {state.name: state for state in self._wiring.get(tuple({track.link for track in tracks}))}
         with self._changed:
-            for way in new:
-                state = states[way[0]]
-                self._before.setdefault(way, state.backward if way[1] else state.forward)
-            self._reschedule(self._heads | new)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
-                self._thread.start()
+            found = {(t.link, t.end): (states[t.link].forward, states[t.link].backward)[t.end] for t in tracks}
+            own = {way: _over(state, self._before.get(way, LinkPatch())) for way, state in found.items()}
+            ready = [_with_waits(track, own[track.link, track.end]) for track in tracks]
+            changes = [LinkChange(link=t.link, end=t.end, patch=patch) for t in ready for patch in t.patches]
+            self._wiring.set(changes, check_only=True)
+            self._wiring.prepare(found)
+            self._begin(ready, own, time.monotonic() + delay)
+
+    def _begin(self, tracks: Iterable[Track], own: dict[Way, LinkPatch], begin: float) -> None:
+        heads = dict(self._heads)
+        for track in tracks:
+            way = track.link, track.end
+            fields = frozenset(name for patch in track.patches for name in _named(patch))
+            heads[way] = Playhead(begin + track.times[0], track, fields, begin)
+            kept = fields | _named(self._before.get(way, LinkPatch()))
+            self._before[way] = LinkPatch(**{name: getattr(own[way], name) for name in kept})
+        self._reschedule(heads)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="playback", daemon=True)
+            self._thread.start()
 
     def stop(self, links: frozenset[str], restore: bool) -> None:
         """End the tracks of links, of all when none is named; with `restore` undo what they did."""
@@ -85,7 +105,31 @@ class Player:
             self._reschedule({way: head for way, head in self._heads.items() if way not in ended})
             before = {way: self._before.pop(way) for way in ended}
         if restore:
-            self._wiring.set([LinkChange(link=link, end=end, patch=patch) for (link, end), patch in before.items()])
+            self._wiring.set([LinkChange(link=link, end=1 if end else 0, patch=p) for (link, end), p in before.items()])
+
+    def claim(self, changes: Iterable[LinkChange], check_only: bool = False) -> None:
+        """Let others change links: what a trace has set before is theirs from then on, what one sets now is not.
+
+        Raises:
+            BadInput: a trace that plays sets the same; it would undo the change a moment later.
+        """
+        with self._changed:
+            wanted = [((change.link, change.end), _named(change.patch)) for change in changes if change.patch]
+            for way, fields in wanted:
+                self._refuse(way, fields)
+            for way, fields in () if check_only else wanted:
+                if way in self._before:
+                    rest = _named(self._before[way]) - fields
+                    self._before[way] = LinkPatch(**{name: getattr(self._before[way], name) for name in rest})
+
+    def _refuse(self, way: Way, fields: frozenset[str]) -> None:
+        head = self._heads.get(way)
+        if head is not None and (both := sorted(head.fields & fields)):
+            link, end = way
+            raise BadInput(
+                f"{link} {_DIRECTIONS[end]}: a trace that plays there sets {', '.join(both)}; end it first, "
+                f"`testbed trace stop {link}`, or leave out what it sets"
+            )
 
     def _reschedule(self, heads: dict[Way, Playhead]) -> None:
         self._heads, self._queue = heads, list(heads.values())
@@ -93,12 +137,14 @@ class Player:
         self._changed.notify()
 
     def state(self) -> PlayState:
-        """Say what plays, and how late changes were set, from the time due to the kernel's answer."""
+        """Say what plays, and how late changes were set."""
         with self._changed:
             playing = tuple(sorted({link for link, _ in self._heads}))
-            return PlayState(playing=playing, applied=self._applied, late=tuple(self._late), failed=tuple(self._failed))
+            late = dict(self._late)
+            return PlayState(playing=playing, applied=sum(late.values()), late=late, failed=tuple(self._failed))
 
     def close(self) -> None:
+        """End all, and wait until the last batch is set."""
         with self._changed:
             self._closed = True
             self._reschedule({})
@@ -143,8 +189,7 @@ class Player:
             return
         done = time.monotonic()
         with self._changed:
-            self._applied += len(due)
-            self._late.extend(done - when for when, _ in due)
+            self._late.update(_bucket(done - when) for when, _ in due)
 
     def _drop(self, links: set[str], why: str) -> None:
         """A batch that the kernel or the checks refuse ends the tracks in it: nothing is left out silently."""
@@ -153,17 +198,42 @@ class Player:
             self._reschedule({way: head for way, head in self._heads.items() if way[0] not in links})
 
 
+def _bucket(seconds: float) -> int:
+    """Round to three digits of microseconds: what is remembered of hours stays small, and answers add up."""
+    return int(float(f"{seconds * 1e6:.3g}"))
+
+
+def _named(patch: LinkPatch) -> frozenset[str]:
+    return frozenset(name for name in _NAMES if getattr(patch, name) is not UNSET)
+
+
+def _over(state: LinkPatch, patch: LinkPatch) -> LinkPatch:
+    return structs.replace(state, **{name: getattr(patch, name) for name in _named(patch)})
+
+
+def _with_waits(track: Track, own: LinkPatch) -> Track:
+    """Write waits out as delays over the link's own."""
+    if not track.waits:
+        return track
+    delay = own.delay or 0.0
+    patches = []
+    for patch, wait in zip(track.patches, track.waits, strict=True):
+        delay = patch.delay if patch.delay is not UNSET else delay
+        patches.append(structs.replace(patch, delay=delay + wait))
+    return structs.replace(track, patches=tuple(patches), waits=())
+
+
 def handle(request: Play | StopPlay | PlayStatus, wiring: Wiring, context: Context) -> PlayState:
     """Begin or end traces, or say how they go.
 
     Raises:
-        BadInput: no such link, or a setting that no link can have; nothing is played then.
+        BadInput: no such link, or a setting that no link can have; nothing is played or ended then.
     """
     player = shared(context, "Play", lambda: Player(wiring))
     if isinstance(request, StopPlay):
+        if request.links:
+            wiring.get(request.links)
         player.stop(frozenset(request.links), request.restore)
     elif isinstance(request, Play):
-        changes = [LinkChange(link=t.link, end=t.end, patch=patch) for t in request.tracks for patch in t.patches]
-        wiring.set(changes, check_only=True)
         player.play(request.tracks, request.delay)
     return player.state()

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from msgspec import UNSET, structs
 
 from testbed import units
 from testbed.emulator.lower import patch_of
-from testbed.emulator.messages import GilbertElliott, LinkPatch
+from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput, nearest
 from testbed.model.impairment import DISTRIBUTIONS
-from testbed.model.load import load_profile
+from testbed.model.profile import load_profile
+from testbed.model.traces.track import Setting
 
 _TABLES = {
-    "delay": units.TIME,
-    "jitter": units.TIME,
+    **dict.fromkeys(("delay", "wait", "jitter"), units.TIME),
     "rate": units.RATE,
     **dict.fromkeys(("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), units.SHARE),
 }
@@ -118,6 +118,13 @@ def write_patch(patch: LinkPatch, only: LinkPatch | None = None) -> list[str]:
         if named or (only is None and value not in (UNSET, None, 0, "uniform")):
             words.append(f"{field.name}={_show(field.name, value)}")
     return words
+
+
+def write_setting(setting: Setting) -> str:
+    """Write one setting of a trace; `wait` is on top of the link's own delay."""
+    return " ".join(
+        f"{name}={units.show(value, _TABLES[name])}" for name, value in cast(dict[str, float], setting).items()
+    )
 
 
 def _show(key: str, value: Any) -> str:

@@ -21,7 +21,9 @@ from testbed import units
 from testbed.errors import BadInput, nearest
 from testbed.model import measured, propagation
 from testbed.model.call import parse
+from testbed.model.impairment import Impairment
 from testbed.model.source import Tree, read_yaml, shown
+from testbed.model.validated import validated
 
 PROFILES = Path(__file__).resolve().parents[2] / "netem_profiles"
 DIRECTIONS = ("forward", "backward")
@@ -206,6 +208,20 @@ def _plain(value: Value) -> str:
 
 
 # --- calling ---------------------------------------------------------------------------------------------------------
+
+
+def load_profile(call: str, beside: Path | None = None) -> tuple[Impairment, Impairment]:
+    """Return what a link profile does forward and backward.
+
+    Args:
+        call: such as `lte` or `fibre(km=80)`. beside: a folder whose `netem_profiles` comes before the others.
+
+    Raises:
+        BadInput: no such profile or parameter (the message names the nearest), or the profile is wrong.
+    """
+    trees = worked_out(*called(call, beside))
+    forward, backward = (validated(trees[direction], Impairment, []) for direction in DIRECTIONS)
+    return forward, backward
 
 
 def called(text: str, beside: Path | None = None) -> tuple[Profile, dict[str, Value]]:

@@ -1,7 +1,7 @@
 """The short forms that a topology file may use, written out before the model sees them.
 
 `core1:eth0` for an endpoint, `impairment:` for both directions, `profile:` to start from a named link,
-`config_file:` for a configuration beside the file.
+`trace:` of both directions, `config_file:` for a configuration beside the file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from testbed.errors import BadInput
 from testbed.model.measured import written_out
 from testbed.model.profile import DIRECTIONS, called, worked_out
 from testbed.model.source import Tree, read_text, shown
+from testbed.model.traces.spec import anchored, read_trace
 
 
 def topology(tree: Tree, beside: Path) -> list[str]:
@@ -32,6 +33,7 @@ def topology(tree: Tree, beside: Path) -> list[str]:
     for link in _children(tree, "links"):
         _endpoints(link)
         _impairments(link, beside, problems)
+        _traces(link, beside, problems)
     return problems
 
 
@@ -114,3 +116,24 @@ def _profile(named: Tree | None, beside: Path) -> dict[str, Tree]:
     except BadInput as error:
         raise BadInput(f"{named.place}: {named.where}: {shown(named)}{error}") from None
     return worked_out(profile, values)
+
+
+def _traces(link: Tree, beside: Path, problems: list[str]) -> None:
+    """One text is for both directions; each is read here, where its place is known."""
+    trace = link.child("trace")
+    if trace is None:
+        return
+    if isinstance(trace.value, str):
+        trace.value = {direction: replace(trace) for direction in DIRECTIONS}
+    for direction in DIRECTIONS if isinstance(trace.value, dict) else ():
+        one = trace.value.get(direction)
+        if one is not None and isinstance(one.value, str):
+            _try(partial(_trace, one, beside), problems)
+
+
+def _trace(one: Tree, beside: Path) -> None:
+    try:
+        one.value = anchored(one.value, beside)
+        read_trace(one.value)
+    except BadInput as error:
+        raise BadInput(f"{one.place}: {one.where}: {shown(one)}{error}") from None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
 from testbed.model import checks
-from testbed.model.base import Address, Bytes, Flag, HostAddress, Interface, Metric, Model, Name, refuse
+from testbed.model.base import Address, Bytes, Flag, HostAddress, Interface, Metric, Model, Name, Problem, refuse
 from testbed.model.impairment import Impairment
 
 Protocol = Literal["static", "ospf", "isis", "bgp"]
@@ -66,6 +67,32 @@ class Endpoint(Model):
     cost: Metric | None = None
 
 
+class LinkTrace(Model):
+    """What plays on a link from the moment that its lab is up; in YAML also one text for both directions.
+
+    Attributes:
+        forward, backward: as `testbed trace play` takes it: `csv:FILE`, `mahimahi:FILE`, or a generator's call.
+        repeat: begin anew at the end.
+    """
+
+    forward: str | None = None
+    backward: str | None = None
+    repeat: Flag = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not list(self.ways()):
+            refuse([Problem((), None, "expected a trace forward or backward")])
+        return self
+
+    def ways(self) -> Iterator[tuple[Literal[0, 1], str]]:
+        """Give each direction that has a trace: 0 forward, 1 backward."""
+        if self.forward is not None:
+            yield 0, self.forward
+        if self.backward is not None:
+            yield 1, self.backward
+
+
 class Link(Model):
     """A wire between two endpoints.
 
@@ -73,6 +100,7 @@ class Link(Model):
         forward: from the first endpoint to the second. backward: the other way.
             In YAML, `impairment:` sets both, and `profile:` names a file of netem_profiles to start from.
         mtu: bytes of IP packet. up: False cuts the wire, both ends lose carrier.
+        trace: settings through time, over `forward` and `backward`.
         medium: what it is made of, for people and reports (`fibre 42 km`, `microwave 18 GHz`).
     """
 
@@ -81,6 +109,7 @@ class Link(Model):
     backward: Impairment = Impairment()
     mtu: Annotated[int, Strict(), Field(ge=68, le=65521)] = 1500
     up: Flag = True
+    trace: LinkTrace | None = None
     medium: str | None = None
 
     @model_validator(mode="after")

@@ -11,7 +11,8 @@ from testbed.model.base import WRITTEN
 from testbed.model.change import Change, ConfigurationStep, InterfaceStep
 from testbed.model.dump import dump
 from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.load import load_profile, load_topology, loads
+from testbed.model.load import load_topology, loads
+from testbed.model.profile import load_profile
 from testbed.model.rack import Inventory
 from testbed.model.topology import Endpoint, GuestOptions, Host, Link, Router, Topology
 

@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 
 from testbed.errors import BadInput
 from testbed.model.impairment import Impairment
-from testbed.model.load import load_profile
-from testbed.model.profile import Parameter, all_profiles, profile_names, read_profile, user_folder
+from testbed.model.profile import Parameter, all_profiles, load_profile, profile_names, read_profile, user_folder
 
 quick = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 AROUND = "about: Mine.\nsource: measured\n"

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import csv
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from testbed import units
 from testbed.errors import BadInput, nearest
 from testbed.model.source import read_text
 from testbed.model.traces.track import FIELDS, Setting, Track, track_of
 
-_UNITS = {"t": units.TIME, "delay": units.TIME, "jitter": units.TIME, "loss": units.SHARE, "rate": units.RATE}
+_UNITS = {**dict.fromkeys(("t", "delay", "wait", "jitter"), units.TIME), "loss": units.SHARE, "rate": units.RATE}
 _WORDS = {"%": "%", "percent": "%", "share": "", **{unit: unit for table in _UNITS.values() for unit in table}}
-_OPPORTUNITY = 1504 * 8
-"""Bits of one delivery opportunity: an Ethernet MTU and 4 bytes of the tunnel (mahimahi's PACKET_SIZE)."""
+OPPORTUNITY = 1514 * 8
+"""Bits that the emulator counts for a 1500-byte packet and its Ethernet header: what one delivery opportunity carries.
+
+mahimahi counts 1504 bytes for the same packet, with 4 of its tunnel (`PACKET_SIZE` in mahimahi's link_queue.cc).
+"""
+WINDOW = 100
+"""Milliseconds over which opportunities are counted into a rate."""
+PAUSE = 20
+"""Milliseconds between settings while there is no opportunity."""
 
 
 def read_csv(path: Path, repeat: bool = False) -> Track:
-    """Read a table whose header names `t` and any of delay, jitter, loss, rate, each with its unit: `delay_ms`.
+    """Read a table whose header names `t` and any of delay, wait, jitter, loss, rate, each with its unit: `delay_ms`.
 
     Args:
         path: `t_s,delay_ms,loss_percent,rate_Mbit`, one line a change; an empty cell leaves its value as it is.
@@ -33,12 +42,20 @@ def read_csv(path: Path, repeat: bool = False) -> Track:
     rows = csv.reader(read_text(path, "trace").splitlines(), skipinitialspace=True)
     columns = _header(next(rows, []), path)
     steps = [step for row in rows if (step := _row(row, columns, f"{path}:{rows.line_num}"))]
-    _ascending(path, [time for time, _ in steps])
+    _ascending(steps)
     if not steps:
         raise BadInput(f"{path}: expected at least one line below the header")
-    start = steps[0][0]
-    shifted = [(time - start, setting) for time, setting in steps]
-    return track_of(shifted, _lap([time for time, _ in shifted]) if repeat else None)
+    times = [step.time - steps[0].time for step in steps]
+    shifted = zip(times, (step.setting for step in steps), strict=True)
+    return track_of(shifted, _lap(times) if repeat else None)
+
+
+class _Step(NamedTuple):
+    """A line of a table and its place, for messages."""
+
+    where: str
+    time: float
+    setting: Setting
 
 
 def _header(names: list[str], path: Path) -> list[tuple[str, float]]:
@@ -57,7 +74,7 @@ def _header(names: list[str], path: Path) -> list[tuple[str, float]]:
     return columns
 
 
-def _row(row: list[str], columns: list[tuple[str, float]], where: str) -> tuple[float, Setting] | None:
+def _row(row: list[str], columns: list[tuple[str, float]], where: str) -> _Step | None:
     if not any(cell.strip() for cell in row):
         return None
     if len(row) != len(columns):
@@ -71,7 +88,7 @@ def _row(row: list[str], columns: list[tuple[str, float]], where: str) -> tuple[
     if found.get("rate", math.inf) < 8:
         raise BadInput(f"{where}: rate: expected at least 8 bit/s")
     time = found.pop("t")
-    return time, cast(Setting, found)
+    return _Step(where, time, cast(Setting, found))
 
 
 def _number(cell: str, where: str) -> float:
@@ -84,23 +101,22 @@ def _number(cell: str, where: str) -> float:
     return value
 
 
-def _ascending(path: Path, times: list[float]) -> None:
-    for number, (one, other) in enumerate(pairwise(times), 3):
-        if other <= one:
-            raise BadInput(f"{path}:{number}: t: {other:g} s is not after {one:g} s of the line above")
-
-
 def _lap(times: list[float]) -> float:
     """A table that repeats holds its last line as long as the others on average."""
     return times[-1] + (times[-1] / (len(times) - 1) if len(times) > 1 else 1.0)
 
 
-def read_mahimahi(path: Path, step: float = 0.1) -> Track:
+def _ascending(steps: list[_Step]) -> None:
+    for one, other in pairwise(steps):
+        if other.time <= one.time:
+            raise BadInput(f"{other.where}: t: {other.time:g} s is not after {one.time:g} s of the line above")
+
+
+def read_mahimahi(path: Path) -> Track:
     """Read a mahimahi trace: a line for each packet that can leave, with its millisecond; it repeats for ever.
 
-    Args:
-        step: seconds of which the opportunities are counted together into a rate. In a step without any, the rate is
-            such that a packet leaves at the next one.
+    The rate of each tenth of a second lets through as many 1500-byte packets as it has opportunities. Where it has
+    none, packets wait for the next one.
 
     Raises:
         BadInput: a line that is no millisecond, goes back, or a trace that ends at 0.
@@ -108,8 +124,7 @@ def read_mahimahi(path: Path, step: float = 0.1) -> Track:
     moments = list(_milliseconds(path))
     if not moments or moments[-1] == 0:
         raise BadInput(f"{path}: expected delivery opportunities, one millisecond a line, and the last above 0")
-    lap = moments[-1] / 1000
-    return track_of(_rates(moments, step, lap), max(lap, math.nextafter(_last(lap, step), math.inf)))
+    return track_of(_windows(moments), moments[-1] / 1000)
 
 
 def _milliseconds(path: Path) -> Iterator[int]:
@@ -124,19 +139,17 @@ def _milliseconds(path: Path) -> Iterator[int]:
         yield before
 
 
-def _last(lap: float, step: float) -> float:
-    return (max(1, math.ceil(lap / step - 1e-9)) - 1) * step
-
-
-def _rates(moments: list[int], step: float, lap: float) -> Iterator[tuple[float, Setting]]:
-    position = 0
-    for number in range(max(1, math.ceil(lap / step - 1e-9))):
-        start, end = number * step, min((number + 1) * step, lap)
-        last = end >= lap
-        first = position
-        while position < len(moments) and (last or moments[position] < end * 1000):
-            position += 1
-        if position > first:
-            yield start, {"rate": (position - first) * _OPPORTUNITY / (end - start)}
-        else:
-            yield start, {"rate": _OPPORTUNITY / (moments[position] / 1000 - start)}
+def _windows(moments: list[int]) -> Iterator[tuple[float, Setting]]:
+    """Windows include their start; the last one its end too, which is where mahimahi begins the next lap."""
+    lap = moments[-1]
+    ends = [min(start + WINDOW, lap) for start in range(0, lap, WINDOW)]
+    counts = Counter(min(moment, lap - 1) // WINDOW for moment in moments)
+    rates = [counts[n] * OPPORTUNITY * 1000 / (end - n * WINDOW) for n, end in enumerate(ends)]
+    for number, end in enumerate(ends):
+        start = number * WINDOW
+        if counts[number]:
+            yield start / 1000, {"rate": rates[number], "wait": 0.0}
+            continue
+        opens = moments[bisect_left(moments, start)]
+        for moment in range(start, end, PAUSE):
+            yield moment / 1000, {"rate": rates[min(opens, lap - 1) // WINDOW], "wait": (opens - moment) / 1000}

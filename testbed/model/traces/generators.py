@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
 
 import numpy as np
 
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott
-from testbed.model.load import load_profile
+from testbed.model.profile import load_profile
 from testbed.model.propagation import LIGHT
 from testbed.model.traces.orbit import Array, slant, walker
 from testbed.model.traces.track import FIELDS, Setting, Track, track_of
 
 MOST_STEPS = 1_000_000
+BLOCK = 256
+"""Steps for which all satellites are worked out at once; more would only take memory."""
+NONE = -1
 FEED = 4e-3
 """Seconds; frames and scheduling of a satellite link, both ends together: our assumption."""
 
@@ -38,33 +41,40 @@ def leo_pass(
             performance", WWW 2024). gap: seconds.
         seed: where the constellation stands at the start.
     """  # fmt: skip
+    if gap >= step:
+        raise BadInput(f"gap={gap:g}: expected less than step={step:g}")
     start = float(np.random.default_rng(int(seed)).uniform(0, 86_400))
     times = _moments(seconds, step)
-    slots = np.floor(times / every + 1e-9)
-    view = slant(walker(height, inclination, int(planes), int(each)), start + times, latitude, longitude)
-    return track_of(_handovers(times, slots, view, mask, gap))
+    there = walker(height, inclination, int(planes), int(each))
+    blocks = (times[first : first + BLOCK] for first in range(0, len(times), BLOCK))
+    seen = ((b, *slant(there, start + b, latitude, longitude)) for b in blocks)
+    rows = (row for block in seen for row in zip(*block, strict=True))
+    return track_of(_handovers(rows, every, mask, gap))
 
 
 def _handovers(
-    times: Array, slots: Array, view: tuple[Array, Array], mask: float, gap: float
+    rows: Iterable[tuple[float, Array, Array]], every: float, mask: float, gap: float
 ) -> Iterator[tuple[float, Setting]]:
-    far, high = view
-    serving, slot = -1, -1.0
-    for index, time in enumerate(times):
-        before = serving
-        if slots[index] != slot or (serving >= 0 and high[index, serving] < mask):
-            slot = slots[index]
-            best = int(high[index].argmax())
-            serving = best if high[index, best] >= mask else -1
-        if serving < 0:
+    """Follow the terminal through rows of time, range and elevation of each satellite."""
+    serving, slot = NONE, -1
+    for time, far, high in rows:
+        before, here = serving, math.floor(time / every + 1e-9)
+        if here != slot or (serving != NONE and high[serving] < mask):
+            best = int(high.argmax())
+            serving = best if high[best] >= mask else NONE
+        if serving == NONE:
             yield float(time), {"loss": 1.0}
-            continue
-        delay = 2 * float(far[index, serving]) * 1e3 / LIGHT + FEED
-        if before not in (serving, -1) or (before == -1 and index):
+        elif serving != before and slot >= 0:
             yield float(time), {"loss": 1.0}
-            yield float(time) + gap, {"delay": delay, "loss": 0.0}
+            yield float(time) + gap, {"delay": _round_the_bend(far[serving]), "loss": 0.0}
         else:
-            yield float(time), {"delay": delay, "loss": 0.0}
+            yield float(time), {"delay": _round_the_bend(far[serving]), "loss": 0.0}
+        slot = here
+
+
+def _round_the_bend(km: float) -> float:
+    """Return the seconds up to a satellite and down to a gateway as far from it."""
+    return 2 * float(km) * 1e3 / LIGHT + FEED
 
 
 def rain_event(
@@ -122,11 +132,10 @@ def daily_load(
     times = _moments(seconds, step)
     swing = 0.5 + 0.5 * np.cos((times / 3600 + start - busiest) / 24 * 2 * np.pi)
     used = np.clip(least + (most - least) * swing + noise * _wander(random, len(times), step, 600.0), 0.0, 0.99)
-    service = 1500 * 8 / rate
-    for_all = service * used / (1 - used)
+    waits = 1500 * 8 / rate * used / (1 - used)
     return track_of(
-        (float(t), {"rate": float(rate * (1 - u)), "delay": float(w), "jitter": float(w)})
-        for t, u, w in zip(times, used, for_all, strict=True)
+        (float(t), {"rate": float(rate * (1 - u)), "wait": float(w), "jitter": float(w)})
+        for t, u, w in zip(times, used, waits, strict=True)
     )
 
 
@@ -137,7 +146,8 @@ def random_walk(
     """Walk one setting at random between two bounds, from the middle, turned back at each.
 
     Args:
-        field: delay, jitter (seconds), loss (share) or rate (bit/s). stride: standard deviation of a step, of the span.
+        field: delay, wait or jitter (seconds), loss (share), rate (bit/s).
+        stride: standard deviation of a step, as a share of the span.
     """
     if field not in FIELDS:
         raise BadInput(f"field {field!r}: expected one of {', '.join(FIELDS)}")
@@ -169,6 +179,18 @@ def _wander(random: np.random.Generator, count: int, step: float, memory: float)
         found[index] = now
     return found
 
+
+LIMITS: Mapping[str, tuple[float, float]] = {
+    **dict.fromkeys(("seconds", "step", "rise", "fall", "every"), (0.001, 1000000000.0)),
+    **dict.fromkeys(("least", "most", "noise", "stride"), (0.0, 1.0)),
+    **dict.fromkeys(("low", "high"), (0.0, 1000000000000.0)),
+    **dict.fromkeys(("planes", "each"), (1.0, 500.0)),
+    **dict.fromkeys(("busiest", "start"), (0.0, 24.0)),
+    "height": (160.0, 40_000.0), "inclination": (0.0, 180.0), "latitude": (-90.0, 90.0), "longitude": (-180.0, 180.0),
+    "mask": (0.0, 90.0), "gap": (0.0, 60.0), "peak": (0.0, 250.0), "gusts": (0.0, 2.0), "rate": (1e3, 1e12),
+    "seed": (0.0, 2.0**53),
+}  # fmt: skip
+"""What the arguments of generators may be; the same name means the same in all of them."""
 
 GENERATORS: Mapping[str, Callable[..., Track]] = {
     "leo-pass": leo_pass,

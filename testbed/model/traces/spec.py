@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from testbed.errors import BadInput, nearest
 from testbed.model.call import parse
 from testbed.model.traces.files import read_csv, read_mahimahi
-from testbed.model.traces.generators import GENERATORS
+from testbed.model.traces.generators import GENERATORS, LIMITS
 from testbed.model.traces.track import Track
 
 FILES = ("csv", "mahimahi")
@@ -21,7 +22,7 @@ def read_trace(text: str, beside: Path = Path(), repeat: bool = False) -> Track:
 
     Args:
         text: `csv:FILE`, `mahimahi:FILE` or a generator's call. beside: the folder that files are looked for in.
-        repeat: a CSV trace begins anew at its end; mahimahi's always do, generated ones never.
+        repeat: begin anew at its end; mahimahi's always do.
 
     Raises:
         BadInput: no such generator, argument or file, or something in the file is wrong.
@@ -35,9 +36,15 @@ def read_trace(text: str, beside: Path = Path(), repeat: bool = False) -> Track:
     if generator is None:
         known = ", ".join((*(f"{kind}:FILE" for kind in FILES), *GENERATORS))
         raise BadInput(f"no trace called {name!r}{nearest(name, GENERATORS)} (known: {known})")
-    if repeat:
-        raise BadInput(f"{name}: a generated trace does not repeat; make it longer with seconds=")
-    return generator(**_arguments(name, generator, given))
+    arguments = defaults(generator) | _arguments(name, generator, given)
+    track = generator(**arguments)
+    return replace(track, lap=float(arguments["seconds"])) if repeat else track
+
+
+def anchored(text: str, beside: Path) -> str:
+    """Return a trace's text with its file's whole path, so that it means the same from every folder."""
+    kind, colon, file = text.partition(":")
+    return f"{kind}:{(beside / file.strip()).absolute()}" if colon and kind in FILES else text
 
 
 def defaults(generator: Callable[..., Track]) -> dict[str, float | str]:
@@ -51,15 +58,16 @@ def _arguments(name: str, generator: Callable[..., Track], given: dict[str, str]
     for key, text in given.items():
         if key not in known:
             raise BadInput(f"{name} has no argument {key!r}{nearest(key, known)} (it has: {', '.join(known)})")
-        found[key] = text if isinstance(known[key], str) else _number(f"{key}={text}", text)
+        found[key] = text if isinstance(known[key], str) else _number(key, text)
     return found
 
 
-def _number(where: str, text: str) -> float:
+def _number(key: str, text: str) -> float:
+    low, high = LIMITS[key]
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise BadInput(f"{where}: expected a number")
+    if not low <= value <= high:
+        raise BadInput(f"{key}={text}: expected a number from {low:g} to {high:g}")
     return value

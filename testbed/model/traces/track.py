@@ -9,13 +9,17 @@ from typing import TypedDict, cast
 
 from testbed.errors import BadInput
 
-FIELDS = ("delay", "jitter", "loss", "rate")
+FIELDS = ("delay", "wait", "jitter", "loss", "rate")
 
 
 class Setting(TypedDict, total=False):
-    """Fields of `testbed.model.impairment.Impairment`, in SI; what is not named stays as it is."""
+    """Fields of `testbed.model.impairment.Impairment`, in SI; what is not named stays as it is.
+
+    `wait` is what packets wait on top of the link's own delay.
+    """
 
     delay: float
+    wait: float
     jitter: float
     loss: float
     rate: float
@@ -43,11 +47,23 @@ class Track:
             raise BadInput("a trace whose times are not ascending from 0 s")
         if self.lap is not None and not self.times[-1] < self.lap < math.inf:
             raise BadInput(f"a trace that begins anew after {self.lap:g} s, but goes on to {self.times[-1]:g} s")
+        for time, setting in zip(self.times, self.settings, strict=True):
+            _check(time, setting)
 
     @property
     def seconds(self) -> float:
         """How long it is."""
         return self.lap if self.lap is not None else self.times[-1]
+
+
+_SPANS = {**dict.fromkeys(("delay", "wait", "jitter"), (0.0, 3600.0)), "loss": (0.0, 1.0), "rate": (8.0, math.inf)}
+
+
+def _check(time: float, setting: Setting) -> None:
+    for name, value in setting.items():
+        low, high = _SPANS[name]
+        if not (isinstance(value, float | int) and low <= value <= high and math.isfinite(value)):
+            raise BadInput(f"a trace with {name} {value} at {time:g} s; expected {low:g} to {high:g}")
 
 
 def track_of(steps: Iterable[tuple[float, Setting]], lap: float | None = None) -> Track:

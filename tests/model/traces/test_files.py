@@ -1,13 +1,17 @@
+import itertools
+import math
+import tempfile
+from collections import Counter
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import BadInput
-from testbed.model.traces.files import read_csv, read_mahimahi
+from testbed.model.traces.files import PAUSE, WINDOW, read_csv, read_mahimahi
 from testbed.model.traces.spec import read_trace
 from testbed.model.traces.track import Track, track_of
-
-PACKET = 1504 * 8
 
 
 def test_a_table_is_read_in_its_units_and_starts_at_zero(tmp_path):
@@ -48,33 +52,61 @@ def test_what_is_wrong_with_a_table_is_told_with_its_line(tmp_path, text, expect
     assert str(path) in str(refusal.value)
 
 
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 3000), min_size=1, max_size=200).map(sorted).filter(lambda found: found[-1] > 0))
-def test_a_mahimahi_trace_lets_as_much_through_as_it_says(moments):
-    import tempfile
-    from pathlib import Path
-
+def read_opportunities(moments) -> Track:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trace")
         path.write_text("".join(f"{moment}\n" for moment in moments))
-        track = read_mahimahi(path)
-    assert track.lap is not None
-    assert track.lap >= moments[-1] / 1000
-    rates = dict(zip(track.times, (setting.get("rate", 0.0) for setting in track.settings), strict=True))
-    busy = 0.0
-    for number in range(len({int(moment // 100) for moment in range(moments[-1] + 1)})):
-        here = [m for m in moments if number * 100 <= m < number * 100 + 100]
-        rate = next(rates[at] for at in sorted(rates, reverse=True) if at <= number * 0.1 + 1e-9)
-        if here and number * 100 + 100 < moments[-1]:
-            busy += abs(rate * 0.1 - len(here) * PACKET)
-    assert busy == pytest.approx(0.0, abs=1e-3)
+        return read_mahimahi(path)
 
 
-def test_in_a_pause_a_packet_leaves_at_the_next_opportunity(tmp_path):
-    path = tmp_path / "trace"
-    path.write_text("50\n1000\n")
-    track = read_mahimahi(path)
-    assert track.settings[1].get("rate") == pytest.approx(PACKET / 0.9)
+def opportunities(moments, laps):
+    """As mahimahi's LinkQueue goes through its schedule: at the end the base moves on by the last moment."""
+    base = position = lap = 0
+    while lap < laps:
+        yield lap, base, base + moments[position]
+        position += 1
+        if position == len(moments):
+            base, position, lap = base + moments[-1], 0, lap + 1
+
+
+def in_force(track: Track, moment: float):
+    """What is set at a moment of the first lap, from all settings up to then."""
+    found = {}
+    for time, setting in zip(track.times, track.settings, strict=True):
+        if time <= moment + 1e-9:
+            found |= setting
+    return found
+
+
+MOMENTS = st.lists(st.integers(0, 2500), min_size=1, max_size=150).map(sorted).filter(lambda found: found[-1] > 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(MOMENTS, st.integers(1, 3))
+def test_each_window_delivers_the_bytes_of_its_opportunities_lap_after_lap(moments, laps):
+    track = read_opportunities(moments)
+    last = moments[-1]
+    assert track.lap == last / 1000
+    expected = Counter()
+    for lap, base, moment in opportunities(moments, laps):
+        expected[lap, min(moment - base, last - 1) // WINDOW] += 1514
+    for lap, window in itertools.product(range(laps), range(math.ceil(last / WINDOW))):
+        now = in_force(track, window * WINDOW / 1000)
+        length = min(WINDOW, last - window * WINDOW) / 1000
+        delivered = 0 if now["wait"] else now["rate"] * length / 8
+        assert delivered == pytest.approx(expected[lap, window], abs=1e-6)
+
+
+@settings(deadline=None, max_examples=60)
+@given(MOMENTS)
+def test_in_a_pause_packets_wait_for_the_next_opportunity_and_leave_at_its_windows_rate(moments):
+    track = read_opportunities(moments)
+    for moment in range(0, moments[-1], PAUSE):
+        now = in_force(track, moment / 1000)
+        if now["wait"]:
+            opens = next(one for one in moments if one >= moment)
+            assert now["wait"] == pytest.approx((opens - moment) / 1000)
+            assert now["rate"] == in_force(track, min(opens, moments[-1] - 1) // WINDOW * WINDOW / 1000)["rate"]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +153,12 @@ def test_a_track_that_cannot_be_played_is_refused(times, lap, expected):
         ("leo-pas", "did you mean 'leo-pass'"),
         ("leo-pass(heihgt=1)", "did you mean 'height'"),
         ("leo-pass(height=x)", "height=x: expected a number"),
-        ("random-walk(step=0)", "expected a step above 0"),
+        ("random-walk(step=0)", "step=0: expected a number from 0.001"),
+        ("random-walk(step=nan)", "step=nan: expected a number from 0.001"),
+        ("random-walk(seed=-1)", "seed=-1: expected a number from 0 to"),
         ("random-walk(seconds=1e9, step=1e-3)", "at most 1000000"),
+        ("random-walk(field=loss, high=2, stride=1, seed=3)", "a trace with loss 1.* at .* s; expected 0 to 1"),
+        ("leo-pass(gap=2)", "gap=2: expected less than step=1"),
         ("random-walk(field=speed)", "expected one of delay"),
         ("random-walk(low=2, high=1)", "expected low below high"),
         ("rain-event(profile=fibre)", "fibre has no parameter 'rain'"),

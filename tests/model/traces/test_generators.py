@@ -1,17 +1,66 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from testbed.errors import BadInput
 from testbed.model.propagation import EARTH, GRAVITATION, slant_range
-from testbed.model.traces.generators import GENERATORS, daily_load, leo_pass, rain_event, random_walk
+from testbed.model.traces.generators import GENERATORS, LIMITS, daily_load, leo_pass, rain_event, random_walk
 from testbed.model.traces.orbit import TURN, Elements, slant, walker
-from testbed.model.traces.spec import read_trace
+from testbed.model.traces.spec import defaults, read_trace
+from testbed.model.traces.track import FIELDS
+
+TEXTS = {"profile": ["microwave", "microwave(km=3, ghz=38)", "e-band"], "field": list(FIELDS)}
+
+
+@st.composite
+def calls(draw, name):
+    """Any call of a generator whose arguments are within their limits, of a few hundred settings at most."""
+    given = {}
+    for key, default in defaults(GENERATORS[name]).items():
+        if isinstance(default, str):
+            given[key] = draw(st.sampled_from(TEXTS[key]))
+        elif key not in ("seconds", "step", "planes", "each"):
+            given[key] = repr(draw(st.one_of(st.just(default), st.floats(*LIMITS[key]))))
+    step = draw(st.floats(0.01, 100))
+    given |= {"step": repr(step), "seconds": repr(step * draw(st.integers(1, 60)))}
+    return f"{name}({', '.join(f'{key}={value}' for key, value in given.items())})"
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_a_seed_repeats_exactly_and_another_differs(name):
-    assert read_trace(f"{name}(seed=1)") == read_trace(f"{name}(seed=1)") != read_trace(f"{name}(seed=2)")
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_call_gives_the_same_track_each_time_or_is_refused_each_time(name, data):
+    call = data.draw(calls(name))
+    assert outcome(call) == outcome(call)
+
+
+def outcome(call):
+    try:
+        return read_trace(call)
+    except BadInput as refusal:
+        return str(refusal)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_another_process_makes_the_same_track_of_a_seed(name):
+    program = f"from testbed.model.traces.spec import read_trace; print(read_trace('{name}(seed=7)'))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(read_trace(f"{name}(seed=7)")) != str(read_trace(f"{name}(seed=8)"))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_argument_that_is_a_number_has_its_limits_and_its_default_is_within(name):
+    for key, default in defaults(GENERATORS[name]).items():
+        assert isinstance(default, str) or LIMITS[key][0] <= default <= LIMITS[key][1], key
+
+
+def test_what_repeats_begins_anew_after_the_length_it_was_asked_for():
+    assert read_trace("random-walk(seconds=5)", repeat=True).lap == 5.0
+    assert read_trace("daily-load", repeat=True).lap == 86_400.0
 
 
 def test_a_geostationary_satellite_stands_still():
@@ -76,7 +125,7 @@ def test_a_day_leaves_least_in_the_evening():
     assert np.argmin(left) * 60 / 3600 == pytest.approx(20.5, abs=0.1)
     assert left.min() == pytest.approx(0.15e9, rel=1e-3)
     assert left.max() == pytest.approx(0.85e9, rel=1e-3)
-    waits = [setting.get("delay", 0.0) for setting in track.settings]
+    waits = [setting.get("wait", 0.0) for setting in track.settings]
     assert max(waits) == pytest.approx(12e-6 * 0.85 / 0.15, rel=1e-2)
 
 
