@@ -9,6 +9,7 @@ import typer
 
 from testbed.cli.complete import profiles
 from testbed.cli.output import AsJson, print_json, print_table, stdout
+from testbed.errors import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="What links can be: fibre, microwave in rain, 5G, satellites, ...")
 
@@ -51,6 +52,51 @@ def show(call: Call, beside: Beside = None, as_json: AsJson = False) -> None:
     if spans:
         print_table(["parameter", "value", "takes", "meaning"], spans)
     stdout.print(f"source: {' '.join(profile.source.split())}", markup=False)
+
+
+@app.command()
+def preview(
+    call: Call,
+    over: Annotated[
+        str | None, typer.Option("--over", help="Parameter to vary; the first number when not given.", metavar="NAME")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw into this file: .svg or .html.")] = None,
+    beside: Beside = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plot what a profile will do: delays as netem draws them, losses, and all over a parameter."""
+    from testbed.report import preview_plot
+    from testbed.report.preview import preview as work_out
+
+    drawing = _drawing(out)
+    found = work_out(call, over, beside)
+    if out and drawing:
+        out.write_text(drawing(found), encoding="utf-8")
+    if as_json:
+        print_json(found)
+    elif out:
+        stdout.print(f"{out}", markup=False)
+    else:
+        stdout.print(f"{found.call}: {found.about}", markup=False)
+        print_table(["delay", "forward", "", "backward", ""], list(preview_plot.delay_rows(found)))
+        for line in preview_plot.loss_lines(found):
+            stdout.print(line, markup=False)
+        if found.over:
+            unit = f", {found.unit}" if found.unit else ""
+            print_table([f"{found.over}{unit}", "delay", "loss", "rate"], list(preview_plot.step_rows(found)))
+
+
+def _drawing(out: Path | None):
+    from testbed.report import preview_plot
+
+    if out is None:
+        return None
+    drawings = {".svg": preview_plot.to_svg, ".html": preview_plot.to_html}
+    if out.suffix not in drawings:
+        raise BadInput(f"--out {out}: expected a name that ends in .svg or .html")
+    if not out.parent.is_dir():
+        raise BadInput(f"--out {out}: there is no folder {out.parent}")
+    return drawings[out.suffix]
 
 
 def register(parent: typer.Typer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import platform
 import sys
@@ -362,6 +363,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.substrate == "uml":
         _own_kernel()
     agent = Agent(options.substrate)
+    gc.freeze()  # what is loaded by now stays: collections that look through it again cost a guest milliseconds
     if offline and not build_offline(agent, folder, offline, options.network):
         return errors.ExitCode.UNABLE
     if options.endpoint:

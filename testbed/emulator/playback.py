@@ -1,6 +1,7 @@
 """Traces of links, played in the agent: what is due at the same moment is set in one batch, whatever link it is of.
 
-Every change has its absolute time, so that lateness of one never delays the next. While a trace plays, what it sets is
+Every change has its absolute time, so that lateness of one never delays the next, and is worked out before that, so
+that all there is to do then is one send. While a trace plays, what it sets is
 its own: others may change the link's other settings, and are refused these.
 """
 
@@ -11,20 +12,20 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from heapq import heapify, heappop, heapreplace
+from heapq import heapify, heappop, heappush
 
 from msgspec import UNSET, structs
 
 from testbed.emulator.context import Context
-from testbed.emulator.links import Wiring
+from testbed.emulator.links import Wiring, WorkedOut
 from testbed.emulator.messages import LinkChange
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay, Track
 from testbed.emulator.probes.base import shared
 from testbed.errors import BadInput, TestbedError
 
-TOGETHER = 0.0005
-"""Seconds; changes due within so little of each other share a batch."""
+TOGETHER = 0.001
+"""Seconds; changes due within so little of each other share a batch, which is set when the first of them is due."""
 _NAMES = LinkPatch.__struct_fields__
 _DIRECTIONS = ("forward", "backward")
 
@@ -38,6 +39,11 @@ class Playhead:
     fields: frozenset[str] = field(compare=False)
     lap_start: float = field(compare=False)
     position: int = field(compare=False, default=0)
+
+    @property
+    def change(self) -> LinkChange:
+        """What is to be set next."""
+        return LinkChange(link=self.track.link, end=self.track.end, patch=self.track.patches[self.position])
 
     def advance(self) -> bool:
         """Go on to the next change; False at the end of a track that does not begin anew."""
@@ -66,6 +72,7 @@ class Player:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._version = 0
         self._late: Counter[int] = Counter()
         self._failed: list[str] = []
 
@@ -82,7 +89,7 @@ class Player:
             ready = [_with_waits(track, own[track.link, track.end]) for track in tracks]
             changes = [LinkChange(link=t.link, end=t.end, patch=patch) for t in ready for patch in t.patches]
             self._wiring.set(changes, check_only=True)
-            self._wiring.prepare(found)
+            self._wiring.impair(found)
             self._begin(ready, own, time.monotonic() + delay)
 
     def _begin(self, tracks: Iterable[Track], own: dict[Way, LinkPatch], begin: float) -> None:
@@ -132,6 +139,7 @@ class Player:
             )
 
     def _reschedule(self, heads: dict[Way, Playhead]) -> None:
+        self._version += 1
         self._heads, self._queue = heads, list(heads.values())
         heapify(self._queue)
         self._changed.notify()
@@ -152,44 +160,46 @@ class Player:
             self._thread.join()
 
     def _run(self) -> None:
+        """Work the next batch out ahead, wait until it is due, and send it."""
         while True:
             with self._changed:
-                due = self._due()
-                if due is None:
+                self._changed.wait_for(lambda: self._closed or self._queue)
+                if self._closed:
                     return
-            self._apply(due)
+                version, heads = self._version, self._take()
+                changes = [head.change for head in heads]
+            try:
+                batch = self._wiring.work_out(changes)
+                with self._changed:
+                    if self._reached(heads[0].due, version):
+                        self._carry_out(batch, heads)
+            except TestbedError as error:
+                self._drop({change.link for change in changes}, str(error))
 
-    def _due(self) -> list[tuple[float, LinkChange]] | None:
-        """Wait until something is due, and take it; None when it is closed."""
-        while not self._closed:
-            now = time.monotonic()
-            if self._queue and self._queue[0].due <= now:
-                return self._take(now + TOGETHER)
-            self._changed.wait(self._queue[0].due - now if self._queue else None)
-        return None
-
-    def _take(self, until: float) -> list[tuple[float, LinkChange]]:
+    def _take(self) -> list[Playhead]:
+        """Take what is due together from the queue, or all that is late; `_reschedule` puts it back."""
+        until = max(self._queue[0].due, time.monotonic()) + TOGETHER
         taken = []
         while self._queue and self._queue[0].due <= until:
-            head = self._queue[0]
-            track = head.track
-            taken.append((head.due, LinkChange(link=track.link, end=track.end, patch=track.patches[head.position])))
-            if head.advance():
-                heapreplace(self._queue, head)
-            else:
-                heappop(self._queue)
-                del self._heads[track.link, track.end]
+            taken.append(heappop(self._queue))
         return taken
 
-    def _apply(self, due: list[tuple[float, LinkChange]]) -> None:
-        try:
-            self._wiring.set([change for _, change in due])
-        except TestbedError as error:
-            self._drop({change.link for _, change in due}, str(error))
-            return
+    def _reached(self, due: float, version: int) -> bool:
+        """Wait until a time; False when what plays has changed before."""
+        while version == self._version and (left := due - time.monotonic()) > 0:
+            self._changed.wait(left)
+        return version == self._version
+
+    def _carry_out(self, batch: WorkedOut, heads: list[Playhead]) -> None:
+        """Under the lock: nobody may end a trace between asking whether it plays and setting what it says."""
+        self._wiring.carry_out(batch)
         done = time.monotonic()
-        with self._changed:
-            self._late.update(_bucket(done - when) for when, _ in due)
+        self._late.update(_bucket(done - head.due) for head in heads)
+        for head in heads:
+            if head.advance():
+                heappush(self._queue, head)
+            else:
+                del self._heads[head.track.link, head.track.end]
 
     def _drop(self, links: set[str], why: str) -> None:
         """A batch that the kernel or the checks refuse ends the tracks in it: nothing is left out silently."""

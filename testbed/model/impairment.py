@@ -54,6 +54,12 @@ class GilbertElliott(Model):
     bad_loss: Share = 1.0
     good_loss: Share = 0.0
 
+    @property
+    def mean_loss(self) -> float:
+        """Share lost in the long run; of a chain that never moves, what the good state loses, where it begins."""
+        bad = self.p / (self.p + self.r) if self.p else 0.0
+        return bad * self.bad_loss + (1 - bad) * self.good_loss
+
 
 class Impairment(Model):
     """One direction of a link: seconds, fractions, bit/s. The default does nothing to packets.
@@ -81,6 +87,11 @@ class Impairment(Model):
     corrupt: Share = 0.0
     rate: Rate | None = None
     limit: Annotated[int, Strict(), Field(ge=1, le=1_000_000)] | None = None
+
+    @property
+    def mean_loss(self) -> float:
+        """Share lost in the long run."""
+        return self.loss if self.burst is None else self.burst.mean_loss
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -33,8 +33,14 @@ class Paper:
     def get(self, names):
         return [LinkState(name=name, up=True, forward=OWN, backward=OWN) for name in names]
 
-    def prepare(self, ways):
-        self.prepared = set(ways)
+    def impair(self, ways):
+        self.impaired = set(ways)
+
+    def work_out(self, changes):
+        return changes
+
+    def carry_out(self, changes):
+        self.set(changes)
 
     def set(self, changes, check_only=False):
         with self.news:
@@ -144,7 +150,7 @@ def test_what_others_set_after_a_trace_stays_when_its_doing_is_undone(paper, pla
 
 def test_links_are_made_ready_before_the_first_setting(paper, player):
     player.play([track("l", (30.0,), (1,)), track("m", (30.0,), (1,), end=1)], 0.0)
-    assert paper.prepared == {("l", 0), ("m", 1)}
+    assert paper.impaired == {("l", 0), ("m", 1)}
 
 
 @given(st.dictionaries(st.integers(-500, 10**7), st.integers(1, 50), min_size=1, max_size=20))

@@ -21,7 +21,7 @@ _WORDS = {"%": "%", "percent": "%", "share": "", **{unit: unit for table in _UNI
 OPPORTUNITY = 1514 * 8
 """Bits that the emulator counts for a 1500-byte packet and its Ethernet header: what one delivery opportunity carries.
 
-mahimahi counts 1504 bytes for the same packet, with 4 of its tunnel (`PACKET_SIZE` in mahimahi's link_queue.cc).
+mahimahi counts 1504 bytes for the same packet, with 4 of its tunnel (`PACKET_SIZE` in its link_queue.hh).
 """
 WINDOW = 100
 """Milliseconds over which opportunities are counted into a rate."""

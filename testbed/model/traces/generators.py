@@ -9,7 +9,6 @@ from typing import cast
 import numpy as np
 
 from testbed.errors import BadInput
-from testbed.model.impairment import GilbertElliott
 from testbed.model.profile import load_profile
 from testbed.model.propagation import LIGHT
 from testbed.model.traces.orbit import Array, slant, walker
@@ -104,16 +103,10 @@ def _rained(profile: str, rain: float) -> Setting:
     others = given.rstrip(")").strip()
     call = f"{name}({f'{others}, ' if others else ''}rain={round(2 * min(rain, 250.0)) / 2:g})"
     forward, _ = load_profile(call)
-    loss = forward.loss if forward.burst is None else _mean_loss(forward.burst)
-    found = Setting(delay=forward.delay, loss=loss)
+    found = Setting(delay=forward.delay, loss=forward.mean_loss)
     if forward.rate is not None:
         found["rate"] = forward.rate
     return found
-
-
-def _mean_loss(burst: GilbertElliott) -> float:
-    bad = burst.p / (burst.p + burst.r)
-    return bad * burst.bad_loss + (1 - bad) * burst.good_loss
 
 
 def daily_load(
