@@ -7,6 +7,7 @@ from the parameters, in SI, with the constants and functions of NAMES and FUNCTI
 
 from __future__ import annotations
 
+import ast
 import math
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -52,6 +53,11 @@ _PARAMETER_KEYS = {
     "choices": list | dict,
     "about": str,
 }
+_REFUSED = (ast.Attribute, ast.Subscript, ast.JoinedStr)
+_FAULTS = (
+    simpleeval.InvalidExpression, SyntaxError, ArithmeticError, ValueError, TypeError, LookupError, RecursionError,
+)  # fmt: skip
+"""What an expression may raise that parses as one or not."""
 _TIMES, _RATES = ("delay", "jitter"), ("rate",)
 
 Value = float | str
@@ -258,7 +264,7 @@ def worked_out(profile: Profile, values: Mapping[str, Value]) -> dict[str, Tree]
     Raises:
         BadInput: an expression is wrong; its file, line and column are in the message.
     """
-    scope = simpleeval.SimpleEval(functions=dict(FUNCTIONS), names={**NAMES, **values})
+    scope = _scope(values)
     for name, parameter in profile.parameters.items():
         scope.names.update(parameter.choices.get(str(values[name]), {}))
     let = profile.tree.child("let")
@@ -266,6 +272,13 @@ def worked_out(profile: Profile, values: Mapping[str, Value]) -> dict[str, Tree]
         scope.names[name] = _evaluate(tree, scope)
     both = profile.tree.child("impairment")
     return {direction: _merged(both, profile.tree.child(direction), scope, profile) for direction in DIRECTIONS}
+
+
+def _scope(values: Mapping[str, Value]) -> simpleeval.SimpleEval:
+    """Arithmetic, comparisons, conditions and our functions: a profile that somebody else wrote can do no more."""
+    scope = simpleeval.SimpleEval(functions=dict(FUNCTIONS), names={**NAMES, **values})
+    scope.nodes = {node: rule for node, rule in (scope.nodes or {}).items() if node not in _REFUSED}
+    return scope
 
 
 def _merged(both: Tree | None, one: Tree | None, scope: simpleeval.SimpleEval, profile: Profile) -> Tree:
@@ -300,8 +313,8 @@ def _evaluate(tree: Tree, scope: simpleeval.SimpleEval) -> Any:
         raise _wrong(tree, f"unknown name {error.name!r}{nearest(error.name, scope.names)}") from None
     except simpleeval.FunctionNotDefined as error:
         raise _wrong(tree, f"unknown function {error.func_name!r}{nearest(error.func_name, FUNCTIONS)}") from None
-    except (simpleeval.InvalidExpression, SyntaxError, ArithmeticError, ValueError, TypeError) as error:
-        raise _wrong(tree, str(error)) from None
+    except _FAULTS as error:
+        raise _wrong(tree, f"{error}" or type(error).__name__) from None
     if isinstance(value, int | float) and not math.isfinite(value):
         raise _wrong(tree, f"the result is {value}")
     return value

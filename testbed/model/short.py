@@ -125,8 +125,12 @@ def _traces(link: Tree, beside: Path, problems: list[str]) -> None:
         return
     if isinstance(trace.value, str):
         trace.value = {direction: replace(trace) for direction in DIRECTIONS}
-    for direction in DIRECTIONS if isinstance(trace.value, dict) else ():
-        one = trace.value.get(direction)
+    elif not isinstance(trace.value, dict):
+        del link.value["trace"]
+        expected = "expected a trace such as random-walk(seed=1), or a mapping of forward and backward"
+        problems.append(f"{trace.place}: {trace.where}: {shown(trace)}{expected}")
+        return
+    for one in (trace.child(direction) for direction in DIRECTIONS):
         if one is not None and isinstance(one.value, str):
             _try(partial(_trace, one, beside), problems)
 
