@@ -83,13 +83,15 @@ class Player:
             BadInput: no such link, or a setting that no link can have; nothing is played then.
         """
         states = {state.name: state for state in self._wiring.get(tuple({track.link for track in tracks}))}
+        found = {(t.link, t.end): (states[t.link].forward, states[t.link].backward)[t.end] for t in tracks}
         with self._changed:
-            found = {(t.link, t.end): (states[t.link].forward, states[t.link].backward)[t.end] for t in tracks}
             own = {way: _over(state, self._before.get(way, LinkPatch())) for way, state in found.items()}
-            ready = [_with_waits(track, own[track.link, track.end]) for track in tracks]
-            changes = [LinkChange(link=t.link, end=t.end, patch=patch) for t in ready for patch in t.patches]
+        ready = [_with_waits(track, own[track.link, track.end]) for track in tracks]
+        for track in ready:  # one by one, so that what plays already gets its turn between
+            changes = [LinkChange(link=track.link, end=track.end, patch=patch) for patch in track.patches]
             self._wiring.set(changes, check_only=True)
-            self._wiring.impair(found)
+        self._wiring.impair(found)
+        with self._changed:
             self._begin(ready, own, time.monotonic() + delay)
 
     def _begin(self, tracks: Iterable[Track], own: dict[Way, LinkPatch], begin: float) -> None:
