@@ -19,7 +19,7 @@ from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
 # --- what a lab is made of -------------------------------------------------------------------------------------------
 
 
-class LinkChange(Message, frozen=True):
+class LinkChange(Message, frozen=True, gc=False):
     """One direction of one link, changed. `end` is the endpoint the packets leave from: 0 forward, 1 backward.
 
     `up` cuts (False) or mends (True) the whole wire: both ends lose or regain carrier.

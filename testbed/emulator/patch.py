@@ -15,7 +15,7 @@ class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, f
     """
 
 
-class GilbertElliott(Message, frozen=True):
+class GilbertElliott(Message, frozen=True, gc=False):
     """See `testbed.model.impairment.GilbertElliott`."""
 
     p: float
@@ -24,7 +24,7 @@ class GilbertElliott(Message, frozen=True):
     good_loss: float = 0.0
 
 
-class LinkPatch(Message, frozen=True):
+class LinkPatch(Message, frozen=True, gc=False):
     """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away.
 
     `distribution` is the name of one of netem's, or a measured one: deviations in jitters at evenly spaced shares.
