@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
 from testbed.emulator.playing import Play, Track
-from testbed.errors import BadInput, NotReady, Unable
+from testbed.errors import BadInput, CommandFailed, NotReady, Unable
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
 from testbed.substrate import probe
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[Progress], None]
 BUILD_FILE = "build.msgpack"
+_COMMAND_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Lab:
             BadInput: the topology, the substrate or the name cannot be used; nothing was changed.
             Unable: this machine cannot run it; the message has the command that mends it.
             GuestFailed: the substrate died or hangs.
+            CommandFailed: a command under a node's `exec` failed.
             NotReady: the network is not ready in time; the message names what is missing.
         """
         from testbed.emulator.lower import build_of, topology_tracks
@@ -127,6 +130,7 @@ class Lab:
 
         with self.agent() as agent:
             agent.call(build, on_event=report)
+            _run_commands(agent, self.topology, progress)
             _tell(progress, "waiting for the network to be ready")
             readiness = agent.call(WaitReady(deadline=ready_timeout), on_event=report)
         assert isinstance(readiness, Readiness)
@@ -231,6 +235,21 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
+
+
+def _run_commands(agent: Client, topology: Topology, progress: OnProgress | None) -> None:
+    """Run what nodes have under `exec`, node by node.
+
+    Raises:
+        CommandFailed: one did not end with 0; the message has its node, itself and what it said.
+    """
+    for name, node in topology.nodes.items():
+        for line in () if node.kind == "bridge" else node.exec:
+            _tell(progress, f"{name}: {line}")
+            done = agent.run(name, shlex.split(line), timeout=_COMMAND_PATIENCE)
+            if done.code != 0:
+                said = (done.stderr or done.stdout).decode(errors="replace").strip()
+                raise CommandFailed(f"node {name}: exec {line!r} ended with {done.code}: {said or 'it said nothing'}")
 
 
 def _tell(progress: OnProgress | None, text: str) -> None:

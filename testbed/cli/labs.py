@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
+from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
 from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
@@ -31,21 +32,22 @@ class Format(StrEnum):
 
 
 def up(
-    file: Annotated[Path, typer.Argument(help="Topology (YAML).")],
+    source: Source,
     substrate: SubstrateOption = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the lab; the topology's when not given.")] = None,
     memory: Memory = None,
     guests: Guests = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
+    format: FormatOption = None,
+    skip_unsupported: SkipUnsupported = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up a topology; return when the network is ready or say what is not."""
+    """Bring up a topology, ours or another tool's; return when the network is ready or say what is not."""
     from testbed.lab import Lab
-    from testbed.model.load import load_topology
     from testbed.substrate.registry import pick
 
-    topology = load_topology(file)
+    topology = read_source(source, format, skip_unsupported)
     topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     if dry_run:
         chosen, why = pick(substrate)
@@ -247,18 +249,15 @@ def _link_row(state) -> list[str]:
 
 
 def graph(
-    source: Annotated[str, typer.Argument(help="Topology file, or a lab's name.")],
+    source: Annotated[str, typer.Argument(help="A lab's name, or what `import` takes.", metavar="SOURCE")],
     format: Annotated[Format, typer.Option("--format", "-f", help="How to draw.")] = Format.svg,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; standard output when not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
     """Draw a topology as SVG, Mermaid, Graphviz or JSON."""
-    from testbed.lab import Lab
-    from testbed.model.load import load_topology
     from testbed.report import graph as draw
 
-    named = {lab.name: lab for lab in Lab.all()}
-    topology = named[source].topology if source in named else load_topology(Path(source))
+    topology = read_lab_or_source(source)
     chosen = Format.json if as_json else format
     drawing = {
         Format.svg: draw.to_svg,

@@ -55,7 +55,7 @@ def _node(name: str, topology: Topology) -> WireNode:
     if isinstance(node, Host):
         return WireNode(name=name, kind="host", addresses=addresses, gateway=node.gateway)
     if node.config is not None:
-        config, daemons = node.config, daemons_of(node.config)
+        config, daemons = node.config, _given_daemons(node, node.config)
     else:
         config, daemons = frr_configuration(name, topology), daemons_for(node)
     return WireNode(name=name, kind="router", addresses=addresses, daemons=daemons, config=config)
@@ -162,6 +162,12 @@ def _refuse_bridge_rings(topology: Topology) -> None:
 def daemons_for(router: Router) -> tuple[str, ...]:
     """Return the daemons that a rendered router runs."""
     return ("zebra", "staticd", *(DAEMON_OF[p] for p in router.protocols if p != "static"))
+
+
+def _given_daemons(router: Router, config: str) -> tuple[str, ...]:
+    if router.daemons is None:
+        return daemons_of(config)
+    return ("zebra", *(name for name in router.daemons if name != "zebra"))
 
 
 def daemons_of(config: str) -> tuple[str, ...]:
