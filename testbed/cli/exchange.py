@@ -112,10 +112,13 @@ def _path(name: str, out: Path) -> Path:
 def _write(files, out: Path) -> None:
     """Write all files or none."""
     ready: dict[Path, Path] = {}
+    folders: list[Path] = []
     try:
         for name, text in files.items():
             path = _path(name, out)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (parent for parent in reversed(path.parents) if name and not parent.exists()):
+                folder.mkdir()
+                folders.append(folder)
             ready[path] = path.with_name(f".{path.name}.new")
             ready[path].write_text(text, encoding="utf-8")
         for path, new in ready.items():
@@ -123,6 +126,8 @@ def _write(files, out: Path) -> None:
     except OSError as error:
         for new in ready.values():
             new.unlink(missing_ok=True)
+        for folder in reversed(folders):
+            folder.rmdir()
         raise BadInput(f"{error.filename or out}: cannot be written: {error.strerror}") from None
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from testbed.errors import BadInput
 from testbed.model.base import Model
-from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.source import Place
 from testbed.model.topology import Topology
 
@@ -69,6 +68,7 @@ class Format:
         recognises: whether a source looks like this format; it may look into a file that is there.
         holds: keys of a topology that survive in it, such as `links.forward.delay`; a key stands for all below it.
             Keys that a topology must have are always held.
+        renders: keys that are written out into configurations and come back as these.
     """
 
     name: str
@@ -77,19 +77,32 @@ class Format:
     read: Read | None = None
     write: Write | None = None
     holds: frozenset[str] = frozenset()
+    renders: frozenset[str] = frozenset()
 
 
 EVERYTHING = frozenset(Topology.model_fields)
-IMPAIRMENT = frozenset(f"links.{way}.{key}" for way in ("forward", "backward") for key in Impairment.model_fields)
-BURST = tuple(GilbertElliott.model_fields)
+_ABOUT = frozenset({"description", "guest", "nodes.position", "links.medium"})
+"""Keys for people, drawings and the machine below: a network without them is the same network."""
 
 
-def kept(topology: Topology, form: Format) -> tuple[Topology, tuple[str, ...]]:
-    """Return what of a topology a format holds, and a line for each key that it does not."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What of a topology a format holds; a line for each key of the network that is lost, and of those about it."""
+
+    topology: Topology
+    lost: tuple[str, ...]
+    unsaid: tuple[str, ...]
+
+
+def kept(topology: Topology, form: Format) -> Kept:
+    """Reduce a topology to what a format holds."""
     lost: dict[str, list[str]] = defaultdict(list)
-    reduced = _reduce(topology, "", "", form.holds, lost)
+    reduced = _reduce(topology, "", "", form.holds | form.renders, lost)
     assert isinstance(reduced, Topology)
-    return reduced, tuple(f"{form.name} cannot hold `{key}`{_whose(names)}" for key, names in lost.items())
+    lines = {key: f"{form.name} cannot hold `{key}`{_whose(names)}" for key, names in lost.items()}
+    about = {key for key in lines if any(key == known or key.startswith(f"{known}.") for known in _ABOUT)}
+    network, unsaid = ([line for key, line in lines.items() if (key in about) == said] for said in (False, True))
+    return Kept(reduced, tuple(network), tuple(unsaid))
 
 
 def _whose(names: list[str]) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import BadInput, nearest
-from testbed.exchange import native, topohub
+from testbed.exchange import containerlab, native, topohub
 from testbed.exchange.base import SKIP, Files, Findings, Format, kept
 from testbed.model.topology import Topology
 
-FORMATS: dict[str, Format] = {form.name: form for form in (topohub.FORMAT, native.FORMAT)}
+FORMATS: dict[str, Format] = {form.name: form for form in (topohub.FORMAT, containerlab.FORMAT, native.FORMAT)}
 """In the order in which they are asked whether they recognise a source."""
 READABLE = tuple(name for name, form in FORMATS.items() if form.read)
 WRITABLE = tuple(name for name, form in FORMATS.items() if form.write)
@@ -85,7 +85,7 @@ def export_to(topology: Topology, format: str, skip_unsupported: bool = False) -
     chosen = find(format)
     if chosen.write is None:
         raise BadInput(f"{chosen.name} can be read and not written (writable: {', '.join(WRITABLE)})")
-    reduced, lost = kept(topology, chosen)
-    if lost and not skip_unsupported:
-        raise BadInput("\n".join([*lost, f"what {format} cannot hold is an error; {SKIP}"]))
-    return Exported(chosen.write(reduced), tuple(f"{line}: left out" for line in lost))
+    found = kept(topology, chosen)
+    if found.lost and not skip_unsupported:
+        raise BadInput("\n".join([*found.lost, f"what {format} cannot hold is an error; {SKIP}"]))
+    return Exported(chosen.write(found.topology), tuple(f"{line}: left out" for line in (*found.lost, *found.unsaid)))

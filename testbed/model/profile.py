@@ -226,7 +226,7 @@ def load_profile(call: str, beside: Path | None = None) -> tuple[Impairment, Imp
         BadInput: no such profile or parameter (the message names the nearest), or the profile is wrong.
     """
     trees = worked_out(*called(call, beside))
-    forward, backward = (validated(trees[direction], Impairment, []) for direction in DIRECTIONS)
+    forward, backward = (validated(trees[direction], Impairment) for direction in DIRECTIONS)
     return forward, backward
 
 

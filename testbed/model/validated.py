@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -16,20 +17,26 @@ from testbed.model.source import Tree, shown
 M = TypeVar("M", bound=Model)
 
 
-def validated(tree: Tree, model: type[M], problems: list[str]) -> M:
-    """Return the model of a tree that has no problem so far.
+def validated(
+    tree: Tree, model: type[M], problems: Iterable[str] = (), context: Mapping[str, bool] | None = WRITTEN
+) -> M:
+    """Make a model of a tree, wherever its values come from.
+
+    Args:
+        problems: what is known to be wrong already. context: None where quantities come without unit, in SI.
 
     Raises:
-        BadInput: it had, or has some; all of them, as the file goes.
+        BadInput: one line for each problem, in the order of the file.
     """
+    found = list(problems)
     try:
-        result = model.model_validate(tree.plain(), context=WRITTEN)
+        result = model.model_validate(tree.plain(), context=context)
     except ValidationError as error:
-        problems += [_line(tree, model, one) for one in _telling(error.errors(include_url=False))]
+        found += [_line(tree, model, one) for one in _telling(error.errors(include_url=False))]
     else:
-        if not problems:
+        if not found:
             return result
-    raise BadInput("\n".join(sorted(dict.fromkeys(problems), key=_order)))
+    raise BadInput("\n".join(sorted(dict.fromkeys(found), key=_order)))
 
 
 def _order(line: str) -> list[int]:

@@ -10,11 +10,12 @@ from testbed.errors import BadInput
 from testbed.model.base import WRITTEN
 from testbed.model.change import Change, ConfigurationStep, InterfaceStep
 from testbed.model.dump import dump
-from testbed.model.impairment import GilbertElliott, Impairment
+from testbed.model.impairment import Impairment
 from testbed.model.load import load_topology, loads
 from testbed.model.profile import load_profile
 from testbed.model.rack import Inventory
-from testbed.model.topology import Endpoint, GuestOptions, Host, Link, Router, Topology
+from testbed.model.topology import Endpoint, Router, Topology
+from tests.model.generated import topologies
 
 BASE = """\
 name: demo
@@ -122,62 +123,6 @@ def test_units_are_only_for_what_a_person_wrote():
 
 
 # --- properties -------------------------------------------------------------------------------------------------------
-
-shares = st.floats(0, 1)
-
-
-@st.composite
-def impairments(draw):
-    delay = draw(st.floats(0, 100))
-    bursts = st.builds(GilbertElliott, p=shares, r=shares, bad_loss=shares, good_loss=shares)
-    burst = draw(st.none() | bursts)
-    return Impairment(
-        delay=delay,
-        jitter=draw(st.floats(0, min(delay, 2))),
-        distribution=draw(st.sampled_from(["uniform", "normal", "pareto", "paretonormal"])),
-        jitter_correlation=draw(shares),
-        loss=0.0 if burst else draw(shares),
-        loss_correlation=0.0 if burst else draw(shares),
-        burst=burst,
-        duplicate=draw(shares),
-        reorder=draw(shares) if delay else 0.0,
-        corrupt=draw(shares),
-        rate=draw(st.none() | st.floats(8, 1e14)),
-        limit=draw(st.none() | st.integers(1, 1_000_000)),
-    )
-
-
-@st.composite
-def topologies(draw):
-    names = draw(st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True), min_size=2, max_size=6))
-    names = list(dict.fromkeys([*names, "a1", "b2"]))
-    texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")) | st.just("\n"), max_size=30)
-    nodes = {name: draw(st.sampled_from([Host(kind="host"), Router(kind="router")])) for name in names}
-    nodes[names[0]] = Router(kind="router", config=draw(texts), asn=draw(st.integers(1, 2**32 - 1)))
-    links = {}
-    for index in range(draw(st.integers(0, 5))):
-        ends = draw(st.lists(st.sampled_from(names), min_size=2, max_size=2, unique=True))
-        numbered = draw(st.booleans())
-        links[f"l{index}"] = Link(
-            endpoints=tuple(  # pyright: ignore[reportArgumentType]
-                Endpoint.model_validate(
-                    {
-                        "node": end,
-                        "interface": f"eth{index}",
-                        "addresses": [f"10.0.{index}.{side + 1}/30"] if numbered else [],
-                        "cost": draw(st.none() | st.integers(1, 65535)),
-                    }
-                )
-                for side, end in enumerate(ends)
-            ),
-            forward=draw(impairments()),
-            backward=draw(impairments()),
-            mtu=draw(st.integers(68, 65521)),
-            up=draw(st.booleans()),
-            medium=draw(st.none() | texts),
-        )
-    guest = GuestOptions(memory=draw(st.integers(1, 2**50)), guests=draw(st.integers(1, 64)))
-    return Topology(name="random", description=draw(texts), nodes=nodes, links=links, guest=guest)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
