@@ -19,11 +19,14 @@ from testbed.exchange import addressing
 from testbed.exchange.base import Findings, Format
 from testbed.exchange.names import Names, slug
 from testbed.model.impairment import Impairment
-from testbed.model.topology import Endpoint, Link, Router, Topology
+from testbed.model.topology import Endpoint, GuestOptions, Link, Router, Topology
 
 SCHEME = "topohub:"
 FIBRE = 4.9e-6
 """Seconds per km: ITU-T G.652 fibre, group index 1.468 at 1550 nm, 299792.458 km/s in vacuum."""
+
+ROUTER_MEMORY = 20 * 2**20
+"""Bytes of a guest for a router with OSPF: the 22 of GÉANT were seen to take 319 MiB."""
 
 
 @cache
@@ -85,6 +88,7 @@ def topology_of(name: str, data: Mapping[str, Any]) -> Topology:
         nodes={called[str(node["id"])]: _router(index, node) for index, node in enumerate(data["nodes"])},
         links=links,
         demands=_demands(called, data["graph"].get("demands", {})),
+        guest=GuestOptions(memory=max(GuestOptions().memory, len(called) * ROUTER_MEMORY)),
     )
 
 
