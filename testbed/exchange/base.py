@@ -49,9 +49,10 @@ class Findings:
         """
         if self.wrong:
             raise BadInput("\n".join(self.wrong))
-        if self.unsupported and not skip:
-            raise BadInput("\n".join([*self.unsupported, f"what cannot be kept is an error; {SKIP}"]))
-        return (*(f"{line}: left out" for line in self.unsupported), *dict.fromkeys(self.notes))
+        lost = list(dict.fromkeys(self.unsupported))
+        if lost and not skip:
+            raise BadInput("\n".join([*lost, f"what cannot be kept is an error; {SKIP}"]))
+        return (*(f"{line}: left out" for line in lost), *dict.fromkeys(self.notes))
 
 
 Read = Callable[[str, Findings], Topology]

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import BadInput, nearest
-from testbed.exchange import containerlab, gml, graphml, native, topohub
+from testbed.exchange import containerlab, gml, graphml, mininet, native, topohub
 from testbed.exchange.base import SKIP, Files, Findings, Format, kept
 from testbed.model.topology import Topology
 
-FORMATS: dict[str, Format] = {
-    form.name: form for form in (topohub.FORMAT, containerlab.FORMAT, native.FORMAT, graphml.FORMAT, gml.FORMAT)
-}
+_ALL = (topohub.FORMAT, mininet.FORMAT, containerlab.FORMAT, native.FORMAT, graphml.FORMAT, gml.FORMAT)
+FORMATS: dict[str, Format] = {form.name: form for form in _ALL}
 """In the order in which they are asked whether they recognise a source."""
 READABLE = tuple(name for name, form in FORMATS.items() if form.read)
 WRITABLE = tuple(name for name, form in FORMATS.items() if form.write)

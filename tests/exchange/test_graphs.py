@@ -128,7 +128,7 @@ def test_what_topology_zoo_says_beside_the_network_is_no_error(tmp_path):
 
 def test_what_is_unknown_may_be_left_out(tmp_path):
     imported = read(tmp_path, "x.gml", GML.format('colour "red"'), skip=True)
-    assert [note for note in imported.notes if "'colour'" in note][0].endswith(": left out")
+    assert next(note for note in imported.notes if "'colour'" in note).endswith(": left out")
 
 
 def test_text_that_xml_cannot_hold_is_refused():
