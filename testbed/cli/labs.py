@@ -255,16 +255,9 @@ def graph(
     as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
     """Draw a topology as SVG, Mermaid, Graphviz or JSON."""
-    from testbed.report import graph as draw
+    from testbed.exchange.registry import DRAWINGS
 
-    topology = read_lab_or_source(source)
-    chosen = Format.json if as_json else format
-    drawing = {
-        Format.svg: draw.to_svg,
-        Format.mermaid: draw.to_mermaid,
-        Format.graphviz: draw.to_graphviz,
-        Format.json: draw.to_json,
-    }[chosen](topology)
+    drawing = DRAWINGS[Format.json if as_json else format](read_lab_or_source(source))
     if output:
         output.write_text(drawing, encoding="utf-8")
     else:

@@ -70,6 +70,7 @@ class Format:
         holds: keys of a topology that survive in it, such as `links.forward.delay`; a key stands for all below it.
             Keys that a topology must have are always held.
         renders: keys that are written out into configurations and come back as these.
+        drawing: it shows a network to people; that it does not hold all of it is no loss.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Format:
     write: Write | None = None
     holds: frozenset[str] = frozenset()
     renders: frozenset[str] = frozenset()
+    drawing: bool = False
 
 
 EVERYTHING = frozenset(Topology.model_fields)

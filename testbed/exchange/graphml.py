@@ -5,7 +5,6 @@ networkx reads it too, but forgets where things stand; a file is refused by line
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ from testbed.exchange.base import Files, Findings, Format
 from testbed.exchange.flat import HOLDS, Attributes, Flat, Graph, Item, flat, topology_of, typed
 from testbed.model.source import Place, read_text
 from testbed.model.topology import Topology
+from testbed.report.graph import NOT_XML
 
 _NAMESPACE = "http://graphml.graphdrawing.org/xmlns"
 _TYPES: dict[type, str] = {bool: "boolean", int: "long", float: "double", str: "string"}
-_ODD = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STRUCTURE = frozenset({"graphml", "key", "graph", "node", "edge", "data", "default", "desc", "port"})
 
 
@@ -179,7 +178,7 @@ def _put(element: ET.Element, owner: str, attributes: Attributes, ids: dict[tupl
     for name, value in attributes.items():
         data = ET.SubElement(element, "data", {"key": ids[owner, name]})
         data.text = str(value).lower() if isinstance(value, bool) else str(value)
-        if odd := _ODD.search(data.text):
+        if odd := NOT_XML.search(data.text):
             raise BadInput(f"{name}: character U+{ord(odd[0]):04X}: expected text that XML can hold")
 
 

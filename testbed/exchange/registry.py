@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,26 @@ from testbed.errors import BadInput, nearest
 from testbed.exchange import containerlab, gml, graphml, mininet, native, topohub
 from testbed.exchange.base import SKIP, Files, Findings, Format, kept
 from testbed.model.topology import Topology
+from testbed.report import graph
+from testbed.report.drawio import to_drawio
 
-_ALL = (topohub.FORMAT, mininet.FORMAT, containerlab.FORMAT, native.FORMAT, graphml.FORMAT, gml.FORMAT)
+_DRAWIO = Format(
+    name="drawio",
+    about="draw.io (diagrams.net)",
+    write=lambda topology: {"": to_drawio(topology)},
+    drawing=True,
+)
+_ALL = (topohub.FORMAT, mininet.FORMAT, containerlab.FORMAT, native.FORMAT, graphml.FORMAT, gml.FORMAT, _DRAWIO)
 FORMATS: dict[str, Format] = {form.name: form for form in _ALL}
 """In the order in which they are asked whether they recognise a source."""
 READABLE = tuple(name for name, form in FORMATS.items() if form.read)
+DRAWINGS: dict[str, Callable[[Topology], str]] = {
+    "svg": graph.to_svg,
+    "mermaid": graph.to_mermaid,
+    "graphviz": graph.to_graphviz,
+    "json": graph.to_json,
+}
+"""What `testbed graph` draws, for pages and papers."""
 WRITABLE = tuple(name for name, form in FORMATS.items() if form.write)
 
 
@@ -40,6 +56,8 @@ def find(name: str) -> Format:
     Raises:
         BadInput: there is none; the message has the nearest.
     """
+    if name in DRAWINGS:
+        raise BadInput(f"{name} is a drawing: testbed graph SOURCE --format {name}")
     if name not in FORMATS:
         raise BadInput(f"no format called {name!r}{nearest(name, FORMATS)} (known: {', '.join(FORMATS)})")
     return FORMATS[name]
@@ -86,6 +104,8 @@ def export_to(topology: Topology, format: str, skip_unsupported: bool = False) -
     chosen = find(format)
     if chosen.write is None:
         raise BadInput(f"{chosen.name} can be read and not written (writable: {', '.join(WRITABLE)})")
+    if chosen.drawing:
+        return Exported(chosen.write(topology))
     found = kept(topology, chosen)
     if found.lost and not skip_unsupported:
         raise BadInput("\n".join([*found.lost, f"what {format} cannot hold is an error; {SKIP}"]))

@@ -62,6 +62,7 @@ def test_an_export_writes_all_files_and_comes_back(tmp_path):
         (["export", "{folder}/two.clab.yml", "--format", "topohub"], "writable: "),
         (["export", "topohub:sndlib/geant", "--format", "containerlab", "--out", "{folder}/x"], "`links.forward`"),
         (["export", "{folder}/two.clab.yml"], "--format"),
+        (["export", "{folder}/two.clab.yml", "-f", "svg"], "testbed graph SOURCE --format svg"),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
 )
@@ -75,6 +76,15 @@ def test_bad_input_is_explained_and_leaves_nothing(words, said, tmp_path):
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert sorted(os.walk(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("format", "start"), [("drawio", "<mxfile"), ("graphml", "<?xml"), ("gml", "graph ["), ("testbed", "name:")]
+)
+def test_every_format_of_one_file_is_printed(tmp_path, format, start):
+    done = call("export", write_lab(tmp_path), "--format", format, "--skip-unsupported")
+    assert done.returncode == ExitCode.DONE, done
+    assert done.stdout.startswith(start)
 
 
 def test_what_cannot_be_kept_may_be_skipped(tmp_path):
