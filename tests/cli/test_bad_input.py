@@ -30,6 +30,7 @@ from tests.cli.commands import call, run
         (["graph", "{topology}", "--format", "pdf"], "pdf"),
         (["rack", "up", "nowhere.yaml"], "nowhere.yaml"),
         (["rack", "up", "{topology}", "--dry-run"], "at least one router"),
+        (["rack", "up", "{commands}", "--dry-run"], "r has `exec`"),
         (["rack", "status", "norack"], "norack"),
         (["rack", "down", "norack"], "norack"),
         (["rack", "enrol", "nowhere.yaml"], "nowhere.yaml"),
@@ -65,7 +66,9 @@ from tests.cli.commands import call, run
 def test_bad_input_is_explained(words, said, tmp_path):
     topology = tmp_path / "topology.yaml"
     topology.write_text("name: t\nnodes: {a: {kind: host}}\n")
-    done = call(*(word.format(topology=topology) for word in words))
+    commands = tmp_path / "commands.yaml"
+    commands.write_text("name: t\nnodes: {r: {kind: router, loopbacks: [10.255.0.1/32], exec: ['true']}}\n")
+    done = call(*(word.format(topology=topology, commands=commands) for word in words))
     assert done.returncode == ExitCode.BAD_INPUT, done
     assert said in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
