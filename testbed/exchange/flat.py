@@ -18,9 +18,9 @@ from testbed.exchange import addressing
 from testbed.exchange.base import EVERYTHING, Findings
 from testbed.exchange.names import Names, slug
 from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.load import validated
 from testbed.model.source import Place, Tree, shown
 from testbed.model.topology import Link, Topology
+from testbed.model.validated import validated
 
 HOLDS = EVERYTHING - {"demands", "guest"}
 Attributes = dict[str, Any]
@@ -168,7 +168,7 @@ def topology_of(graph: Graph, source: str, findings: Findings) -> Topology:
     keys = {"name": here, "nodes": _tree(graph, nodes), "links": _tree(graph, links)}
     if "description" in graph.attributes:
         keys["description"] = graph.attributes["description"]
-    return validated(Tree(keys, graph.place), Topology, findings.wrong).model
+    return validated(Tree(keys, graph.place), Topology, findings.wrong, context=None)
 
 
 def _tree(item: Item, value: Any) -> Tree:

@@ -22,9 +22,9 @@ from typing import Any
 from testbed.errors import BadInput, Unable, nearest
 from testbed.exchange.base import Findings, Format
 from testbed.exchange.names import Names, slug
-from testbed.model.load import validated
 from testbed.model.source import Place, Tree, read_text
 from testbed.model.topology import Topology
+from testbed.model.validated import validated
 
 _DEBIAN = Path("/usr/lib/python3/dist-packages/mininet")
 _BASE = IPv4Interface("10.0.0.0/8")
@@ -135,7 +135,7 @@ class _Reader:
         links = dict(self._links(called))
         nodes = {called[node]: self._node(node) for node in self._topo.nodes()}
         whole = self._tree({"name": name, "nodes": nodes, "links": links}, "")
-        return validated(whole, Topology, self._findings.wrong).model
+        return validated(whole, Topology, self._findings.wrong, context=None)
 
     def _names(self) -> dict[str, str]:
         fit = Names()

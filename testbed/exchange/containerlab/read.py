@@ -14,9 +14,9 @@ from testbed.exchange.containerlab.merge import levels_of
 from testbed.exchange.containerlab.nodes import NodeReader, Wired
 from testbed.exchange.containerlab.variables import Magic, expand
 from testbed.exchange.names import Names, slug
-from testbed.model.validated import validated
 from testbed.model.source import Tree, parse_yaml, read_text, shown
 from testbed.model.topology import Topology
+from testbed.model.validated import validated
 
 
 def read(source: str, findings: Findings) -> Topology:
