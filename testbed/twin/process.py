@@ -59,8 +59,8 @@ def _connect(inventory: Inventory, base: Path | None) -> Sessions:
     }
 
 
-def _echoes(topology: Topology, sessions: Sessions) -> dict[str, dict[str, Echo]]:
-    """Which device measures which links, and which pairs of routers."""
+def _echoes(topology: Topology, sessions: Sessions, every: float) -> dict[str, dict[str, Echo]]:
+    """Which device measures which links, a packet `every` so many seconds, and which pairs of routers."""
 
     def streamed(device: str, what: str, line: str) -> Echo:
         transport = sessions[device][1]
@@ -68,7 +68,7 @@ def _echoes(topology: Topology, sessions: Sessions) -> dict[str, dict[str, Echo]
 
     plans = plan_echoes(topology)
     echoes = {
-        d: {p.link: streamed(d, p.link, command(p.interface, p.destination)) for p in plans[d]}
+        d: {p.link: streamed(d, p.link, command(p.interface, p.destination, every)) for p in plans[d]}
         for d in sessions
         if d in plans
     }
@@ -166,7 +166,7 @@ class _Mirror:
         loop = Loop(
             Picture(topology, order.tolerance),
             adapters,
-            _echoes(topology, self._sessions),
+            _echoes(topology, self._sessions, order.echo_every),
             lambda: _agent(order.twin),
             Outlets(Store([_Samples(self._folder / SAMPLES_FILE)]), publisher, _saver(self._folder)),
             name=order.twin,

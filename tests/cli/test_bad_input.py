@@ -40,6 +40,7 @@ from tests.cli.commands import call, run
         (["mirror", "status", "nolab"], "nolab"),
         (["mirror", "stop", "nolab"], "nolab"),
         (["mirror", "start", "nowhere.yaml"], "nowhere.yaml"),
+        (["mirror", "start", "nowhere.yaml", "--echo-every", "0"], "--echo-every 0"),
         (["validate", "nowhere.yaml", "--twin", "notwin"], "nowhere.yaml"),
         (["plan", "nowhere.json", "--inventory", "nowhere.yaml"], "nowhere"),
         (["approve", "nowhere.json", "--by", "me", "--key", "nokey"], "nokey"),
