@@ -15,11 +15,11 @@ from typing import Literal
 import pytest
 
 from testbed.emulator.client import Client
+from testbed.emulator.loading import LoadFlow
 from testbed.emulator.messages import (
     GetLinks,
     LinkChange,
     LinkPatch,
-    LoadFlow,
     Locate,
     Located,
     Power,

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from testbed.emulator.client import AgentClient
+from testbed.emulator.loading import LoadFlow
 from testbed.emulator.messages import (
     Build,
     LinkChange,
     LinkPatch,
-    LoadFlow,
     Reach,
     SetLinks,
     SetLoad,
