@@ -203,8 +203,8 @@ _COUNTS = ("asked", "skipped", "sent", "received", "lost", "reordered", "duplica
 
 
 def worst_first(report: LoadReport) -> list[FlowReport]:
-    """Order flows by the share of what was due that came; those of which nothing was due yet come last."""
-    return sorted(report.flows, key=lambda flow: flow.received / flow.asked if flow.asked else math.inf)
+    """Order flows by the share of their rate that was delivered; those that have not begun come last."""
+    return sorted(report.flows, key=lambda flow: flow.delivered / flow.flow.rate if flow.asked else math.inf)
 
 
 def falls_short(flow: FlowReport) -> bool:
@@ -215,7 +215,7 @@ def falls_short(flow: FlowReport) -> bool:
 def warnings(report: LoadReport) -> list[str]:
     """Say which flows were not sent as asked and why, and whether the sinks kept up."""
     short = [flow for flow in report.flows if falls_short(flow)]
-    lines = [f"flow {flow.flow.name}: {100 * flow.shortfall:.2g} % not sent ({_why(flow)})" for flow in short[:_TOLD]]
+    lines = [f"flow {flow.flow.name}: {100 * flow.shortfall:.3g} % not sent ({_why(flow)})" for flow in short[:_TOLD]]
     if len(short) > _TOLD:
         lines.append(f"{len(short) - _TOLD} more flows were not sent as asked (--json has them)")
     if report.unread:

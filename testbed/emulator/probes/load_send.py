@@ -62,18 +62,20 @@ class _Paced:
         return taken
 
     def stop(self) -> None:
-        """Note that it sends no more."""
+        """Send no more: what is owed by now is skipped."""
         self._closed = time.monotonic()
+        self._skip(self._closed)
 
     def report(self) -> SentFlow:
         """Return what it did so far."""
         flow = self.flow
         end = math.inf if flow.duration is None else self._began + flow.start + flow.duration
-        until = min(end, time.monotonic() if self._closed is None else self._closed)
+        all_sent = math.isinf(self._schedule.due)
+        until = end if all_sent else min(end, time.monotonic() if self._closed is None else self._closed)
         return SentFlow(
             flow=flow,
             seconds=max(0.0, until - self._began - flow.start),
-            ended=self._closed is not None or math.isinf(self._schedule.due),
+            ended=self._closed is not None or all_sent,
             asked=self._asked,
             skipped=self._skipped,
             sent=self._sent,
@@ -143,7 +145,7 @@ class TcpFlow(_Paced):
         self._jitter = 0.0
         self._again = self._ask = 0.0
         self._broken = errno.ENOTCONN
-        self._sock: socket.socket | None = self._connect()
+        self._sock: socket.socket | None = self._connect(self._began)
 
     @property
     def due(self) -> float:
@@ -158,17 +160,19 @@ class TcpFlow(_Paced):
         """
         if self._sock is None:
             self._refuse(self._broken, now)
-            self._sock = self._connect()
+            self._sock = self._connect(now)
         elif self._backlog:
             self._refuse(errno.EAGAIN, now - _PATIENCE)
         else:
             self._skip(now - _PATIENCE)
-        self._write(self._sock, now)
+        if self._sock is not None:
+            self._write(self._sock, now)
         if now >= self._ask:
             self._ask = now + _ASK_INFO
             self._note(self._sock)
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, now: float) -> socket.socket | None:
+        """Begin a connection; None where there is no way at all, to try again later."""
         with self._context.node(self.flow.source).enter():
             sock = socket.socket(sockets.family(self.flow.destination), socket.SOCK_STREAM)
         sock.setblocking(False)
@@ -176,9 +180,19 @@ class TcpFlow(_Paced):
         pace = min(_MOST_PACE, round(_HEADROOM * self.flow.rate / 8))
         sock.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, max(1, pace))
         sockets.set_dscp(sock, self.flow.dscp)
-        sock.connect_ex(self._destination)  # what becomes of it, the first write tells
         self._greeting, self._backlog = self._mark, 0
-        return sock
+        reason = sock.connect_ex(self._destination)
+        if reason in (0, errno.EINPROGRESS):
+            return sock
+        sock.close()
+        self._broken, self._again = reason, now + _RECONNECT
+        return None
+
+    def stop(self) -> None:
+        """Write no more."""
+        if self._backlog:
+            self._refuse(errno.EAGAIN, time.monotonic())
+        super().stop()
 
     def _refuse(self, reason: int, before: float) -> None:
         skipped = self._schedule.skip(before - self._began)
@@ -211,7 +225,6 @@ class TcpFlow(_Paced):
     def _break(self, reason: int, now: float) -> None:
         self.close()
         self._broken, self._again, self._backlog = reason, now + _RECONNECT, 0
-        self._refused[reason] += 1
 
     def _note(self, sock: socket.socket | None) -> None:
         """Take the kernel's own measurements of this connection (tcp(7), TCP_INFO)."""
