@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import heapq
 import math
+import resource
 import socket
 import struct
 import sys
@@ -21,6 +22,7 @@ from testbed.emulator.parts import LoadSend, LoadSource, SentFlow
 from testbed.emulator.probes import sockets
 from testbed.emulator.probes.histogram import bucket
 from testbed.emulator.probes.schedule import schedule, sizes
+from testbed.errors import Unable
 
 MARK = struct.Struct("!HHIQ")
 """In front of each packet: run, flow, sequence number (32 bits of it), Unix nanoseconds when it was sent."""
@@ -35,6 +37,7 @@ _HEADROOM = 1.25
 _MOST_PACE = 2**32 - 2  # bytes a second; all ones mean without limit
 _LARGEST_WRITE = 1 << 16
 _LONGEST_TURN = 0.05
+_OTHER_FILES = 4096
 _TCP_INFO_SIZE = 160
 _RTT, _RTTVAR, _RETRANSMITTED, _SEGMENTS = 68, 72, 100, 156
 """Offsets of tcpi_rtt, tcpi_rttvar, tcpi_total_retrans and tcpi_data_segs_out in struct tcp_info (linux/tcp.h)."""
@@ -45,11 +48,15 @@ class _Paced:
 
     def __init__(self, source: LoadSource, share: float) -> None:
         self.flow = source.flow
-        self._began = time.monotonic()
+        self._began = math.inf
         self._schedule = schedule(source.flow, share)
         self._asked = self._skipped = self._sent = self._octets = 0
         self._refused: Counter[int] = Counter()
         self._closed: float | None = None
+
+    def begin(self, now: float) -> None:
+        """Let its time run from now on: to open a thousand flows takes a while, in which none falls behind."""
+        self._began = now
 
     def _skip(self, before: float) -> None:
         skipped = self._schedule.skip(before - self._began)
@@ -145,7 +152,7 @@ class TcpFlow(_Paced):
         self._jitter = 0.0
         self._again = self._ask = 0.0
         self._broken = errno.ENOTCONN
-        self._sock: socket.socket | None = self._connect(self._began)
+        self._sock: socket.socket | None = self._connect(time.monotonic())
 
     @property
     def due(self) -> float:
@@ -276,13 +283,17 @@ class Load:
         """Let these flows run and no others; when one is refused, the old ones go on unchanged.
 
         Raises:
-            BadInput: an unknown node.
+            BadInput: an unknown node. Unable: more flows than this process may have sockets.
         """
+        count = len(request.flows)
+        _allow_sockets(count)
         with ExitStack() as stack:
-            count = len(request.flows)
             flows = [_open(source, request.run, i / count, context, stack) for i, source in enumerate(request.flows)]
             opened = stack.pop_all()
         with self._changed:
+            now = time.monotonic()
+            for flow in flows:
+                flow.begin(now)
             old, self._sockets = self._sockets, opened
             self._flows, self._numbers = flows, [source.number for source in request.flows]
             self._generation += 1
@@ -338,6 +349,25 @@ class Load:
             if (now := time.monotonic()) > until + _LONGEST_TURN:
                 break  # who wants to stop or read the load gets a turn, however much of it there is
         return None if math.isinf(queue[0][0]) else max(TICK, queue[0][0] - time.monotonic())
+
+
+def _allow_sockets(count: int) -> None:
+    """A flow has a socket of its own, so that routers which balance load by ports tell flows apart.
+
+    Raises:
+        Unable: the limit on open files is too low, and we may not raise it.
+    """
+    wanted = 2 * count + _OTHER_FILES  # those of the load before are closed when all of this one is open
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or wanted <= soft:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(wanted, hard)))
+    except (ValueError, OSError):
+        raise Unable(
+            f"{count} flows need {wanted} open files and the limit is {hard}: ask for fewer flows, or start the lab "
+            f"with a higher limit (`ulimit -Hn {wanted}`)"
+        ) from None
 
 
 def _open(source: LoadSource, run: int, share: float, context: Context, stack: ExitStack) -> UdpFlow | TcpFlow:
