@@ -17,7 +17,7 @@ from testbed.errors import BadInput
 from testbed.model.base import WRITTEN
 from testbed.model.load import Written, written_load
 from testbed.model.topology import Topology
-from testbed.model.traffic import UNIT, Matrix, Pairs, Shape, Traffic, gravity, place_problems
+from testbed.model.traffic import SIZE, UNIT, Matrix, Pairs, Shape, Traffic, gravity, place_problems
 from testbed.telemetry.sample import Sample
 
 LARGEST_RATE = 1e11
@@ -108,7 +108,7 @@ def _flow(
         destination=address_of(topology, target),
         rate=rate,
         dscp=dscp,
-        size=shape.size,
+        size=shape.size or SIZE,
         mix=tuple((shape.mix or {}).items()),
         protocol=shape.protocol,
         arrival=shape.arrival,

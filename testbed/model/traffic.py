@@ -13,6 +13,8 @@ from testbed.model.base import Model, Name, Problem, Rate, Seconds, refuse
 UNIT = 1e6
 """bit/s that a demand of 1 stands for: topohub's are in Mbit/s, as most of SNDlib's are."""
 
+SIZE = 1000
+
 PacketSize = Annotated[int, Strict(), Field(ge=64, le=9000)]
 MixedSize = Annotated[int, Field(ge=64, le=9000)]
 Dscp = Annotated[int, Strict(), Field(ge=0, le=63)]
@@ -28,7 +30,8 @@ class Shape(Model):
     Attributes:
         protocol: over TCP, `size` is what is written at a time.
         slice: the name of one of the load's `slices`, for its DSCP. dscp: the same as a number.
-        size: bytes of an IP packet. mix: sizes and how often each comes, instead (`{64: 7, 576: 4, 1500: 1}`).
+        size: bytes of an IP packet, `SIZE` by default.
+        mix: sizes and how often each comes, instead (`{64: 7, 576: 4, 1500: 1}`).
         arrival: even gaps; exponential ones; or packets only while on, for `on` and `off` seconds on average.
         start: after the load's own. duration: how long it sends; without it until the load is stopped.
     """
@@ -36,7 +39,7 @@ class Shape(Model):
     protocol: Literal["udp", "tcp"] = "udp"
     slice: Name | None = None
     dscp: Dscp | None = None
-    size: PacketSize = 1000
+    size: PacketSize | None = None
     mix: dict[MixedSize, Above] | None = None
     arrival: Literal["constant", "poisson", "on-off"] = "constant"
     on: Seconds | None = None
@@ -55,7 +58,7 @@ def _shape_problems(it: Shape) -> Iterator[Problem]:
         yield Problem(("dscp",), it.dscp, "expected either slice or dscp, not both")
     if it.mix is not None and not it.mix:
         yield Problem(("mix",), it.mix, "expected sizes and how often each comes, such as {64: 7, 1500: 1}")
-    if it.mix and "size" in it.model_fields_set:
+    if it.mix and it.size is not None:
         yield Problem(("size",), it.size, "expected either size or mix, not both")
     for name in ("on", "off"):
         value = getattr(it, name)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import BadInput
+from testbed.model.dump import dump
 from testbed.model.load import loads
 from testbed.model.schema import schema
 from testbed.model.topology import Topology
@@ -43,7 +44,8 @@ def test_a_load_file_is_read_in_si():
     assert load.flows["mixed"].mix == {64: 7.0, 1500: 1.0}
     assert load.gravity is not None
     assert load.gravity.total == 1e8
-    assert Traffic.model_validate_json(load.model_dump_json(exclude_unset=True)) == load
+    assert Traffic.model_validate_json(load.model_dump_json()) == load
+    assert loads(dump(load), Traffic) == load
 
 
 @pytest.mark.parametrize(
