@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -43,16 +44,21 @@ _RTT, _RTTVAR, _RETRANSMITTED, _SEGMENTS = 68, 72, 100, 156
 """Offsets of tcpi_rtt, tcpi_rttvar, tcpi_total_retrans and tcpi_data_segs_out in struct tcp_info (linux/tcp.h)."""
 
 
-class _Paced:
+class _Paced(ABC):
     """What flows of both protocols have: their schedule, and how far they have come."""
 
     def __init__(self, source: LoadSource, share: float) -> None:
         self.flow = source.flow
         self._began = math.inf
+        self._period = 8 * source.flow.mean_size / source.flow.rate
         self._schedule = schedule(source.flow, share)
         self._asked = self._skipped = self._sent = self._octets = 0
         self._refused: Counter[int] = Counter()
         self._closed: float | None = None
+
+    @abstractmethod
+    def send(self, now: float) -> None:
+        """Send what is owed at `now`."""
 
     def begin(self, now: float) -> None:
         """Let its time run from now on: to open a thousand flows takes a while, in which none falls behind."""
@@ -69,8 +75,9 @@ class _Paced:
         return taken
 
     def stop(self) -> None:
-        """Send no more: what is owed by now is skipped."""
+        """Send what is still owed, and then no more."""
         self._closed = time.monotonic()
+        self.send(self._closed)
         self._skip(self._closed)
 
     def report(self) -> SentFlow:
@@ -87,7 +94,7 @@ class _Paced:
             skipped=self._skipped,
             sent=self._sent,
             sent_octets=self._octets,
-            refused=dict(self._refused),
+            refused=dict(+self._refused),
         )
 
 
@@ -112,9 +119,10 @@ class UdpFlow(_Paced):
     def send(self, now: float) -> None:
         """Send what is owed at `now`.
 
-        After a stall at most 50 ms of packets are made up for, so that a busy guest does not answer with a burst.
+        After a stall at most 50 ms of packets are made up for, so that a busy guest does not answer with a burst; or
+        one packet, so that an agent with too much to do does not leave slow flows without any.
         """
-        self._skip(now - DEBT)
+        self._skip(now - max(DEBT, self._period))
         count = self._take(now, self._most)
         if count:
             self._send(count, next(self._sizes))
@@ -166,12 +174,10 @@ class TcpFlow(_Paced):
         What the connection does not take within a second is not sent later: it is refused by EAGAIN, and told so.
         """
         if self._sock is None:
-            self._refuse(self._broken, now)
+            self._skip(now)
             self._sock = self._connect(now)
-        elif self._backlog:
-            self._refuse(errno.EAGAIN, now - _PATIENCE)
         else:
-            self._skip(now - _PATIENCE)
+            self._skip(now - max(_PATIENCE, self._period))
         if self._sock is not None:
             self._write(self._sock, now)
         if now >= self._ask:
@@ -195,16 +201,15 @@ class TcpFlow(_Paced):
         self._broken, self._again = reason, now + _RECONNECT
         return None
 
-    def stop(self) -> None:
-        """Write no more."""
-        if self._backlog:
-            self._refuse(errno.EAGAIN, time.monotonic())
-        super().stop()
-
-    def _refuse(self, reason: int, before: float) -> None:
+    def _skip(self, before: float) -> None:
+        """What is too late is the agent's doing only where the connection stands and takes all it is given."""
+        reason = self._broken if self._sock is None else errno.EAGAIN if self._backlog else 0
         skipped = self._schedule.skip(before - self._began)
         self._asked += skipped
-        self._refused[reason] += skipped
+        if reason:
+            self._refused[reason] += skipped
+        else:
+            self._skipped += skipped
 
     def _write(self, sock: socket.socket, now: float) -> None:
         try:

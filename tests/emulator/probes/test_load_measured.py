@@ -147,6 +147,15 @@ def test_more_than_an_agent_can_send_is_skipped_and_said(context):
 
 
 @live
+def test_slow_flows_are_not_starved_by_more_than_an_agent_can_send(context):
+    slow = LoadFlow(**FLOW, rate=8e4, size=1000)
+    fast = LoadFlow(**BACK, rate=2e9, size=200)
+    report = run(context, [*(fast for _ in range(20)), slow], 2.0)
+    assert report.flows[0].shortfall > 0.5
+    assert report.flows[-1].received > 0.5 * report.flows[-1].asked
+
+
+@live
 def test_measured_and_background_load_do_not_touch_each_other(context):
     load.handle(SetLoad(flows=(LoadFlow(**FLOW, rate=8e5),), measured=True), context)
     load.handle(SetLoad(flows=(LoadFlow(**FLOW, rate=8e5),)), context)
