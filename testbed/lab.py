@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from testbed.emulator.loading import LoadFlow, SetLoad
 from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
 from testbed.emulator.playing import Play, Track
 from testbed.errors import BadInput, CommandFailed, NotReady, Unable
@@ -66,8 +67,9 @@ class Lab:
         """
         from testbed.emulator.lower import build_of, topology_tracks
         from testbed.emulator.spread import split
+        from testbed.load import declared_flows
 
-        build, tracks = build_of(topology), topology_tracks(topology)
+        build, tracks, flows = build_of(topology), topology_tracks(topology), declared_flows(topology)
         split(build, topology.guest.guests)  # refuses before anything is started what no guests can be joined by
         chosen, why = substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
@@ -76,6 +78,7 @@ class Lab:
             chosen.start(lab.folder, StartOptions(topology.guest))
             lab._build(build, progress, ready_timeout)
             lab._play(tracks)
+            lab._load(flows)
             lab.folder.update(state="running")
         except BaseException as problem:
             if keep and isinstance(problem, NotReady):
@@ -105,6 +108,8 @@ class Lab:
         traced = [key for key, link in topology.links.items() if link.trace]
         if traced:
             raise BadInput(f"links {', '.join(traced[:5])} have a trace, which only labs play: a {kind} has no agent")
+        if topology.load is not None:
+            raise BadInput(f"{topology.name} has a `load`, which only labs send: a {kind} has no agent")
         chosen, why = substrate_for(topology, substrate, own_kernel=True)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
@@ -145,6 +150,11 @@ class Lab:
         if tracks:
             with self.agent() as agent:
                 agent.call(Play(tracks=tracks))
+
+    def _load(self, flows: tuple[LoadFlow, ...]) -> None:
+        if flows:
+            with self.agent() as agent:
+                agent.call(SetLoad(flows=flows, measured=True))
 
     def _abandon(self) -> None:
         """Take away what was half brought up."""

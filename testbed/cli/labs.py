@@ -65,11 +65,13 @@ def up(
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
     from testbed.emulator.lower import build_of, topology_tracks
     from testbed.emulator.spread import split
+    from testbed.load import declared_flows
 
-    build, tracks = build_of(topology), topology_tracks(topology)
+    build, tracks, flows = build_of(topology), topology_tracks(topology), declared_flows(topology)
     guests = [[node.name for node in part.nodes] for part in split(build, topology.guest.guests)]
     if as_json:
-        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests, "traces": tracks})
+        plan = {"build": build, "guests": guests, "traces": tracks, "load": flows}
+        print_json({"substrate": substrate, "why": why, **plan})
         return
     stdout.print(f"substrate {substrate}: {why}")
     if len(guests) > 1:
@@ -87,6 +89,8 @@ def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
     )
     if tracks:
         print_table(["link", "trace", "plays", "settings", "lasts"], [_trace_row(topology, track) for track in tracks])
+    if flows:
+        stdout.print(f"load: {len(flows)} flows, {sum(flow.rate for flow in flows) / 1e6:.4g} Mbit/s", markup=False)
     stdout.print("nothing was changed (--dry-run)")
 
 

@@ -51,10 +51,11 @@ _PROBES: dict[type, str] = {
     messages.StreamStart: "stream",
     messages.StreamStop: "stream",
     messages.SetLoad: "load",
+    messages.ReadLoad: "load",
     **dict.fromkeys((parts.ReflectorOpen, parts.ReflectorClose, parts.StampSend), "stamp"),
     **dict.fromkeys((parts.ServerOpen, parts.ServerClose, parts.ClientRun), "throughput"),
     **dict.fromkeys((parts.SinkOpen, parts.SinkWait, parts.SinkClose, parts.FlowStart, parts.FlowStop), "stream"),
-    **dict.fromkeys((parts.LoadSinks, parts.LoadSend), "load"),
+    **dict.fromkeys((parts.LoadSinks, parts.LoadSend, parts.LoadCount), "load"),
 }
 
 

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from testbed.emulator import clocks, messages, playing
 from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
+from testbed.emulator.loading import FlowReport
 from testbed.emulator.messages import Build, LinkChange, LinkState, Request
 from testbed.emulator.parts import FlowStop
 from testbed.emulator.probes import load, stamp, stream, throughput
@@ -62,6 +63,7 @@ class JoinedClient(Client):
             messages.StreamStart: self._start_stream,
             messages.StreamStop: self._stop_stream,
             messages.SetLoad: self._set_load,
+            messages.ReadLoad: self._read_load,
             playing.Play: self._play,
             playing.StopPlay: self._stop_play,
             playing.PlayStatus: self._play_status,
@@ -307,8 +309,24 @@ class JoinedClient(Client):
         return stream.stop(number, ask, on_event or _nobody)
 
     def _set_load(self, request: messages.SetLoad, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
-        asks = {guest: partial(agent.call, on_event=on_event, timeout=timeout) for guest, agent in self._agents.items()}
-        return load.carry_out(request, self._guest_of, asks)
+        return load.carry_out(request, self._guest_of, self._asks(on_event, timeout))
+
+    def _read_load(
+        self, request: messages.ReadLoad, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.LoadReport:
+        report = load.read(request, self._asks(on_event, timeout))
+        clock = {guest: clocks.read(agent) for guest, agent in self._agents.items()} if report.flows else {}
+        return structs.replace(report, flows=tuple(self._with_error(flow, clock) for flow in report.flows))
+
+    def _with_error(self, report: FlowReport, clock: Mapping[int, clocks.Reading]) -> FlowReport:
+        """Round trips of TCP are timed by one clock alone."""
+        source, sink = self._guest_of(report.flow.source), self._guest_of(report.flow.sink)
+        if source == sink or report.flow.protocol == "tcp":
+            return report
+        return structs.replace(report, clock_error=clocks.apart(clock[source], clock[sink]))
+
+    def _asks(self, on_event: OnEvent | None, timeout: float | None) -> dict[int, Ask]:
+        return {guest: partial(agent.call, on_event=on_event, timeout=timeout) for guest, agent in self._agents.items()}
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
+from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
@@ -455,35 +456,19 @@ class StreamResult(Message, frozen=True):
     duplicated: int = 0
 
 
-class LoadFlow(Message, frozen=True):
-    """Background UDP, `rate` bit/s of IP packets of `size` bytes."""
-
-    source: str
-    destination: str
-    sink: str
-    rate: float
-    size: int = 1000
-    dscp: int = 0
-
-
-class SetLoad(Message, frozen=True):
-    """Replace all background load by these flows; none stops it. -> Ok"""
-
-    flows: tuple[LoadFlow, ...] = ()
-
-
 class Shutdown(Message, frozen=True):
     """Stop everything and end the agent. -> Ok"""
 
 
 Request = (
     Hello | SetClock | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty
-    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Play | StopPlay
+    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | ReadLoad | Play | StopPlay
     | PlayStatus | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
-    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult | PlayState
+    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | LoadReport | PartResult
+    | PlayState
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import field
 
+from testbed.emulator.loading import rank
 from testbed.emulator.patch import LinkPatch, Message
 
 
@@ -71,13 +72,4 @@ def lateness(late: dict[int, int]) -> dict[str, float]:
         p50, p99 (nearest rank) and max in seconds; nothing where no setting was made.
     """
     ordered = sorted(late.items())
-    return {name: _rank(ordered, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)) if late}
-
-
-def _rank(ordered: list[tuple[int, int]], share: float) -> int:
-    left = share * sum(count for _, count in ordered)
-    for value, count in ordered:
-        left -= count
-        if left <= 1e-9:
-            return value
-    return ordered[-1][0]
+    return {name: rank(ordered, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)) if late}

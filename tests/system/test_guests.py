@@ -15,11 +15,11 @@ from typing import Literal
 import pytest
 
 from testbed.emulator.client import Client
+from testbed.emulator.loading import LoadFlow, ReadLoad
 from testbed.emulator.messages import (
     GetLinks,
     LinkChange,
     LinkPatch,
-    LoadFlow,
     Locate,
     Located,
     Power,
@@ -206,6 +206,23 @@ def test_tcp_and_background_load_cross(client: Client):
     assert _received(client) - before > 0.5 * rate / 8 / size
     for link in ("r1-r2", "r2-r3", "r3-r4", "r4-r1"):
         _delays(client, link, DELAY)
+
+
+def test_load_between_guests_is_counted_at_both_ends(client: Client):
+    _until_reached(client, 30)
+    flows = (
+        LoadFlow(source="h1", destination="10.3.0.2", sink="h3", rate=4e5, size=500),
+        LoadFlow(source="h3", destination="10.1.0.2", sink="h1", rate=4e5, protocol="tcp"),
+    )
+    client.call(SetLoad(flows=flows, measured=True))
+    time.sleep(2.0)
+    udp, tcp = client.call(ReadLoad(stop=True)).flows
+    assert udp.received > 0.9 * udp.sent > 100
+    assert 0 < udp.clock_error < 0.1
+    assert udp.delay(0.5) + udp.clock_error >= DELAY
+    assert tcp.received_octets > 20_000
+    assert tcp.clock_error == 0
+    client.call(SetLoad(measured=True))
 
 
 def _received(client: Client) -> int:
