@@ -111,7 +111,13 @@ def test_a_node_that_is_not_there_is_refused(topology):
         flows_of(asked(total="1Mbit", weights=["a=1", "hob=1"]), topology)
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf"), 1e-9, 1e9])
+def test_scaling_down_leaves_out_what_becomes_too_slow(topology):
+    flows, notes = flows_of(asked(demands=True), topology, 4e-6)
+    assert [flow.rate for flow in flows] == [pytest.approx(12.0)]
+    assert "1 flows of less than 8 bit/s are left out" in notes[0]
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("nan"), float("inf"), 1e9])
 def test_senseless_scales_are_refused(factor):
     with pytest.raises(BadInput, match="expected"):
         scaled((FLOW,), factor)

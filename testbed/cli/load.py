@@ -42,7 +42,7 @@ def start(
     """Start a lab's load in the place of the one before; this command does not wait for its end."""
     from testbed.emulator.loading import SetLoad
     from testbed.lab import Lab
-    from testbed.load import flows_of, matrix_load, scaled, written_or_declared
+    from testbed.load import flows_of, matrix_load, written_or_declared
 
     opened = Lab.open(lab)
     options = matrix_load(
@@ -51,8 +51,7 @@ def start(
     if options is not None and file is not None:
         raise BadInput(f"expected either the load file {file}, or --demands and --gravity, not both")
     written = options or written_or_declared(file, opened.topology)
-    flows, notes = flows_of(written, opened.topology)
-    flows = scaled(flows, scale)
+    flows, notes = flows_of(written, opened.topology, scale)
     for line in notes:
         stderr.print(line, markup=False)
     if not dry_run:

@@ -11,7 +11,7 @@ from testbed.errors import nearest
 from testbed.model.base import Model, Name, Problem, Rate, Seconds, refuse
 
 UNIT = 1e6
-"""bit/s that a demand of 1 stands for: topohub's are in Mbit/s, as most of SNDlib's are."""
+"""bit/s that a demand of 1 stands for; a load's `scale` says otherwise."""
 
 SIZE = 1000
 
