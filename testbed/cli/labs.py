@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
+from testbed.cli.converging import converge, running_lab
 from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
 from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
@@ -41,14 +42,29 @@ def up(
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
     format: FormatOption = None,
     skip_unsupported: SkipUnsupported = False,
+    keep_runtime: Annotated[
+        bool, typer.Option("--keep-runtime", help="Of a running lab, keep what was changed while it ran.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up a topology, ours or another tool's; return when the network is ready or say what is not."""
+    """Bring up a topology, ours or another tool's; return when the network is ready or say what is not.
+
+    Where the lab runs already, change only what differs.
+    """
+    topology = read_source(source, format, skip_unsupported)
+    running = running_lab(name or topology.name)
+    topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
+    if running is not None:
+        converge(running, topology, substrate, timeout, keep_runtime=keep_runtime, dry_run=dry_run, as_json=as_json)
+    else:
+        bring_up(topology, substrate, name, timeout, dry_run=dry_run, as_json=as_json)
+
+
+def bring_up(topology, substrate: str, name: str | None, timeout: float, *, dry_run: bool, as_json: bool) -> None:
+    """Bring up a lab that is not there yet."""
     from testbed.lab import Lab
     from testbed.substrate.registry import pick
 
-    topology = read_source(source, format, skip_unsupported)
-    topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     if dry_run:
         chosen, why = pick(substrate)
         _print_plan(topology, chosen.name, why, as_json)

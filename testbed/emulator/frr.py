@@ -91,6 +91,7 @@ class Frr:
         self._folder = f"/proc/self/fd/{run}/frr"
         self._vtysh = Vtysh(node, namespaces, children)
         self.daemons = {name: Daemon(name) for name in DAEMONS if name in daemons or name == "zebra"}
+        self.given: dict[str, str] = {}
 
     def start(self, configuration: str) -> None:
         """Start the daemons and give them their configuration.
@@ -110,6 +111,44 @@ class Frr:
         finally:
             os.close(appearing)
         load(self, configuration)
+        self.given = self.running()
+
+    def running(self) -> dict[str, str]:
+        """Return what each daemon that lives has for its configuration, as it tells vtysh when that asks for all."""
+        lives = self.alive()
+        return {name: self.ask(name, ["write terminal"])[0][0] for name in self.daemons if lives[name]}
+
+    def change(self, daemons: Sequence[str], configuration: str, lines: str) -> None:
+        """Become what runs these daemons with this configuration, without a restart of those that run already.
+
+        Args:
+            configuration: all of it, for new daemons. lines: what changes it in the others.
+
+        Raises:
+            As `start`.
+        """
+        wanted = {name for name in DAEMONS if name in daemons or name == "zebra"}
+        for name in self.daemons.keys() - wanted:
+            self._end(self.daemons.pop(name))
+        new = [Daemon(name) for name in DAEMONS if name in wanted - self.daemons.keys()]
+        appearing = watch(self._folder)
+        try:
+            for daemon in new:
+                self.daemons[daemon.name] = daemon
+                daemon.process = self._children.start(self._namespaces, _command(daemon.name))
+            self._wait(new, appearing)
+        finally:
+            os.close(appearing)
+        if new:
+            load(self, configuration, [daemon.name for daemon in new])
+        if lines.strip():
+            load(self, lines)
+
+    def _end(self, daemon: Daemon) -> None:
+        if daemon.process is not None:
+            stop_all([daemon.process], 10.0)
+        if daemon.vty is not None:
+            daemon.vty.close()
 
     def _wait(self, daemons: list[Daemon], appearing: int) -> None:
         deadline = time.monotonic() + START_PATIENCE
@@ -215,20 +254,21 @@ def lines_of(configuration: str) -> list[Line]:
     return found
 
 
-def load(frr: Frr, configuration: str) -> None:
-    """Give an integrated configuration to all daemons.
+def load(frr: Frr, configuration: str, only: Sequence[str] = ()) -> None:
+    """Give an integrated configuration to all daemons, or to some; then a line that none of these knows is no error.
 
     Raises:
         AgentError: a line that no daemon takes, or that one refuses: node, line number, line, FRR's words.
     """
     lines = lines_of(configuration)
     answers: dict[int, list[tuple[str, str, int]]] = {line.number: [] for line in lines}
-    for name in frr.daemons:
+    for name in only or frr.daemons:
         frr.converse(name, ["configure terminal", "XFRR_start_configuration"])
         for line, text, code in _feed(frr, name, lines):
             answers[line.number].append((name, text, code))
         frr.converse(name, ["XFRR_end_configuration", "end"])
-    rejected = [why for line in lines if (why := _rejection(line, answers[line.number]))]
+    heard = [line for line in lines if not only or any(code != NO_MATCH for *_, code in answers[line.number])]
+    rejected = [why for line in heard if (why := _rejection(line, answers[line.number]))]
     if rejected:
         more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
         raise AgentError(f"{frr.node}: frr.conf was rejected: " + "; ".join(rejected[:3]) + more)
