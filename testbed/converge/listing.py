@@ -92,6 +92,8 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return "measured" if len(value) > 8 else " ".join(map(_shown, value))
+    if isinstance(value, dict) and value.get("repeat") is False:
+        return " ".join(f"{key}={value[key]}" for key in _DIRECTIONS if value[key] is not None)
     if isinstance(value, dict):
         return " ".join(f"{key}={_shown(child)}" for key, child in value.items() if child is not None)
     return str(value)

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from testbed.emulator.execute import Children, Process, stop_all
@@ -101,15 +101,7 @@ class Frr:
             NotReady: a daemon did not open its vty in time.
         """
         self.close()
-        appearing = watch(self._folder)
-        try:
-            for number, daemon in enumerate(self.daemons.values()):
-                daemon.process = self._children.start(self._namespaces, _command(daemon.name))
-                if number == 0:
-                    self._wait([daemon], appearing)
-            self._wait(list(self.daemons.values()), appearing)
-        finally:
-            os.close(appearing)
+        self._start(list(self.daemons.values()))
         load(self, configuration)
         self.given = self.running()
 
@@ -128,21 +120,25 @@ class Frr:
             As `start`.
         """
         wanted = {name for name in DAEMONS if name in daemons or name == "zebra"}
+        running, new = list(self.daemons), [name for name in DAEMONS if name in wanted - self.daemons.keys()]
+        self._start([Daemon(name) for name in new])
+        known = load(self, configuration, new, lenient=True) if new else frozenset()
+        if lines.strip():
+            load(self, lines, running, known)
         for name in self.daemons.keys() - wanted:
             self._end(self.daemons.pop(name))
-        new = [Daemon(name) for name in DAEMONS if name in wanted - self.daemons.keys()]
+
+    def _start(self, daemons: list[Daemon]) -> None:
         appearing = watch(self._folder)
         try:
-            for daemon in new:
+            for daemon in daemons:
                 self.daemons[daemon.name] = daemon
                 daemon.process = self._children.start(self._namespaces, _command(daemon.name))
-            self._wait(new, appearing)
+                if daemon.name == "zebra":
+                    self._wait([daemon], appearing)  # the others connect to it
+            self._wait(daemons, appearing)
         finally:
             os.close(appearing)
-        if new:
-            load(self, configuration, [daemon.name for daemon in new])
-        if lines.strip():
-            load(self, lines)
 
     def _end(self, daemon: Daemon) -> None:
         if daemon.process is not None:
@@ -254,8 +250,16 @@ def lines_of(configuration: str) -> list[Line]:
     return found
 
 
-def load(frr: Frr, configuration: str, only: Sequence[str] = ()) -> None:
-    """Give an integrated configuration to all daemons, or to some; then a line that none of these knows is no error.
+def load(
+    frr: Frr, configuration: str, only: Sequence[str] = (), known: Collection[str] = (), *, lenient: bool = False
+) -> frozenset[str]:
+    """Give an integrated configuration to all daemons, or to some.
+
+    Args:
+        only: daemons. known: lines that daemons which are not asked have taken; with `lenient` any line may be theirs.
+
+    Returns:
+        The lines that were taken.
 
     Raises:
         AgentError: a line that no daemon takes, or that one refuses: node, line number, line, FRR's words.
@@ -267,11 +271,13 @@ def load(frr: Frr, configuration: str, only: Sequence[str] = ()) -> None:
         for line, text, code in _feed(frr, name, lines):
             answers[line.number].append((name, text, code))
         frr.converse(name, ["XFRR_end_configuration", "end"])
-    heard = [line for line in lines if not only or any(code != NO_MATCH for *_, code in answers[line.number])]
-    rejected = [why for line in heard if (why := _rejection(line, answers[line.number]))]
+    strange = {n for n, said in answers.items() if all(code == NO_MATCH for *_, code in said)}
+    judged = [line for line in lines if line.number not in strange or not (lenient or line.text in known)]
+    rejected = [why for line in judged if (why := _rejection(line, answers[line.number]))]
     if rejected:
         more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
         raise AgentError(f"{frr.node}: frr.conf was rejected: " + "; ".join(rejected[:3]) + more)
+    return frozenset(line.text for line in lines if line.number not in strange)
 
 
 def _feed(frr: Frr, daemon: str, lines: Sequence[Line]) -> list[tuple[Line, str, int]]:
