@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from testbed.cli.output import Reporter, print_json, stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.complete import labs
+from testbed.cli.exchange import say
+from testbed.cli.output import AsJson, Reporter, print_json, stdout
+from testbed.errors import BadInput
+from testbed.substrate.folder import write_atomically
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
@@ -59,3 +68,30 @@ def _told(plan) -> dict:
         "routers": {change.node: change.lines.splitlines() for change in plan.routers},
         "commands": plan.commands,
     }
+
+
+def save(
+    lab: Annotated[str, typer.Argument(help="Lab.", autocompletion=labs)],
+    file: Annotated[
+        Path | None, typer.Argument(help="A topology file, YAML or (.json) JSON; standard output when not given.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a running lab as a topology file, with everything that was changed in it since it was brought up."""
+    from testbed.converge.saved import save, written
+    from testbed.lab import Lab
+
+    topology, notes = save(Lab.open(lab))
+    say(notes)
+    if file is None:
+        print(written(topology, Path(".json") if as_json else None), end="")
+        return
+    try:
+        write_atomically(file, written(topology, file).encode(), 0o644)
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be written: {error.strerror}") from None
+    state = {"lab": lab, "file": str(file), "nodes": len(topology.nodes), "links": len(topology.links)}
+    if as_json:
+        print_json(state)
+    else:
+        stdout.print(f"lab {lab} is in {file}: {state['nodes']} nodes, {state['links']} links", markup=False)

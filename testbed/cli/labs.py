@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
-from testbed.cli.converging import converge, running_lab
+from testbed.cli.converging import converge, running_lab, save
 from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
 from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
@@ -52,8 +52,29 @@ def up(
     Where the lab runs already, change only what differs.
     """
     topology = read_source(source, format, skip_unsupported)
-    running = running_lab(name or topology.name)
     topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
+    up_or_converge(topology, substrate, name, timeout, dry_run=dry_run, keep_runtime=keep_runtime, as_json=as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `testbed save` wrote.", metavar="FILE")],
+    substrate: SubstrateOption = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the lab; the saved one's when not given.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring up a lab that was saved, or set one that runs back to what was saved."""
+    from testbed.model.load import load_topology
+
+    up_or_converge(load_topology(file), substrate, name, timeout, dry_run=dry_run, keep_runtime=False, as_json=as_json)
+
+
+def up_or_converge(
+    topology, substrate: str, name: str | None, timeout: float, *, dry_run: bool, keep_runtime: bool, as_json: bool
+) -> None:
+    """Bring up a lab, or change the one of this name that runs."""
+    running = running_lab(name or topology.name)
     if running is not None:
         converge(running, topology, substrate, timeout, keep_runtime=keep_runtime, dry_run=dry_run, as_json=as_json)
     else:
@@ -282,6 +303,6 @@ def graph(
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (up, down, status, link, graph):
+    for command in (up, save, restore, down, status, link, graph):
         app.command()(command)
     app.command("exec")(exec_)

@@ -172,7 +172,7 @@ class Agent:
                 ),
                 traces=player.traced() if player is not None else (),
                 routers=self.lab.configurations(),
-                addresses={name: node.addresses() for name, node in self.lab.nodes.items()},
+                addresses={n.name: n.addresses() for n in self.lab.nodes.values()} if request.addresses else {},
                 dark=tuple(name for name, node in self.lab.nodes.items() if not node.powered),
             )
 

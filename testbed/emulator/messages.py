@@ -152,7 +152,7 @@ class Observed(Message, frozen=True):
 
     Attributes:
         links: as asked for, in full, without what traces set.
-        addresses: of each node, as (interface, address) in its kernel; link-local ones left out.
+        addresses: where asked for, of each node, as (interface, address) in its kernel; link-local ones left out.
         dark: nodes whose power is off.
     """
 

@@ -30,7 +30,12 @@ class RouterChange(Message, frozen=True):
 
 
 class Observe(Message, frozen=True):
-    """What was changed since it was built? -> Observed"""
+    """What was changed since it was built? -> Observed
+
+    `addresses`: tell also what addresses the nodes' kernels have.
+    """
+
+    addresses: bool = False
 
 
 class RouterText(Message, frozen=True):
