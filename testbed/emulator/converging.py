@@ -159,12 +159,12 @@ class Converging:
 
     def _go(self, todo: Steps, goal: Build, tell: Tell) -> None:
         lab, wiring = self._lab, self._lab.wiring
+        had = {node.name: lab.addresses_of(node.name) for node in todo.kept}
         self._take_routes(todo.kept)
         wiring.remove(todo.gone_links)
         lab.drop(todo.gone_nodes)
         if todo.gone_links or todo.gone_nodes:
             tell(Progress(text=f"removed {_counted(todo.gone_nodes, todo.gone_links)}"))
-        had = {node.name: lab.addresses_of(node.name) for node in todo.kept}
         lab.take_note(goal)
         lab.make_nodes(todo.new_nodes)
         wiring.extend(todo.new_links, dict(lab.nodes), goal.guest)
