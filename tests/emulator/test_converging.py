@@ -63,7 +63,7 @@ def _link(draw, number: int, one: str, other: str):
 
 
 def kernel(agent: AgentClient, build: Build) -> dict[str, object]:
-    """What the nodes' kernels hold, without what merely tells devices apart."""
+    """What the nodes' kernels hold, without what merely tells devices apart; carrier is told by the links."""
     found: dict[str, object] = {}
     for node in build.nodes:
         devices = json.loads(agent.run(node.name, ["ip", "-j", "address"]).stdout)
@@ -72,7 +72,7 @@ def kernel(agent: AgentClient, build: Build) -> dict[str, object]:
             {
                 device["ifname"]: (
                     device["mtu"],
-                    sorted(set(device["flags"]) & _flags(device["ifname"])),
+                    "UP" in device["flags"],
                     device.get("master"),
                     sorted((a["local"], a["prefixlen"]) for a in device["addr_info"] if a["scope"] != "link"),
                 )
@@ -81,11 +81,6 @@ def kernel(agent: AgentClient, build: Build) -> dict[str, object]:
             sorted((route["dst"], route.get("gateway", ""), route["dev"]) for route in routes),
         )
     return found
-
-
-def _flags(name: str) -> set[str]:
-    """A bridge that never had a port says that it has carrier, and one that lost its last says that it has none."""
-    return {"UP"} if name == "br0" else {"UP", "NO-CARRIER", "LOWER_UP"}
 
 
 @KERNEL
