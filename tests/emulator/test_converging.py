@@ -7,16 +7,22 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from testbed.emulator.client import AgentClient
 from testbed.emulator.converging import steps
 from testbed.emulator.lower import build_of
-from testbed.emulator.messages import Build, Converge, GetLinks, LinkPatch, WireEnd, WireLink, WireNode
+from testbed.emulator.messages import Build, Converge, GetLinks, LinkPatch, LinkState, WireEnd, WireLink, WireNode
+from testbed.emulator.netem import Netem
 from testbed.emulator.standing import Observe
 from testbed.errors import BadInput, Unable
+from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
-from tests.model.generated import topologies
+from tests.model.generated import impairments, topologies
 
+GUEST = settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 MODEL = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 KERNEL = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -158,3 +164,40 @@ def test_what_no_network_can_be_is_refused_before_anything_is_changed(agent, goa
     with pytest.raises(BadInput, match=expected):
         agent.call(Converge(goal=goal))
     assert kernel(agent, _pair()) == was
+
+
+def _impaired(wires) -> Build:
+    nodes = {name: {"kind": "host"} for name in ("left", "right")}
+    links = {
+        f"l{number}": {
+            "endpoints": [{"node": name, "interface": f"eth{number}"} for name in ("left", "right")],
+            "forward": forward.model_dump(),
+            "backward": backward.model_dump(),
+        }
+        for number, (forward, backward) in wires.items()
+    }
+    return build_of(Topology.model_validate({"name": "pair", "nodes": nodes, "links": links}))
+
+
+WIRES = st.dictionaries(st.integers(0, 2), st.tuples(*[st.just(Impairment()) | impairments()] * 2))
+
+
+@pytest.mark.guest
+@GUEST
+@given(WIRES, WIRES)
+def test_impairments_are_then_as_if_it_had_been_built_so(guest_client, one, other):
+    goal = _impaired(other)
+    guest_client.call(_impaired(one))
+    guest_client.call(Converge(goal=goal))
+    converged = [_settings(state) for state in guest_client.call(GetLinks()).links]
+    observed = {state.name: (state.up, state.forward, state.backward) for state in guest_client.call(Observe()).links}
+    assert observed == {link.name: (link.up, link.forward, link.backward) for link in goal.links}
+    guest_client.call(goal)
+    assert sorted(converged) == sorted(_settings(state) for state in guest_client.call(GetLinks()).links)
+
+
+def _settings(state: LinkState) -> tuple[str, ...]:
+    """A netem that does nothing is as good as none: the queue that it would have does not count."""
+    idle = Netem().patch()
+    sides = (state.forward, state.backward)
+    return state.name, *(repr(idle if structs.replace(side, limit=None) == idle else side) for side in sides)
