@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.converge.observe import back_to
+from testbed.converge.observe import back_to, reread
 from testbed.converge.plan import Plan, planned
 from testbed.emulator.client import Client
 from testbed.emulator.lower import build_of, topology_tracks
@@ -22,6 +22,7 @@ from testbed.errors import AgentError, BadInput, TestbedError, Unable
 from testbed.lab import Lab, OnProgress, only_progress, run_commands, substrate_for, wait_until_ready
 from testbed.model.topology import Bridge, Topology
 from testbed.substrate.folder import LabFolder, write_atomically
+from testbed.substrate.spawn import look
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -65,7 +66,8 @@ def converge(
     with lab.folder.lock(), lab.agent() as agent:
         if not dry_run:
             recover(lab.folder, agent)
-        plan = planned(lab.topology, wanted, agent.call(Observe()), keep_runtime)
+        saved = reread(lab.folder.topology.read_bytes(), like=wanted)
+        plan = planned(saved, wanted, agent.call(Observe()), keep_runtime)
         if not dry_run and not plan.empty:
             _change(lab, agent, plan, progress)
             if plan.reroutes:
@@ -80,7 +82,7 @@ def _refuse(lab: Lab, substrate: str, wanted: Topology) -> None:
         raise BadInput(
             f"lab {lab.name!r} runs on {lab.substrate}; to have it on {substrate}, `testbed down {lab.name}` first"
         )
-    state = lab.liveness()
+    state = look(lab.folder)  # whether its agent answers will show at once
     if not state.alive:
         raise Unable(f"lab {lab.name!r} is dead ({state.reason}); `testbed down {lab.name}`, then bring it up again")
     substrate_for(wanted, lab.substrate)

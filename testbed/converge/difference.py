@@ -32,9 +32,15 @@ class Edit:
 def difference(before: Topology, after: Topology) -> tuple[Edit, ...]:
     """Return what turns `before` into `after`; nothing exactly where they are equal.
 
-    A node that becomes one of another kind is replaced as a whole.
+    A node that becomes one of another kind is replaced as a whole. Nodes and links that are the same objects are equal.
     """
-    return tuple(_compared((), before.model_dump(mode="json"), after.model_dump(mode="json")))
+    same = {name: _shared(getattr(before, name), getattr(after, name)) for name in ("nodes", "links")}
+    old, new = (topology.model_dump(mode="json", exclude=same) for topology in (before, after))
+    return tuple(_compared((), old, new))
+
+
+def _shared(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name, value in before.items() if after.get(name) is value}
 
 
 def _compared(path: Path, old: Any, new: Any) -> Iterator[Edit]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from adapters import frr_config
 from testbed.emulator.lower import impairment_of, patch_of
@@ -11,6 +13,19 @@ from testbed.emulator.patch import LinkPatch
 from testbed.emulator.standing import RouterText
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Link, LinkTrace, Topology
+
+
+def reread(text: bytes, like: Topology) -> Topology:
+    """Read a topology that was written as JSON; nodes and links that are just as in another one are taken from there.
+
+    That takes a fraction of the time where little differs, and shows what does not at a glance: it is the same object.
+    """
+    tree, known = json.loads(text), like.model_dump(mode="json")
+    for group in ("nodes", "links"):
+        for name, value in known[group].items():
+            if tree[group].get(name) == value:
+                tree[group][name] = getattr(like, group)[name]
+    return Topology.model_validate(tree)
 
 
 def as_it_runs(saved: Topology, seen: Observed) -> Topology:
@@ -30,13 +45,14 @@ def as_it_runs(saved: Topology, seen: Observed) -> Topology:
 
 
 def _link(link: Link, state: LinkState, ways: Mapping[int, tuple[str, bool]]) -> Link:
-    changed = {
+    changed: dict[str, Any] = {
         "forward": _impairment(link.forward, state.forward),
         "backward": _impairment(link.backward, state.backward),
         "up": state.up,
         "trace": _trace(ways),
     }
-    return link.model_copy(update=changed)
+    differs = {name: value for name, value in changed.items() if value != getattr(link, name)}
+    return link.model_copy(update=differs) if differs else link
 
 
 def _impairment(saved: Impairment, state: LinkPatch) -> Impairment:

@@ -57,7 +57,8 @@ def steps(before: Build, goal: Build) -> Steps:
     here = stay | (before.elsewhere.keys() & goal.elsewhere.keys())
     whole = {name for name, link in links.items() if name in old_links and _same_wire(old_links[name], link, here)}
     for link in links.values():
-        _states(link)
+        if link != old_links.get(link.name):
+            _states(link)  # refuses what no link can have
     altered = [links[name] for name in whole if _shape(old_links[name]) != _shape(links[name])]
     new_links = tuple(link for name, link in links.items() if name not in whole)
     touched = {end.node for link in (*altered, *new_links) for end in link.ends}
@@ -100,6 +101,8 @@ def _states(link: WireLink) -> tuple[Netem, Netem]:
 
 
 def _changes(old: WireLink, new: WireLink) -> Iterator[LinkChange]:
+    if old == new:
+        return
     for end, (was, wanted) in enumerate(zip(_states(old), _states(new), strict=True)):
         differs = {name: value for name, value in wanted._asdict().items() if value != getattr(was, name)}
         if differs:
