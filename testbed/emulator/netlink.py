@@ -18,7 +18,7 @@ from testbed.errors import Unable
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
-NEWROUTE = 24
+NEWROUTE, DELROUTE = 24, 25
 NEWQDISC, DELQDISC, GETQDISC = 36, 37, 38
 NEWTFILTER = 44
 ERROR, DONE = 2, 3
@@ -196,11 +196,12 @@ def set_link(
     name: str | None = None,
     mtu: int | None = None,
     master: int | None = None,
+    group: int | None = None,
     gso_max_segs: int | None = None,
 ) -> Request:
     """Change an interface; what is None stays. `mtu` in bytes, `master` an interface index (0 releases)."""
     flags, change = (UP if up else 0), (UP if up is not None else 0)
-    settings = _link_settings(name=name, mtu=mtu, master=master, gso_max_segs=gso_max_segs)
+    settings = _link_settings(name=name, mtu=mtu, master=master, group=group, gso_max_segs=gso_max_segs)
     return Request(NEWLINK, 0, _IFINFO.pack(0, 0, index, flags, change) + settings)
 
 
@@ -239,6 +240,16 @@ def route(gateway: str, destination: str = "", index: int = 0) -> Request:
     body += attribute(RTA_DST, _packed(host)[1]) if host else b""
     body += _number(RTA_OIF, index) if index else b""
     return Request(NEWROUTE, CREATE | REPLACE, body)
+
+
+def add_route(gateway: str) -> Request:
+    """Add a default route where there is none of this family yet."""
+    return route(gateway)._replace(flags=CREATE | EXCLUSIVE)
+
+
+def delete_route(gateway: str) -> Request:
+    """Take the default route by a gateway away."""
+    return route(gateway)._replace(kind=DELROUTE, flags=0)
 
 
 _CLSACT_KIND = _text(TCA_KIND, "clsact")

@@ -18,6 +18,8 @@ class Track(Message, frozen=True):
         waits: seconds on top of the link's own delay; none, or one for each time. Where a patch has a delay, that is
             the link's own from then on.
         lap: seconds after which it begins anew; None plays it once.
+        source: what it was read from, as a person names it (`csv:FILE`, `leo-pass(seed=1)`), or empty.
+        repeat: whether a repetition was asked for; some sources repeat by themselves.
     """
 
     link: str
@@ -26,6 +28,8 @@ class Track(Message, frozen=True):
     patches: tuple[LinkPatch, ...] = ()
     waits: tuple[float, ...] = ()
     lap: float | None = None
+    source: str = ""
+    repeat: bool = False
 
 
 class Play(Message, frozen=True):

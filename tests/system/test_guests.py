@@ -100,6 +100,27 @@ def _delays(client: Client, link: str, delay: float) -> None:
     client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(delay=delay)) for end, _ in WAYS])
 
 
+def test_up_again_changes_links_and_routers_in_both_guests(lab: Lab, client: Client, tmp_path: Path):
+    (crossing, *_) = _crossing()
+    for text, delay in ((_topology().replace("5ms", "7ms"), 0.007), (_topology(), DELAY)):
+        (tmp_path / "spread.yaml").write_text(text)
+        done = run("up", tmp_path / "spread.yaml", "--guests", "2", "--json")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        assert len(json.loads(done.stdout)["edits"]) == 2 * len(RING)
+        (state,) = client.call(GetLinks(names=(crossing,))).links
+        assert state.forward.delay == state.backward.delay == pytest.approx(delay)
+    (tmp_path / "spread.yaml").write_text(
+        _topology().replace("addresses: [10.0.1.1/30]}", "cost: 33, addresses: [10.0.1.1/30]}")
+    )
+    done = run("up", tmp_path / "spread.yaml", "--guests", "2", "--json")
+    assert list(json.loads(done.stdout)["routers"]) == ["r2"], done.stderr
+    (tmp_path / "spread.yaml").write_text(_topology())
+    assert run("up", tmp_path / "spread.yaml", "--guests", "2").returncode == ExitCode.DONE
+    refused = run("up", tmp_path / "spread.yaml")
+    assert refused.returncode == ExitCode.BAD_INPUT
+    assert "guest.guests: value 1: the lab runs with 2" in refused.stderr
+
+
 def test_it_runs_on_two_kernels_each_with_its_own_console_and_memory(lab: Lab, client: Client):
     record = lab.folder.record()
     assert len(record.guests) == len(record.endpoints) == 2
