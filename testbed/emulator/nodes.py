@@ -248,7 +248,7 @@ class Laboratory:
 
     def _kill(self, nodes: Sequence[Node]) -> None:
         own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
-        _end(_processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
+        end_processes(processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
         stop_all([process for process in own if process.code is None], PATIENCE)
 
     def tear_down(self) -> None:
@@ -335,7 +335,7 @@ def _cold(node: Node) -> None:
     node.send(requests, [f"{node.name}: reset of an interface"] * len(requests))
 
 
-def _end(pids: Iterator[int], patience: float) -> None:
+def end_processes(pids: Iterator[int], patience: float) -> None:
     """Kill processes and wait, `patience` seconds at most, until each has really ended."""
     ending = select.poll()
     waiting: set[int] = set()
@@ -355,7 +355,7 @@ def _end(pids: Iterator[int], patience: float) -> None:
         os.close(process)
 
 
-def _processes_in(networks: set[int]) -> Iterator[int]:
+def processes_in(networks: set[int]) -> Iterator[int]:
     """Find the processes in network namespaces (by inode number), other than the agent's own."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
