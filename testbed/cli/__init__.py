@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from testbed import __version__
-from testbed.cli import audit, changes, demo, doctor, labs, rack, schema, twin
+from testbed.cli import audit, changes, demo, doctor, labs, mininet, rack, schema, twin
 from testbed.errors import ExitCode, TestbedError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, labs, rack, twin, changes, audit, schema, demo):
+for group in (doctor, labs, mininet, rack, twin, changes, audit, schema, demo):
     group.register(app)
 
 

@@ -78,25 +78,30 @@ class Mininet(stock.net.Mininet):
         rooms.sweep()
 
     def stop(self) -> None:
-        """Take it all down; no process, interface or namespace of it is left."""
+        """Take it all down: no process, interface or namespace of it is left.
+
+        The kernel clears namespaces in the background; a bridge takes it some milliseconds.
+        """
         self._take_wires()
         super().stop()
         rooms.sweep()
 
     def _take_wires(self) -> None:
-        """Remove what is in shared namespaces, in one kernel transaction each; the rest goes with its namespace."""
-        doomed: dict[Room, list[int]] = {}
-        for link in self.links:
-            for intf in (link.intf1, link.intf2):
-                if intf is not None and intf.node.room is not None:
-                    index = intf.room.interfaces.pop(intf.name, None)
-                    if index is not None and not intf.room.private:
-                        doomed.setdefault(intf.room, []).append(index)
+        """Remove at once what is in namespaces that stay; all else goes with its namespace, without a message each."""
+        staying: dict[Room, list[int]] = {rooms.caller(): []}
+        for room in {switch.room for switch in self.switches if switch.room is not None}:
+            if room.users > sum(switch.room is room for switch in self.switches):
+                staying[room] = []
+        for intf in (end for link in self.links for end in (link.intf1, link.intf2) if end is not None):
+            if intf.node.room is not None:
+                index = intf.room.interfaces.pop(intf.name, None)
+                if index is not None and intf.room in staying:
+                    staying[intf.room].append(index)
         for switch in self.switches:
-            if switch.room is not None and switch.bridge is not None:
-                doomed.setdefault(switch.room, []).append(switch.bridge)
-                switch.bridge = None
-        for room, indexes in doomed.items():
+            if switch.room in staying and switch.bridge is not None:
+                staying[switch.room].append(switch.bridge)
+            switch.bridge = None
+        for room, indexes in staying.items():
             room.delete(indexes)
 
     def iperf(
