@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,9 @@ REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
 ACK_TLVS = 0x200
 
-UP, LOWER_UP = 0x1, 0x10000
+UP, RUNNING, LOWER_UP = 0x1, 0x40, 0x10000
+LINK_EVENTS = 1
+"""Multicast group (RTNLGRP_LINK) that tells of every change of an interface."""
 ROOT, CLSACT = 0xFFFFFFFF, 0xFFFFFFF1
 INGRESS = 0xFFFFFFF2
 FIRST_HANDLE = 0x00010000
@@ -322,13 +325,15 @@ class LinkInfo:
     """An interface as the kernel lists it.
 
     Attributes:
-        carrier: the wire is there. port_state: of a bridge's port (linux/if_bridge.h BR_STATE_*), None of others.
+        carrier: the wire is there. running: the kernel has seen that and lets packets through.
+        port_state: of a bridge's port (linux/if_bridge.h BR_STATE_*), None of others.
     """
 
     index: int
     name: str
     up: bool
     carrier: bool
+    running: bool
     mac: bytes = b""
     port_state: int | None = None
 
@@ -346,18 +351,28 @@ class Netlink:
     """An rtnetlink socket; it belongs to the network namespace of the thread that opens it, whoever uses it later.
 
     Not thread-safe: its user holds a lock.
+
+    Args:
+        groups: multicast groups it hears of, a bit mask.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int = 0) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-        self._socket.bind((0, 0))
+        self._socket.bind((0, groups))
         self._sequence = 0
 
     def close(self) -> None:
         self._socket.close()
+
+    def heard(self, seconds: float) -> bool:
+        """Wait until one of the groups tells something, `seconds` at most; say whether one did."""
+        if not select.select([self._socket], [], [], max(seconds, 0.0))[0]:
+            return False
+        self._socket.recv(1 << 16)
+        return True
 
     def run(self, requests: Sequence[Request]) -> None:
         """Carry out all messages, in order.
@@ -468,7 +483,8 @@ def _link_info(data: bytes) -> LinkInfo:
     name = fields[IFLA_IFNAME].rstrip(b"\0").decode()
     port = attributes(attributes(fields.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_SLAVE_DATA, b""))
     state = port[BRPORT_STATE][0] if BRPORT_STATE in port else None
-    return LinkInfo(index, name, bool(flags & UP), bool(flags & LOWER_UP), fields.get(IFLA_ADDRESS, b""), state)
+    up, carrier, running = (bool(flags & bit) for bit in (UP, LOWER_UP, RUNNING))
+    return LinkInfo(index, name, up, carrier, running, fields.get(IFLA_ADDRESS, b""), state)
 
 
 def _chunks(requests: Sequence[Request]) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,7 @@ _OURS: dict[type, type] = {
     stock.node.OVSController: controller.OVSController,
     stock.node.RemoteController: controller.RemoteController,
     stock.nodelib.LinuxBridge: switch.LinuxBridge,
+    stock.nodelib.NAT: node.NAT,
     stock.link.Intf: link.Intf,
     stock.link.TCIntf: tclink.TCIntf,
     stock.link.Link: link.Link,

@@ -175,7 +175,8 @@ class Link(stock.link.Link):
                 raise Unable(f"{name}: its node has ended")
             mac = mac_bytes(address, name) if address else None
             ends.append((room, VethEnd(name, room.new_index(), mac, up=False, namespace=room.net)))
-        rooms.caller().run([netlink.veth(ends[0][1], ends[1][1], MTU)], f"link {intfname1} - {intfname2}")
+        first, second = sorted((end for _, end in ends), key=lambda end: not end.index)  # as the kernel wants them
+        rooms.caller().run([netlink.veth(first, second, MTU)], f"link {intfname1} - {intfname2}")
         for room, end in ends:
             if end.index:
                 room.interfaces[end.name] = end.index

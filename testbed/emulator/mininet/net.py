@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from testbed.emulator.mininet import rooms, stock
 from testbed.emulator.mininet.measure import commands, throughput
 from testbed.emulator.mininet.rooms import Room
-from testbed.errors import BadInput, Unable
+from testbed.emulator.mininet.switch import PORT_DISABLED
+from testbed.emulator.netlink import LinkInfo
+from testbed.errors import BadInput, NotReady, Unable
 
-_DESCRIPTORS_PER_NODE = 4
+_PATIENCE = 10.0
 _NEIGHBOURS = {"gc_thresh1": 4096, "gc_thresh2": 8192, "gc_thresh3": 16384}
 """Entries of the kernel's one ARP table for all namespaces; Mininet's own numbers. A kernel's own 1024 are too few."""
 
@@ -52,6 +55,14 @@ class Mininet(stock.net.Mininet):
         for node in [*self.hosts, *self.switches, *self.controllers]:
             node.terminate()
         rooms.sweep()
+
+    def start(self) -> None:
+        """Start controllers and switches; return when every wire that is up carries packets."""
+        super().start()
+        deadline = time.monotonic() + _PATIENCE
+        for intf in (end for link in self.links for end in (link.intf1, link.intf2)):
+            if not intf.room.await_link(intf.number(), _carries, deadline):
+                raise NotReady(f"{intf.name} carries no packets after {_PATIENCE:g} s, though its wire is whole")
 
     def addLink(self, node1: Any, node2: Any, *args: Any, **params: Any) -> Any:
         """Add a link; one that cannot be as asked is not made."""
@@ -140,6 +151,11 @@ class Mininet(stock.net.Mininet):
     def nodes(self) -> Iterable[Any]:
         """Return hosts, switches and controllers."""
         return [*self.hosts, *self.switches, *self.controllers]
+
+
+def _carries(seen: LinkInfo) -> bool:
+    """Say whether the kernel has opened it: it sees to that in the background once both ends of a wire are up."""
+    return not seen.carrier or (seen.running and seen.port_state != PORT_DISABLED)
 
 
 def _widen_neighbour_table() -> None:

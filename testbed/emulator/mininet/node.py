@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from subprocess import PIPE, Popen, TimeoutExpired
@@ -15,7 +16,7 @@ from testbed.emulator import netlink
 from testbed.emulator.mininet import rooms, stock
 from testbed.emulator.mininet.addresses import prefixed
 from testbed.emulator.mininet.rooms import LOOPBACK, Room
-from testbed.errors import BadInput
+from testbed.errors import BadInput, Unable
 
 _PROMPT = chr(127)
 _SHELL_PATIENCE = 2.0  # s
@@ -228,3 +229,23 @@ def _words(args: Sequence[Any], shell: bool) -> list[str]:
     else:
         words = [args[0]] if shell else args[0].split()
     return [os.environ.get("SHELL", "/bin/bash"), "-c", " ".join(words)] if shell else words
+
+
+class NAT(Node, stock.nodelib.NAT):
+    """Mininet's way out into the caller's network, by iptables.
+
+    Mininet also writes into /etc/network/interfaces, to keep network managers off; they leave veth devices alone.
+    """
+
+    @classmethod
+    def setup(cls) -> None:
+        """Check for iptables.
+
+        Raises:
+            Unable: it is not installed.
+        """
+        if shutil.which("iptables") is None:
+            raise Unable("a NAT node needs iptables; apt-get install iptables")
+
+    def setManualConfig(self, _intf: Any) -> None:
+        """Write nothing."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -85,6 +86,21 @@ class Room:
         with self._lock:
             return self._netlink.look(index)
 
+    def await_link(self, index: int, ready: Callable[[LinkInfo], bool], deadline: float) -> bool:
+        """Wait until an interface is as `ready` wants it, until `deadline` (monotonic); say whether it is."""
+        found = self.look(index)
+        if found is None or ready(found):
+            return True
+        with self.inside():
+            events = Netlink(netlink.LINK_EVENTS)
+        try:
+            while (found := self.look(index)) is not None and not ready(found):
+                if not events.heard(deadline - time.monotonic()):
+                    return False
+        finally:
+            events.close()
+        return True
+
     def addresses(self, index: int) -> list[str]:
         """Return an interface's addresses, such as `10.0.0.1/8`, from the kernel."""
         with self._lock:
@@ -122,6 +138,8 @@ class Room:
         options.setdefault("cwd", os.getcwd())
         options["env"] = warden.marked(options.get("env"))
         options.setdefault("start_new_session", True)
+        if not self.used and self is not caller():
+            warden.watch(self.net)
         self.used = True
 
         def spawn() -> subprocess.Popen[Any]:
@@ -134,6 +152,8 @@ class Room:
 
     def close(self) -> None:
         """Let go of the namespaces; processes that still run in them keep them."""
+        if self.used:
+            warden.release(self.net)
         self._netlink.close()
         os.close(self.net)
         if self._namespaces.mnt is not None:

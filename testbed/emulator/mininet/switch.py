@@ -12,7 +12,7 @@ from testbed.emulator.mininet.node import Node
 from testbed.emulator.mininet.rooms import Room
 from testbed.errors import BadInput
 
-_FORWARDING, _LISTENING, _LEARNING = 3, 1, 2
+PORT_DISABLED, _LISTENING, _LEARNING, _FORWARDING = 0, 1, 2, 3
 LEARNS = "switches learn addresses by themselves, as with Mininet's own controller; no OpenFlow is spoken"
 _said: set[str] = set()
 
