@@ -6,6 +6,7 @@ Only this one package is let in, under its own name, so that a script's `import 
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
@@ -32,12 +33,11 @@ def _load() -> None:
 
 
 _load()
-# Mininet has no types: these are its modules as they are.
-cli: Any = import_module("mininet.cli")
-link: Any = import_module("mininet.link")
-log: Any = import_module("mininet.log")
-net: Any = import_module("mininet.net")
-node: Any = import_module("mininet.node")
-nodelib: Any = import_module("mininet.nodelib")
-topo: Any = import_module("mininet.topo")
-util: Any = import_module("mininet.util")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # it compares versions with distutils
+    # Mininet has no types: these are its modules as they are.
+    link: Any = import_module("mininet.link")
+    log: Any = import_module("mininet.log")
+    net: Any = import_module("mininet.net")
+    node: Any = import_module("mininet.node")
+    nodelib: Any = import_module("mininet.nodelib")

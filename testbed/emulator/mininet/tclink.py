@@ -31,7 +31,6 @@ _UNITS = {
 }
 _SIOCETHTOOL = 0x8946
 _OFFLOADS = {"rx": 0x15, "tx": 0x17, "gro": 0x2C}  # ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM, ETHTOOL_SGRO
-_FASTEST = 2**32 * 8 * 1.0
 _KEEP: Any = object()
 
 
@@ -110,7 +109,7 @@ class TCIntf(Intf, stock.link.TCIntf):
         method = "hfsc" if use_hfsc else "tbf" if use_tbf else "htb"
         asked = {"bw": bw, "delay": delay, "jitter": jitter, "loss": loss, "max_queue_size": max_queue_size}
         named = {name: value for name, value in asked.items() if value is not _KEEP}
-        shape = self._merged(named, method, latency_ms)
+        shape = merged(self.shape, named, method, latency_ms, self.name)
         gro = gro and not params.pop("disable_gro", False)
         result = Intf.config(self, **params)
         self._offload({"gro": gro, "tx": txo, "rx": rxo})
@@ -118,22 +117,6 @@ class TCIntf(Intf, stock.link.TCIntf):
             self._shape(shape)
             stock.log.info(f"({_in_words(shape)}) ")
         return result
-
-    def _merged(self, named: dict[str, Any], method: str, latency: float | None) -> Shape:
-        """Return the shape with what is named changed."""
-        changed: dict[str, Any] = {}
-        if "bw" in named:
-            bw = named["bw"]
-            changed["rate"] = None if bw is None else _number(bw, f"{self.name}: bw", "Mbit/s above 0", 1e-5) * 1e6
-            changed |= {"method": method, "latency": None if latency is None else latency / 1e3}
-        changed |= {name: _time(named[name], f"{self.name}: {name}") for name in ("delay", "jitter") if name in named}
-        if "loss" in named:
-            changed["loss"] = _number(named["loss"] or 0, f"{self.name}: loss", "percent, 0 to 100", 0, 100) / 100
-        if "max_queue_size" in named:
-            queue = named["max_queue_size"]
-            what = f"{self.name}: max_queue_size"
-            changed["queue"] = None if queue is None else round(_number(queue, what, "packets, 1 or more", 1))
-        return self.shape._replace(**changed)
 
     def _shape(self, new: Shape) -> None:
         old, index = self.shape, self.number()
@@ -195,6 +178,29 @@ class TCULink(TCLink, stock.link.TCULink):
         TCLink.__init__(self, *args, **{**params, "txo": False, "rxo": False})
 
 
+def merged(shape: Shape, named: dict[str, Any], method: str, latency_ms: float | None, where: str) -> Shape:
+    """Return a shape with what is named changed, and nothing else.
+
+    Args:
+        named: Mininet's parameters. method, latency_ms: how the rate is held, where a rate is named. where: for errors.
+
+    Raises:
+        BadInput: a value that cannot be.
+    """
+    changed: dict[str, Any] = {}
+    if "bw" in named:
+        bw, what = named["bw"], f"{where}: bw"
+        changed["rate"] = None if bw is None else _number(bw, what, "Mbit/s, 0.001 to 30000", 1e-3, 30e3) * 1e6
+        changed |= {"method": method, "latency": None if latency_ms is None else latency_ms / 1e3}
+    changed |= {name: _time(named[name], f"{where}: {name}") for name in ("delay", "jitter") if name in named}
+    if "loss" in named:
+        changed["loss"] = _number(named["loss"] or 0, f"{where}: loss", "percent, 0 to 100", 0, 100) / 100
+    if "max_queue_size" in named:
+        queue, what = named["max_queue_size"], f"{where}: max_queue_size"
+        changed["queue"] = None if queue is None else round(_number(queue, what, "packets, 1 to 1000000", 1, 1e6))
+    return shape._replace(**changed)
+
+
 def _disciplines(index: int, shape: Shape, options: bytes) -> list[Request]:
     requests: list[Request] = []
     if shape.rate:
@@ -225,7 +231,7 @@ def _changes(index: int, old: Shape, new: Shape, options: bytes) -> list[Request
     return requests + _lower(index, new, options, create=False)
 
 
-def _number(value: Any, what: str, expected: str, least: float, most: float = _FASTEST) -> float:
+def _number(value: Any, what: str, expected: str, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise BadInput(f"{what}={value!r}: expected a number, {expected}")
     return float(value)
