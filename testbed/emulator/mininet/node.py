@@ -13,7 +13,7 @@ from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Any, cast
 
 from testbed.emulator import netlink
-from testbed.emulator.mininet import rooms, stock
+from testbed.emulator.mininet import family, rooms, stock
 from testbed.emulator.mininet.addresses import prefixed
 from testbed.emulator.mininet.rooms import LOOPBACK, Room
 from testbed.errors import BadInput, Unable
@@ -112,6 +112,14 @@ class Node(stock.node.Node):
         through = options.pop("mncmd", [])
         command = _words(args, bool(options.pop("shell", False)))
         return self.room.start([*through, *command], **options)
+
+    def monitor(self, timeoutms: float | None = None, findPid: bool = True) -> str:
+        """Return what a command has said meanwhile; `lastPid` is set as it is numbered here."""
+        before, self.lastPid = self.lastPid, None
+        said = super().monitor(timeoutms, findPid)
+        inside = self.lastPid
+        self.lastPid = before if inside is None else family.seen_from_here(self._shell.pid, inside)
+        return said
 
     def addIntf(self, intf: Any, port: int | None = None, moveIntfFn: Callable[..., Any] | None = None) -> None:
         """Add an interface; one that is not in the node yet is moved into it from the caller's namespace."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from testbed.emulator import netlink
-from testbed.emulator.mininet import warden
+from testbed.emulator.mininet import family
 from testbed.emulator.namespaces import Namespaces, home, new_mounts, new_networks
 from testbed.emulator.netlink import LinkInfo, Netlink, NetlinkError, Request, explain
 from testbed.emulator.nodes import end_processes, processes_in
@@ -133,27 +133,28 @@ class Room:
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         """Start a program here, in a session of its own; `options` are those of subprocess.Popen.
 
-        A private room gets mounts of its own when its first process starts, as Mininet's hosts have.
+        A private room gets mounts of its own when its first process starts, as Mininet's hosts have. All but what
+        runs in the caller's own namespace ends with the script, however that ends.
         """
         options.setdefault("cwd", os.getcwd())
-        options["env"] = warden.marked(options.get("env"))
         options.setdefault("start_new_session", True)
-        if not self.used and self is not caller():
-            warden.watch(self.net)
         self.used = True
 
         def spawn() -> subprocess.Popen[Any]:
-            if self.private and self._namespaces.mnt is None:
+            if self is not caller():
+                family.join()
+            fresh = self.private and self._namespaces.mnt is None
+            if fresh:
                 self._namespaces = Namespaces(self.net, new_mounts(self.net), home().uts)
             with self._namespaces.enter():
+                if fresh:
+                    subprocess.run(["/bin/mount", "-t", "proc", "proc", "/proc"], check=True)  # that of the family
                 return subprocess.Popen(command, **options)
 
         return _apart(spawn)
 
     def close(self) -> None:
         """Let go of the namespaces; processes that still run in them keep them."""
-        if self.used:
-            warden.release(self.net)
         self._netlink.close()
         os.close(self.net)
         if self._namespaces.mnt is not None:

@@ -224,7 +224,6 @@ net.addLink(root, net["s1"])
 net["h1"].cmd("setsid nohup sleep 87654 > /dev/null 2>&1 &")
 net["h2"].popen("sleep 87654")
 net["s1"].cmd("sleep 87654 &")
-root.cmd("setsid sleep 87654 &")
 print("ready", flush=True)
 signal.pause()
 """
@@ -236,7 +235,7 @@ def test_nothing_is_left_of_a_script_that_is_killed(mininet_works: None):
         try:
             assert script.stdout is not None
             assert script.stdout.readline() == b"ready\n"
-            _until(lambda: len(_sleeping()) == 4)
+            _until(lambda: len(_sleeping()) == 3)
             assert "tbkill-eth0" in os.listdir("/sys/class/net")
         finally:
             script.kill()
