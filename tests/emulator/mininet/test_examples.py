@@ -24,7 +24,7 @@ HERE = [
     ("popen", "", ["<h1>: 5 packets transmitted, 5 received", "<h5>: 5 packets transmitted, 5 received"]),
     ("controllers2", "pingall", ["0% dropped (12/12 received)"]),
     ("controlnet", "pingall\npy net['cnet'].pingAll()", ["0% dropped (12/12 received)"]),
-    ("sshd", "h1 echo | nc -w1 10.0.0.2 22", ["Hosts are running sshd", "SSH-2.0"]),
+    ("sshd", "h1 timeout 5 head -1 < /dev/tcp/10.0.0.2/22", ["Hosts are running sshd", "SSH-2.0"]),
     ("baresshd", "", ["You may now ssh into h1 at 10.0.0.1"]),
     ("tree1024", "h1 ping -c1 h1024", ["1 packets transmitted, 1 received", "Stopping 1024 hosts"]),
 ]
