@@ -371,7 +371,11 @@ class Netlink:
         """Wait until one of the groups tells something, `seconds` at most; say whether one did."""
         if not select.select([self._socket], [], [], max(seconds, 0.0))[0]:
             return False
-        self._socket.recv(1 << 16)
+        try:
+            self._socket.recv(1 << 16)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # more was told than could be kept
+                raise
         return True
 
     def run(self, requests: Sequence[Request]) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, TypeVar
 
 from testbed.emulator import netlink
@@ -22,7 +23,9 @@ from testbed.emulator.nodes import end_processes, processes_in
 
 LOOPBACK = 1
 PATIENCE = 10.0
-_FIRST_INDEX = 1000  # the kernel gives low numbers to what a script makes by itself
+# The kernel gives low numbers to what a script makes by itself. No two of ours are the same, in whatever namespaces: the
+# kernel takes a second to open a wire whose ends have the same number (linkwatch_urgent_event).
+_indexes = count(1000)
 _DOOMED = 0x7E5D
 _T = TypeVar("_T")
 
@@ -43,17 +46,12 @@ class Room:
         self._namespaces = Namespaces(net)
         self._netlink = socket
         self._lock = threading.RLock()
-        self._next = _FIRST_INDEX
 
     # --- interfaces ---
 
     def new_index(self) -> int:
         """Return a number for a new interface; 0, which lets the kernel choose, in the caller's own namespace."""
-        if self is caller():
-            return 0
-        with self._lock:
-            self._next += 1
-            return self._next
+        return 0 if self is caller() else next(_indexes)
 
     def run(self, requests: Sequence[Request], what: str) -> None:
         """Carry out rtnetlink messages; errors are named by `what`.
@@ -194,6 +192,7 @@ def caller() -> Room:
 
 def new(settings: dict[str, str] | None = None) -> Room:
     """Make a network namespace, its loopback up; `settings` are sysctls below /proc/sys/net."""
+    caller()  # which must be looked at before this thread has been anywhere else
     net, socket = new_networks(1, [settings or {}])[0]
     room = Room(net, socket, private=True)
     room.run([netlink.set_link(LOOPBACK, up=True)], "lo up")

@@ -177,6 +177,21 @@ def test_switches_share_a_namespace_that_is_not_the_callers(linear: Any):
     assert not any(name.startswith("s1") for name in os.listdir("/sys/class/net"))
 
 
+def test_the_first_node_leaves_the_caller_where_it_was(mininet_works: None):
+    script = """
+import os
+from testbed.mininet import Mininet
+before = os.stat("/proc/thread-self/ns/net").st_ino
+net = Mininet(controller=None)
+net.addLink(net.addHost("h1"), net.addSwitch("s1"))
+net.addLink(net.addHost("h2"), net.addSwitch("s2"))
+assert os.stat("/proc/thread-self/ns/net").st_ino == before
+net.stop()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=30)
+
+
 def test_a_node_in_the_callers_namespace_reaches_hosts_and_leaves_nothing(network: Make):
     from mininet.node import Node  # pyright: ignore[reportMissingImports]
     from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
