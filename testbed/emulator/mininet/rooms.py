@@ -23,8 +23,8 @@ from testbed.emulator.nodes import end_processes, processes_in
 
 LOOPBACK = 1
 PATIENCE = 10.0
-# The kernel gives low numbers to what a script makes by itself. No two of ours are the same, in whatever namespaces: the
-# kernel takes a second to open a wire whose ends have the same number (linkwatch_urgent_event).
+# The kernel gives low numbers to what a script makes by itself. No two of ours are the same, in whatever namespaces:
+# the kernel takes a second to open a wire whose ends have the same number (linkwatch_urgent_event).
 _indexes = count(1000)
 _DOOMED = 0x7E5D
 _T = TypeVar("_T")
