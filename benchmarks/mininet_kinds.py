@@ -54,9 +54,9 @@ def clear() -> float:
     from testbed.emulator.mininet import rooms
 
     started, last, here = time.monotonic(), rooms.new(), rooms.caller()
-    ends = [netlink.VethEnd(f"tb-last{number}", 0, up=False, namespace=r.net) for number, r in enumerate((here, last))]
-    here.run([netlink.veth(*ends)], "the last link")
-    index = here.index(ends[0].name) or 0
+    near, far = (netlink.VethEnd(f"tb-last{n}", up=False, namespace=room.net) for n, room in enumerate((here, last)))
+    here.run([netlink.veth(near, far)], "the last link")
+    index = here.index(near.name) or 0
     rooms.leave(last)
     rooms.sweep()
     while here.look(index) is not None:
