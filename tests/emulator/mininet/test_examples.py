@@ -31,7 +31,6 @@ HERE = [
 # What this kernel lacks a guest has: netem.
 GUEST = [
     ("intfoptions", "", ["0% dropped (2/2 received)", r"\(10.00Mbit 15ms delay 50.00000% loss\)"]),
-    ("simpleperf testmode", "", ["h1-eth0:s1-eth1", r"Results: \['10M', '\d"]),
 ]
 REFUSED = [
     ("controllers", 2, "controller c2 (RemoteController): OpenFlow is not available"),
