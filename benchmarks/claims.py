@@ -26,8 +26,8 @@ class Claim:
 
     @property
     def ratio(self) -> float | None:
-        """How many times better than the peer."""
-        if self.peer is None or not self.ours or not self.peer:
+        """How many times better than the peer; None where there is nothing to divide: no time at all, or too early."""
+        if self.peer is None or self.ours <= 0 or self.peer <= 0:
             return None
         return self.peer / self.ours if self.lower_is_better else self.ours / self.peer
 

@@ -59,6 +59,10 @@ class NotReady(TestbedError):
     """A network did not become ready in time; the message names what is missing."""
 
 
+class CommandFailed(TestbedError):
+    """A command that a topology runs in a node failed; the message has its node, itself and what it said."""
+
+
 class DeviceError(TestbedError):
     """A device could not be reached, refused a command, or answered what cannot be read."""
 

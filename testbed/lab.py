@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
-from testbed.errors import NotReady, Unable
+from testbed.emulator.playing import Play, Track
+from testbed.errors import BadInput, CommandFailed, NotReady, Unable
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
 from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Kind, LabFolder, write_atomically
+from testbed.substrate.processes import guest_starved
 from testbed.substrate.registry import find, pick
 from testbed.substrate.spawn import look
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 OnProgress = Callable[[Progress], None]
 BUILD_FILE = "build.msgpack"
+_COMMAND_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,13 @@ class Lab:
             BadInput: the topology, the substrate or the name cannot be used; nothing was changed.
             Unable: this machine cannot run it; the message has the command that mends it.
             GuestFailed: the substrate died or hangs.
+            CommandFailed: a command under a node's `exec` failed.
             NotReady: the network is not ready in time; the message names what is missing.
         """
-        from testbed.emulator.lower import build_of
+        from testbed.emulator.lower import build_of, topology_tracks
         from testbed.emulator.spread import split
 
-        build = build_of(topology)
+        build, tracks = build_of(topology), topology_tracks(topology)
         split(build, topology.guest.guests)  # refuses before anything is started what no guests can be joined by
         chosen, why = substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
@@ -70,6 +75,7 @@ class Lab:
             _tell(progress, f"starting {chosen.name}: {why}")
             chosen.start(lab.folder, StartOptions(topology.guest))
             lab._build(build, progress, ready_timeout)
+            lab._play(tracks)
             lab.folder.update(state="running")
         except BaseException as problem:
             if keep and isinstance(problem, NotReady):
@@ -96,6 +102,9 @@ class Lab:
         Raises:
             As `up`; GuestFailed has the agent's own words when it could not build.
         """
+        traced = [key for key, link in topology.links.items() if link.trace]
+        if traced:
+            raise BadInput(f"links {', '.join(traced[:5])} have a trace, which only labs play: a {kind} has no agent")
         chosen, why = substrate_for(topology, substrate, own_kernel=True)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
@@ -121,6 +130,7 @@ class Lab:
 
         with self.agent() as agent:
             agent.call(build, on_event=report)
+            _run_commands(agent, self.topology, progress)
             _tell(progress, "waiting for the network to be ready")
             readiness = agent.call(WaitReady(deadline=ready_timeout), on_event=report)
         assert isinstance(readiness, Readiness)
@@ -129,6 +139,12 @@ class Lab:
                 f"lab {self.name!r} is not ready after {ready_timeout:g} s: {'; '.join(readiness.missing)}. "
                 "Look into the named nodes' configuration, or allow more time"
             )
+
+    def _play(self, tracks: tuple[Track, ...]) -> None:
+        """Traces begin when the network is ready, so that none delays it and all of each is seen."""
+        if tracks:
+            with self.agent() as agent:
+                agent.call(Play(tracks=tracks))
 
     def _abandon(self) -> None:
         """Take away what was half brought up."""
@@ -186,16 +202,20 @@ class Lab:
         endpoints = self.folder.record().endpoints
         if not endpoints:
             raise Unable(f"{self.kind} {self.name!r} has no control channel: {self._why_no_channel()}")
+        liveness, starved = partial(look, self.folder), partial(guest_starved, self.folder.record().id)
         if len(endpoints) == 1:
-            return AgentClient(self.folder.path, endpoints[0], liveness=partial(look, self.folder))
-        return JoinedClient(self.folder.path, endpoints, liveness=partial(look, self.folder))
+            return AgentClient(self.folder.path, endpoints[0], liveness, partial(starved, 1))
+        return JoinedClient(self.folder.path, endpoints, liveness, starved)
 
     def _why_no_channel(self) -> str:
         seen = look(self.folder)
         return "its devices are reached over SSH alone" if seen.alive else f"it is dead ({seen.reason})"
 
     def liveness(self) -> Liveness:
-        """Say within 5 s whether it lives; when not, why, with the last lines of its console."""
+        """Say whether it lives; when not, why, with the last lines of its console.
+
+        Takes 5 s at most, and longer, up to 30 s, only while this machine gives it no processor to answer with.
+        """
         return self.substrate_object.liveness(self.folder)
 
     def down(self) -> None:
@@ -217,6 +237,21 @@ class Lab:
         self.down()
 
 
+def _run_commands(agent: Client, topology: Topology, progress: OnProgress | None) -> None:
+    """Run what nodes have under `exec`, node by node.
+
+    Raises:
+        CommandFailed: one did not end with 0; the message has its node, itself and what it said.
+    """
+    for name, node in topology.nodes.items():
+        for line in () if node.kind == "bridge" else node.exec:
+            _tell(progress, f"{name}: {line}")
+            done = agent.run(name, shlex.split(line), timeout=_COMMAND_PATIENCE)
+            if done.code != 0:
+                said = (done.stderr or done.stdout).decode(errors="replace").strip()
+                raise CommandFailed(f"node {name}: exec {line!r} ended with {done.code}: {said or 'it said nothing'}")
+
+
 def _tell(progress: OnProgress | None, text: str) -> None:
     if progress is not None:
         progress(Progress(text=text))
@@ -230,7 +265,8 @@ def substrate_for(topology: Topology, name: str, own_kernel: bool = False) -> tu
     """
     chosen, why = pick(name, own_kernel)
     clean = Impairment()
-    impaired = [key for key, link in topology.links.items() if (link.forward, link.backward) != (clean, clean)]
+    wanted = {key: (link.forward, link.backward, link.trace) for key, link in topology.links.items()}
+    impaired = [key for key, asked in wanted.items() if asked != (clean, clean, None)]
     if chosen.name == "native" and impaired:
         netem = probe.run("netem")
         if not netem.ok:

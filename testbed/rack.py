@@ -37,9 +37,9 @@ from testbed.model.dump import dump
 from testbed.model.load import load_inventory, load_topology
 from testbed.model.rack import Device, Inventory, SecretReference
 from testbed.model.topology import Topology
+from testbed.processes import Process, alive, identify
 from testbed.substrate.base import Forward
 from testbed.substrate.folder import home, write_atomically
-from testbed.substrate.processes import Process, alive, identify
 
 PORT = 2022
 """Port of every device on its loopback address here."""
@@ -230,6 +230,9 @@ def _refuse_clashes(topology: Topology) -> None:
         raise BadInput(f"{topology.name}: a rack has a bench of its own; call node {BENCH!r} something else")
     if not any(node.kind == "router" for node in topology.nodes.values()):
         raise BadInput(f"{topology.name}: a rack needs at least one router; its nodes are hosts and bridges")
+    for name, node in topology.nodes.items():
+        if node.kind != "bridge" and node.exec:
+            raise BadInput(f"{topology.name}: {name} has `exec`; a rack's devices take commands over SSH alone")
     for name, address in _managed_prefixes(topology):
         raise BadInput(f"{topology.name}: {name} has {address}, but {MANAGEMENT} is the rack's management network")
     if len(topology.nodes) > 100:

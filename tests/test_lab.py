@@ -15,7 +15,7 @@ from testbed.emulator.messages import Progress
 from testbed.errors import BadInput, NotReady, Unable
 from testbed.lab import Lab
 from testbed.model.topology import Topology
-from testbed.substrate import processes
+from testbed.processes import alive
 from testbed.substrate.folder import home
 from testbed.substrate.probe import run as probe
 
@@ -149,6 +149,8 @@ def test_an_interrupt_during_up_leaves_nothing(testbed_home):
     script = (
         "import signal; from testbed.lab import Lab; from testbed.model.topology import Topology\n"
         "from testbed.emulator.client import AgentClient\n"
+        # A shell starts what runs in its background with SIGINT ignored, and that is inherited.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         # Sent to the process, it might be taken by another thread, and this one would wait for ever.
         "AgentClient.call = lambda *a, **k: (signal.raise_signal(signal.SIGINT), signal.pause())\n"
         f"Lab.up(Topology.model_validate({PAIR!r}), substrate='native')"
@@ -179,5 +181,5 @@ def test_a_lab_outlives_the_command_and_the_terminal_that_started_it(testbed_hom
         started = time.monotonic()
         lab.down()
     assert time.monotonic() - started < 5
-    assert not processes.alive(keeper)
+    assert not alive(keeper)
     assert not run.exists()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
+from types import FrameType
 from typing import Any
 
 import typer
 
 from testbed import __version__
-from testbed.cli import audit, changes, demo, doctor, labs, mininet, rack, schema, twin
+from testbed.cli import audit, changes, demo, doctor, exchange, labs, mininet, profile, rack, schema, trace, twin
 from testbed.errors import ExitCode, TestbedError
 
 app = typer.Typer(
@@ -21,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, labs, mininet, rack, twin, changes, audit, schema, demo):
+for group in (doctor, labs, exchange, mininet, profile, trace, rack, twin, changes, audit, schema, demo):
     group.register(app)
 
 
@@ -37,8 +39,32 @@ def version_option(version: bool = typer.Option(False, "--version", help="Print 
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
-    """Run the command and end with its exit code (`testbed.errors.ExitCode`)."""
+    """Run the command and end with its exit code (`testbed.errors.ExitCode`).
+
+    Asked to end by a signal it undoes what is half done, and its code is 128 and the signal's number.
+    """
+    asked: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, end)
+    code = _run()
+    if code == _INTERRUPTED and asked:
+        print("testbed: interrupted", file=sys.stderr)
+        code = 128 + asked[0]
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Typer gives an interrupt's code by itself in some releases, and raises what it was in others."""
     try:
         code = app(standalone_mode=False)
     except _UsageError as wrong_usage:
@@ -48,14 +74,13 @@ def main() -> None:
         print(f"testbed: {error}", file=sys.stderr)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("testbed: interrupted", file=sys.stderr)
-        code = 130
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; so do we, quietly
         code = 141
     except Exception:
         code = _our_bug()
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _our_bug() -> ExitCode:

@@ -25,6 +25,24 @@ def links(incomplete: str) -> list[str]:
     return _from_topologies("links", incomplete)
 
 
+def profiles(incomplete: str) -> list[str]:
+    """Link profiles."""
+    from testbed.model.profile import profile_names
+
+    try:
+        return [name for name in profile_names() if name.startswith(incomplete)]
+    except (TestbedError, OSError):
+        return []
+
+
+def traces(incomplete: str) -> list[str]:
+    """Generators of traces, and the kinds of files that hold one."""
+    from testbed.model.traces.generators import GENERATORS
+    from testbed.model.traces.spec import FILES
+
+    return [name for name in (*GENERATORS, *(f"{kind}:" for kind in FILES)) if name.startswith(incomplete)]
+
+
 def _from_topologies(part: str, incomplete: str) -> list[str]:
     from testbed.lab import Lab
 

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
+from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
+from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
 
@@ -30,23 +32,23 @@ class Format(StrEnum):
 
 
 def up(
-    file: Annotated[Path, typer.Argument(help="Topology (YAML).")],
+    source: Source,
     substrate: SubstrateOption = "auto",
     name: Annotated[str | None, typer.Option(help="Name of the lab; the topology's when not given.")] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="Memory of each guest, such as 1GiB; overrides the topology.")
-    ] = None,
-    guests: Annotated[int | None, typer.Option(help="Guest kernels to spread it over; overrides the topology.")] = None,
+    memory: Memory = None,
+    guests: Guests = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
+    format: FormatOption = None,
+    skip_unsupported: SkipUnsupported = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up a topology; return when the network is ready or say what is not."""
+    """Bring up a topology, ours or another tool's; return when the network is ready or say what is not."""
     from testbed.lab import Lab
-    from testbed.model.load import load_topology
     from testbed.substrate.registry import pick
 
-    topology = _with_guest(load_topology(file), memory, guests)
+    topology = read_source(source, format, skip_unsupported)
+    topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     if dry_run:
         chosen, why = pick(substrate)
         _print_plan(topology, chosen.name, why, as_json)
@@ -60,30 +62,14 @@ def up(
         stdout.print(f"lab {lab.name} is up: {len(topology.nodes)} nodes, {len(topology.links)} links")
 
 
-def _with_guest(topology, memory: str | None, guests: int | None):
-    changes = {key: value for key, value in (("memory", memory), ("guests", guests)) if value is not None}
-    if not changes:
-        return topology
-    from pydantic import ValidationError
-
-    from testbed.model.topology import GuestOptions
-
-    try:
-        guest = GuestOptions.model_validate(topology.guest.model_dump() | changes)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise BadInput(f"--{wrong['loc'][0]} {wrong['input']!r}: {wrong['msg']}") from None
-    return topology.model_copy(update={"guest": guest})
-
-
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
-    from testbed.emulator.lower import build_of
+    from testbed.emulator.lower import build_of, topology_tracks
     from testbed.emulator.spread import split
 
-    build = build_of(topology)
+    build, tracks = build_of(topology), topology_tracks(topology)
     guests = [[node.name for node in part.nodes] for part in split(build, topology.guest.guests)]
     if as_json:
-        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests})
+        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests, "traces": tracks})
         return
     stdout.print(f"substrate {substrate}: {why}")
     if len(guests) > 1:
@@ -99,7 +85,16 @@ def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
             for link in build.links
         ],
     )
+    if tracks:
+        print_table(["link", "trace", "plays", "settings", "lasts"], [_trace_row(topology, track) for track in tracks])
     stdout.print("nothing was changed (--dry-run)")
+
+
+def _trace_row(topology, track) -> list[str]:
+    trace = topology.links[track.link].trace
+    way = ("forward", "backward")[track.end]
+    lasts = f"{track.times[-1]:g} s" if track.lap is None else f"{track.lap:g} s, again and again"
+    return [track.link, way, getattr(trace, way), str(len(track.times)), lasts]
 
 
 def down(
@@ -187,12 +182,12 @@ def exec_(
             stream.flush()
 
     given = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    with _only_lab(lab).agent() as agent:
+    with only_lab(lab).agent() as agent:
         request = Exec(node=node, argv=tuple(command), stdin=given, timeout=timeout)
         raise typer.Exit(agent.call(request, on_event=write).code)
 
 
-def _only_lab(name: str | None):
+def only_lab(name: str | None):
     from testbed.lab import Lab
 
     if name:
@@ -207,7 +202,8 @@ def _only_lab(name: str | None):
 def link(
     name: Annotated[str, typer.Argument(help="Link.", autocompletion=links)],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="Such as delay=20ms loss=1% rate=none; none shows it.")
+        list[str] | None,
+        typer.Argument(help="Such as delay=20ms loss=1% rate=none, or 'profile=microwave(rain=40)'; none shows it."),
     ] = None,
     lab: LabOption = None,
     forward: Annotated[bool, typer.Option("--forward", help="Only from the first end to the second.")] = False,
@@ -218,17 +214,17 @@ def link(
 ) -> None:
     """Show or change a link while it runs. What is not named stays as it is; `undo` is printed with what was."""
     from testbed.emulator.messages import GetLinks, LinkChange
-    from testbed.emulator.settings import read_patch, write_patch
+    from testbed.emulator.settings import read_directions, write_patch
 
     if cut and mend:
         raise BadInput("--cut and --mend exclude each other")
-    patch = read_patch(settings or [])
+    patches = read_directions(settings or [])
     ways: tuple[tuple[Literal[0, 1], bool], ...] = ((0, forward), (1, backward))
     ends: list[Literal[0, 1]] = [end for end, asked in ways if asked or forward == backward]
-    opened = _only_lab(lab)
+    opened = only_lab(lab)
     with opened.agent() as agent:
         before = agent.call(GetLinks(names=(name,))).links[0]
-        changes = [LinkChange(link=name, end=end, patch=patch) for end in ends] if settings else []
+        changes = [LinkChange(link=name, end=end, patch=patches[end]) for end in ends] if settings else []
         if cut or mend:
             changes.append(LinkChange(link=name, up=mend))
         if changes:
@@ -240,7 +236,7 @@ def link(
     print_table(["link", "state", "forward", "backward"], [_link_row(after)])
     if settings:
         for end in ends:
-            old = write_patch((before.forward, before.backward)[end], only=patch)
+            old = write_patch((before.forward, before.backward)[end], only=patches[end])
             way = ("forward", "backward")[end]
             stdout.print(f"undo: testbed link {name} --lab {opened.name} --{way} {' '.join(old)}", markup=False)
 
@@ -253,25 +249,15 @@ def _link_row(state) -> list[str]:
 
 
 def graph(
-    source: Annotated[str, typer.Argument(help="Topology file, or a lab's name.")],
+    source: Annotated[str, typer.Argument(help="A lab's name, or what `import` takes.", metavar="SOURCE")],
     format: Annotated[Format, typer.Option("--format", "-f", help="How to draw.")] = Format.svg,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File; standard output when not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> None:
     """Draw a topology as SVG, Mermaid, Graphviz or JSON."""
-    from testbed.lab import Lab
-    from testbed.model.load import load_topology
-    from testbed.report import graph as draw
+    from testbed.exchange.registry import DRAWINGS
 
-    named = {lab.name: lab for lab in Lab.all()}
-    topology = named[source].topology if source in named else load_topology(Path(source))
-    chosen = Format.json if as_json else format
-    drawing = {
-        Format.svg: draw.to_svg,
-        Format.mermaid: draw.to_mermaid,
-        Format.graphviz: draw.to_graphviz,
-        Format.json: draw.to_json,
-    }[chosen](topology)
+    drawing = DRAWINGS[Format.json if as_json else format](read_lab_or_source(source))
     if output:
         output.write_text(drawing, encoding="utf-8")
     else:

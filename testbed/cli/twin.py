@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli.complete import labs
+from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
 
@@ -52,22 +53,34 @@ def start(
     inventory: InventoryFile,
     name: Annotated[str | None, typer.Option(help="Name of the twin; the rack's with -twin when not given.")] = None,
     topology: Annotated[Path | None, typer.Option(help="Topology; discovered when not given.")] = None,
+    echo_every: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between two packets that measure a link: less shows loss sooner and costs devices more."
+        ),
+    ] = 0.2,
     capacity_every: Annotated[
         float, typer.Option(help="Seconds between two measurements of a link's capacity; 0 measures none.")
     ] = 60.0,
+    memory: Memory = None,
+    guests: Guests = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a twin of a rack up and keep it in step; return when it is."""
     from testbed.model.load import load_inventory, load_topology
+    from testbed.model.topology import GuestOptions
     from testbed.twin import mirror as mirrors
 
     if not 0 <= capacity_every < math.inf:
         raise BadInput(f"--capacity-every {capacity_every:g}: expected seconds, such as 60, or 0 to measure none")
+    if not 0.01 <= echo_every <= 10:
+        raise BadInput(f"--echo-every {echo_every:g}: expected 0.01 to 10 seconds")
     with Reporter() as report:
         known = load_topology(topology) if topology else None
+        guest = overridden(known.guest if known else GuestOptions(), memory, guests)
         state = mirrors.start(
-            load_inventory(inventory), known, name, base=inventory.parent, capacity_every=capacity_every or None,
-            progress=report,
+            load_inventory(inventory), known, name, base=inventory.parent, guest=guest,
+            echo_every=echo_every, capacity_every=capacity_every or None, progress=report,
         )  # fmt: skip
     if as_json:
         print_json(state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import platform
 import sys
@@ -28,12 +29,12 @@ import zmq
 from zmq.utils import z85
 
 import testbed
-from testbed import errors
-from testbed.emulator import bench, messages, parts, uplink
+from testbed import errors, kernel
+from testbed.emulator import bench, messages, parts, playback, playing, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
-from testbed.emulator.namespaces import home, power_off
+from testbed.emulator.namespaces import home
 from testbed.emulator.nodes import Laboratory
 from testbed.emulator.ready import survey, wait_ready
 
@@ -111,10 +112,12 @@ class Agent:
             messages.Build: self._build,
             messages.WaitReady: lambda r, c: wait_ready(lambda: survey(self.lab), r.deadline, c.emit, c.cancelled),
             messages.Survey: lambda r, c: survey(self.lab),
-            messages.SetLinks: lambda r, c: messages.LinksSet(
-                applied=self.lab.wiring.set(r.changes, r.check_only), time=time.time()
-            ),
+            messages.SetLinks: self._set_links,
             messages.GetLinks: lambda r, c: messages.LinkStates(links=self.lab.wiring.get(r.names)),
+            **dict.fromkeys(
+                (playing.Play, playing.StopPlay, playing.PlayStatus),
+                lambda r, c: playback.handle(r, self.lab.wiring, c),
+            ),
             messages.Locate: lambda r, c: messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends()),
             messages.ListNodes: lambda r, c: messages.Nodes(nodes=tuple(n.state() for n in self.lab.nodes.values())),
             messages.Exec: _exec,
@@ -138,6 +141,13 @@ class Agent:
     def _build(self, request: messages.Build, context: Context) -> messages.Result:
         self._close_shared()
         return self.lab.build(request, context.emit)
+
+    def _set_links(self, request: messages.SetLinks, context: Context) -> messages.Result:
+        player = self.shared.get("Play")
+        if player is not None:
+            player.claim(request.changes, request.check_only)
+        applied = self.lab.wiring.set(request.changes, request.check_only)
+        return messages.LinksSet(applied=applied, time=time.time())
 
     def _write_file(self, request: messages.WriteFile, context: Context) -> messages.Result:
         node = self.lab.node(request.node)
@@ -353,6 +363,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.substrate == "uml":
         _own_kernel()
     agent = Agent(options.substrate)
+    gc.freeze()  # what is loaded by now stays: collections that look through it again cost a guest milliseconds
     if offline and not build_offline(agent, folder, offline, options.network):
         return errors.ExitCode.UNABLE
     if options.endpoint:
@@ -366,5 +377,6 @@ def main(arguments: list[str] | None = None) -> int:
 if __name__ == "__main__":
     code = main()
     if os.getpid() == 1 and "uml" in sys.argv:
-        power_off()  # the end of process 1 would be a panic
+        sys.stdout.flush()
+        kernel.power_off()  # the end of process 1 would be a panic
     os._exit(code)  # threads of requests may still be at work; the namespaces go with the process

@@ -22,7 +22,9 @@ from testbed.errors import AgentError, GuestFailed
 
 BEAT = 1.0
 SILENCE = 4.0
-"""Seconds without an answer to any Hello until the agent counts as dead."""
+"""Seconds without an answer to any Hello until the agent counts as dead; when it had no processor does not count."""
+LONGEST_SILENCE = 30.0
+"""Seconds without an answer until it counts as dead however busy the machine is."""
 
 OnEvent = Callable[[Progress | Output], None]
 
@@ -110,11 +112,19 @@ class AgentClient(Client):
         folder: the lab folder, which holds `keys`.
         endpoint: ZeroMQ URL of the agent.
         liveness: asked every second while a call waits, so that a dead kernel is reported at once with its console.
+        starved: tells for how many seconds so far the agent's machine had to wait for a processor; asked while it is
+            silent.
     """
 
-    def __init__(self, folder: Path, endpoint: str, liveness: Callable[[], LivenessLike] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        endpoint: str,
+        liveness: Callable[[], LivenessLike] | None = None,
+        starved: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._keys = Keys.read(Path(folder))
-        self._endpoint, self._liveness = endpoint, liveness
+        self._endpoint, self._liveness, self._starved = endpoint, liveness, starved
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._numbers = count(1)
         self._open()
@@ -150,22 +160,24 @@ class AgentClient(Client):
             raise
 
     def _wait(self, request: messages.Request, number: bytes, on_event: OnEvent | None, timeout: float | None) -> Any:
-        started = heard = time.monotonic()
+        started = time.monotonic()
+        silence = _Silence(self._starved, started)
         next_beat = started + BEAT
         deadline = started + timeout if timeout is not None else None
         while True:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 raise _Abandoned(f"{type(request).__name__}: no result within {timeout:g} s; cancelled")
-            if now >= min(next_beat, heard + SILENCE):
-                self._check(heard, now)
+            if now >= min(next_beat, silence.end):
+                silence.last(now)
+                self._check(silence, now)
                 self._socket.send_multipart([HEARTBEAT, _HELLO])
                 next_beat = now + BEAT
-            until = min(next_beat, heard + SILENCE, deadline if deadline is not None else next_beat)
+            until = min(next_beat, silence.end, deadline if deadline is not None else next_beat)
             if not self._socket.poll(math.ceil(max(0.0, until - now) * 1000)):
                 continue
             answered, body = self._socket.recv_multipart()
-            heard = time.monotonic()
+            silence = _Silence(self._starved, time.monotonic())
             if answered == number:
                 reply = messages.decode_reply(body)
                 if isinstance(reply, Done):
@@ -175,15 +187,39 @@ class AgentClient(Client):
                 if on_event is not None:
                     on_event(reply)
 
-    def _check(self, heard: float, now: float) -> None:
+    def _check(self, silence: _Silence, now: float) -> None:
         state = self._liveness() if self._liveness is not None else None
         if state is not None and not state.alive:
             raise GuestFailed(_with_console(f"the lab died: {state.reason}", state.console))
-        if now - heard >= SILENCE:
+        if now >= silence.end:
             console = state.console if state is not None else ()
-            raise GuestFailed(
-                _with_console(f"the agent at {self._endpoint} has been silent for {SILENCE:g} s", console)
-            )
+            raise GuestFailed(_with_console(f"the agent at {self._endpoint} has been silent for {silence}", console))
+
+
+class _Silence:
+    """Since an agent was last heard, at `since`; `end` is when it counts as dead, on the monotonic clock."""
+
+    def __init__(self, starved: Callable[[], float], since: float) -> None:
+        self._starved, self._since = starved, since
+        self._before: tuple[float, float] | None = None
+        self.end = since + SILENCE
+
+    def last(self, now: float) -> None:
+        """Take note that it lasts: what it has waited for a processor since the last note is not counted.
+
+        The first second is what every call that takes longer comes to, between one Hello and the next.
+        """
+        if now - self._since <= BEAT:
+            return
+        starved = self._starved()
+        if self._before is not None:
+            at, had = self._before
+            self.end = min(self.end + min(now - at, starved - had), self._since + LONGEST_SILENCE)
+        self._before = now, starved
+
+    def __str__(self) -> str:
+        busy = self.end - self._since - SILENCE
+        return f"{SILENCE + busy:.3g} s" + (f", {busy:.2g} s of them without a processor" if busy > 0.05 else "")
 
 
 class _Abandoned(AgentError):

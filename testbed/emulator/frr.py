@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from testbed.emulator.execute import Children, Process, stop_all
-from testbed.emulator.namespaces import FolderWatch, Namespaces
+from testbed.emulator.namespaces import Namespaces, watch
 from testbed.emulator.vtysh import Vtysh
 from testbed.errors import AgentError, BadInput, NotReady, NotRunning
 
@@ -100,18 +100,18 @@ class Frr:
             NotReady: a daemon did not open its vty in time.
         """
         self.close()
-        watch = FolderWatch(self._folder)
+        appearing = watch(self._folder)
         try:
             for number, daemon in enumerate(self.daemons.values()):
                 daemon.process = self._children.start(self._namespaces, _command(daemon.name))
                 if number == 0:
-                    self._wait([daemon], watch)
-            self._wait(list(self.daemons.values()), watch)
+                    self._wait([daemon], appearing)
+            self._wait(list(self.daemons.values()), appearing)
         finally:
-            watch.close()
+            os.close(appearing)
         load(self, configuration)
 
-    def _wait(self, daemons: list[Daemon], watch: FolderWatch) -> None:
+    def _wait(self, daemons: list[Daemon], appearing: int) -> None:
         deadline = time.monotonic() + START_PATIENCE
         for daemon in daemons:
             while not self._connect(daemon):
@@ -119,8 +119,8 @@ class Frr:
                     raise AgentError(f"{self.node}: {daemon.name} ended with code {daemon.process.code} while starting")
                 if time.monotonic() > deadline:
                     raise NotReady(f"{self.node}: {daemon.name} did not open its vty within {START_PATIENCE:g} s")
-                select.select([watch], [], [], 0.2)
-                watch.clear()
+                if select.select([appearing], [], [], 0.2)[0]:
+                    os.read(appearing, 65536)
 
     def _connect(self, daemon: Daemon) -> bool:
         if daemon.vty is None:

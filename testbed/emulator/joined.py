@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 
 from msgspec import structs
 
-from testbed.emulator import clocks, messages
+from testbed.emulator import clocks, messages, playing
 from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
 from testbed.emulator.messages import Build, LinkChange, LinkState, Request
 from testbed.emulator.parts import FlowStop
@@ -28,12 +29,18 @@ class JoinedClient(Client):
 
     Args:
         folder: the lab folder. endpoints: of the agents, guest by guest.
-        liveness: see `AgentClient`; it gets the number of the guest that is asked.
+        liveness, starved: see `AgentClient`; they get the number of the guest that is asked.
     """
 
-    def __init__(self, folder: Path, endpoints: Sequence[str], liveness: Callable[[int], LivenessLike]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        endpoints: Sequence[str],
+        liveness: Callable[[int], LivenessLike],
+        starved: Callable[[int], float],
+    ) -> None:
         self._agents = {
-            number: AgentClient(folder, endpoint, partial(liveness, number))
+            number: AgentClient(folder, endpoint, partial(liveness, number), partial(starved, number))
             for number, endpoint in enumerate(endpoints, 1)
         }
         self._pool = ThreadPoolExecutor(len(self._agents), thread_name_prefix="guest")
@@ -55,6 +62,9 @@ class JoinedClient(Client):
             messages.StreamStart: self._start_stream,
             messages.StreamStop: self._stop_stream,
             messages.SetLoad: self._set_load,
+            playing.Play: self._play,
+            playing.StopPlay: self._stop_play,
+            playing.PlayStatus: self._play_status,
             messages.Shutdown: self._shutdown,
         }
 
@@ -209,6 +219,37 @@ class JoinedClient(Client):
             if far != near and change.up is not None:
                 shares.setdefault(far, []).append(LinkChange(link=change.link, up=change.up))
         return {guest: messages.SetLinks(changes=tuple(share)) for guest, share in shares.items()}
+
+    def _play(self, request: playing.Play, on_event: OnEvent | None, timeout: float | None) -> playing.PlayState:
+        shares: dict[int, list[playing.Track]] = {}
+        for track in request.tracks:
+            shares.setdefault(self._ends_of(track.link)[track.end], []).append(track)
+        self._ask(
+            {guest: structs.replace(request, tracks=tuple(share)) for guest, share in shares.items()}, on_event, timeout
+        )
+        return self._play_status(playing.PlayStatus(), on_event, timeout)
+
+    def _stop_play(
+        self, request: playing.StopPlay, on_event: OnEvent | None, timeout: float | None
+    ) -> playing.PlayState:
+        """Of named links only the guests of their ends know; without names all are asked."""
+        shares: dict[int, list[str]] = {} if request.links else {guest: [] for guest in self._agents}
+        for link in request.links:
+            for guest in set(self._ends_of(link)):
+                shares.setdefault(guest, []).append(link)
+        self._ask(
+            {guest: structs.replace(request, links=tuple(share)) for guest, share in shares.items()}, on_event, timeout
+        )
+        return self._play_status(playing.PlayStatus(), on_event, timeout)
+
+    def _play_status(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> playing.PlayState:
+        answers: list[playing.PlayState] = self._ask_all(request, on_event, timeout)
+        return playing.PlayState(
+            playing=tuple(sorted({link for state in answers for link in state.playing})),
+            applied=sum(state.applied for state in answers),
+            late=dict(sum((Counter(state.late) for state in answers), Counter())),
+            failed=tuple(line for state in answers for line in state.failed),
+        )
 
     def _get_links(
         self, request: messages.GetLinks, on_event: OnEvent | None, timeout: float | None

@@ -15,6 +15,7 @@ import errno
 import threading
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from testbed.emulator import netem, netlink
@@ -58,7 +59,7 @@ class Wire:
     hub: tuple[int, int]
     state: list[Netem]
     impaired: list[bool]
-    tables: list[str] = field(default_factory=lambda: ["uniform", "uniform"])
+    tables: list[str | tuple[float, ...]] = field(default_factory=lambda: ["uniform", "uniform"])
     up: bool = True
     near: tuple[int, ...] = (0, 1)
     trunk: Trunk | None = None
@@ -168,18 +169,54 @@ class Wiring:
                 ups[name] = change.up
         return states, ups
 
-    def _apply(self, states: dict[tuple[str, int], Netem]) -> None:
+    def impair(self, ways: Iterable[tuple[str, int]]) -> None:
+        """Give directions their netem before anything is asked of it: the first change then costs what others do."""
+        with self._lock:
+            self._apply({(name, end): self._wires[name].state[end] for name, end in ways}, even_idle=True)
+
+    def work_out(self, changes: Sequence[LinkChange]) -> WorkedOut:
+        """Check and encode changes of impaired directions ahead of their time; `carry_out` then only sends.
+
+        Raises:
+            BadInput: a link or a value that cannot be.
+        """
+        with self._lock:
+            states, _ = self._checked(changes)
+            before = [(self._wires[name], end, self._wires[name].state[end]) for name, end in states]
+            return WorkedOut(changes, before, *self._batch_of(states, even_idle=False))
+
+    def carry_out(self, it: WorkedOut) -> None:
+        """Make changes that were worked out, anew where one of their links was changed since.
+
+        Raises:
+            BadInput, Unable: as `set`.
+        """
+        with self._lock:
+            if all(wire.state[end] is state for wire, end, state in it.before):
+                self._send(it.batch, it.done)
+            else:
+                self._apply(self._checked(it.changes)[0])
+
+    def _apply(self, states: dict[tuple[str, int], Netem], even_idle: bool = False) -> None:
+        self._send(*self._batch_of(states, even_idle))
+
+    def _batch_of(
+        self, states: dict[tuple[str, int], Netem], even_idle: bool
+    ) -> tuple[_Batch, list[Callable[[], None]]]:
         batch = _Batch()
         done: list[Callable[[], None]] = []
         for (name, end), state in states.items():
             wire = self._wires[name]
             if not wire.impaired[end]:
-                if state == Netem():
+                if state == Netem() and not even_idle:
                     continue
                 self._segment(wire, end)
             create = not wire.impaired[end]
             batch.add((self._netem(wire, end, state, create),), f"{name} {_DIRECTIONS[end]}: netem")
-            done.append(lambda wire=wire, end=end, state=state: _remember(wire, end, state))
+            done.append(partial(_remember, wire, end, state))
+        return batch, done
+
+    def _send(self, batch: _Batch, done: Sequence[Callable[[], None]]) -> None:
         failed = batch.run(self._hub, done)
         if failed:
             raise failed
@@ -293,6 +330,16 @@ class _Batch:
         if error is not None and done is None:
             raise error
         return error
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedOut:
+    """Changes ready to be sent, as long as the directions are as they were `before`."""
+
+    changes: Sequence[LinkChange]
+    before: list[tuple[Wire, int, Netem]]
+    batch: _Batch
+    done: list[Callable[[], None]]
 
 
 def _explain(error: NetlinkError, names: Sequence[str]) -> Unable:

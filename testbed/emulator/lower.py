@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from msgspec import UNSET
 
-from testbed.emulator import messages
-from testbed.emulator.messages import Build, LinkPatch, WireEnd, WireLink, WireNode
+from testbed.emulator import netem, patch, playing
+from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
+from testbed.emulator.patch import LinkPatch
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.topology import Bridge, Endpoint, Host, Link, Router, Topology
+from testbed.model.traces import track as traces
+from testbed.model.traces.spec import read_trace
 
 DAEMON_OF = {"static": "staticd", "ospf": "ospfd", "isis": "isisd", "bgp": "bgpd"}
 _SPOKEN_BY = {"router ospf": "ospfd", "router bgp": "bgpd", "router isis": "isisd"}
@@ -51,7 +55,7 @@ def _node(name: str, topology: Topology) -> WireNode:
     if isinstance(node, Host):
         return WireNode(name=name, kind="host", addresses=addresses, gateway=node.gateway)
     if node.config is not None:
-        config, daemons = node.config, daemons_of(node.config)
+        config, daemons = node.config, _given_daemons(node, node.config)
     else:
         config, daemons = frr_configuration(name, topology), daemons_for(node)
     return WireNode(name=name, kind="router", addresses=addresses, daemons=daemons, config=config)
@@ -76,7 +80,48 @@ def patch_of(impairment: Impairment) -> LinkPatch:
     """Turn a whole impairment into a patch that sets everything it holds."""
     fields = impairment.model_dump(exclude={"burst"})
     burst = impairment.burst
-    return LinkPatch(**fields, burst=messages.GilbertElliott(**burst.model_dump()) if burst else None)
+    return LinkPatch(**fields, burst=patch.GilbertElliott(**burst.model_dump()) if burst else None)
+
+
+def tracks_of(link: str, track: traces.Track, ends: Iterable[Literal[0, 1]]) -> tuple[playing.Track, ...]:
+    """Put a trace on directions of a link: 0 forward, 1 backward. A loss that it sets takes the place of a burst."""
+    patches = tuple(_trace_patch(setting) for setting in track.settings)
+    waits = tuple(_waits(track))
+    return tuple(
+        playing.Track(link=link, end=end, times=track.times, patches=patches, waits=waits, lap=track.lap)
+        for end in ends
+    )
+
+
+def _trace_patch(setting: traces.Setting) -> LinkPatch:
+    fields: dict[str, Any] = {name: value for name, value in setting.items() if name != "wait"}
+    return LinkPatch(**fields, burst=None if "loss" in fields else UNSET)
+
+
+def topology_tracks(topology: Topology) -> tuple[playing.Track, ...]:
+    """Read the traces of a topology's links.
+
+    Raises:
+        BadInput: a trace's file has gone or changed, or a setting cannot be on its link.
+    """
+    found: list[playing.Track] = []
+    traced = ((name, link, link.trace) for name, link in topology.links.items() if link.trace)
+    for name, link, trace in traced:
+        for end, text in trace.ways():
+            (track,) = tracks_of(name, read_trace(text, repeat=trace.repeat), [end])
+            state = netem.merge(netem.Netem(), patch_of((link.forward, link.backward)[end]), name)
+            for change in track.patches:
+                netem.merge(state, change, f"{name}: trace {text}")
+            found.append(track)
+    return tuple(found)
+
+
+def _waits(track: traces.Track) -> Iterator[float]:
+    """Give the wait that holds at each of a track's times; none where it has no waits."""
+    wait = 0.0
+    for setting in track.settings if any("wait" in setting for setting in track.settings) else ():
+        wait = setting.get("wait", wait)
+        yield wait
 
 
 def impairment_of(patch: LinkPatch) -> Impairment:
@@ -117,6 +162,12 @@ def _refuse_bridge_rings(topology: Topology) -> None:
 def daemons_for(router: Router) -> tuple[str, ...]:
     """Return the daemons that a rendered router runs."""
     return ("zebra", "staticd", *(DAEMON_OF[p] for p in router.protocols if p != "static"))
+
+
+def _given_daemons(router: Router, config: str) -> tuple[str, ...]:
+    if router.daemons is None:
+        return daemons_of(config)
+    return ("zebra", *(name for name in router.daemons if name != "zebra"))
 
 
 def daemons_of(config: str) -> tuple[str, ...]:

@@ -10,48 +10,16 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import field
 
 from testbed.emulator.parts import Part, PartResult
-
-
-class Message(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of all messages, tagged with its class name.
-
-    `frozen` stands on each again because type checkers do not inherit it.
-    """
-
+from testbed.emulator.patch import LinkPatch, Message
+from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
 
 
-class GilbertElliott(Message, frozen=True):
-    """See `testbed.model.impairment.GilbertElliott`."""
-
-    p: float
-    r: float
-    bad_loss: float = 1.0
-    good_loss: float = 0.0
-
-
-class LinkPatch(Message, frozen=True):
-    """A partial impairment: what is UNSET stays as it is; 0 (or None for rate, burst, limit) takes it away."""
-
-    delay: float | UnsetType = UNSET
-    jitter: float | UnsetType = UNSET
-    distribution: str | UnsetType = UNSET
-    jitter_correlation: float | UnsetType = UNSET
-    loss: float | UnsetType = UNSET
-    loss_correlation: float | UnsetType = UNSET
-    burst: GilbertElliott | UnsetType | None = UNSET
-    duplicate: float | UnsetType = UNSET
-    reorder: float | UnsetType = UNSET
-    corrupt: float | UnsetType = UNSET
-    rate: float | UnsetType | None = UNSET
-    limit: int | UnsetType | None = UNSET
-
-
-class LinkChange(Message, frozen=True):
+class LinkChange(Message, frozen=True, gc=False):
     """One direction of one link, changed. `end` is the endpoint the packets leave from: 0 forward, 1 backward.
 
     `up` cuts (False) or mends (True) the whole wire: both ends lose or regain carrier.
@@ -156,7 +124,7 @@ class Build(Message, frozen=True):
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
     guest: int = 1
-    elsewhere: dict[str, tuple[str, ...]] = {}
+    elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Built(Message, frozen=True):
@@ -203,12 +171,12 @@ class RouterReport(Message, frozen=True):
         knows: changes with the routes and the link states that it has.
     """
 
-    ospf: dict[str, OspfInterface] = {}
-    ospf_neighbours: dict[str, str] = {}
-    ospf_areas: dict[str, tuple[str, ...]] = {}
+    ospf: dict[str, OspfInterface] = field(default_factory=dict)
+    ospf_neighbours: dict[str, str] = field(default_factory=dict)
+    ospf_areas: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ospf_busy: bool = False
     isis: frozenset[str] = frozenset()
-    isis_neighbours: dict[str, tuple[str, ...]] = {}
+    isis_neighbours: dict[str, tuple[str, ...]] = field(default_factory=dict)
     isis_database: frozenset[tuple[str, str]] = frozenset()
     bgp: tuple[BgpPeer, ...] = ()
     lagging: tuple[str, ...] = ()
@@ -226,9 +194,9 @@ class SeenWire(Message, frozen=True):
 class Surveyed(Message, frozen=True):
     """`nodes`: name to kind. `unready`: what does not run or does not answer, one line each."""
 
-    reports: dict[str, RouterReport] = {}
+    reports: dict[str, RouterReport] = field(default_factory=dict)
     unready: tuple[str, ...] = ()
-    nodes: dict[str, str] = {}
+    nodes: dict[str, str] = field(default_factory=dict)
     wires: tuple[SeenWire, ...] = ()
 
 
@@ -291,7 +259,7 @@ class ListNodes(Message, frozen=True):
 class NodeState(Message, frozen=True):
     name: str
     kind: str
-    daemons: dict[str, bool] = {}
+    daemons: dict[str, bool] = field(default_factory=dict)
     """FRR daemon name to whether it is alive."""
 
 
@@ -510,11 +478,12 @@ class Shutdown(Message, frozen=True):
 
 Request = (
     Hello | SetClock | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty
-    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Shutdown | Part
+    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Play | StopPlay
+    | PlayStatus | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
-    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult
+    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult | PlayState
 )  # fmt: skip
 
 

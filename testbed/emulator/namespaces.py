@@ -1,4 +1,4 @@
-"""Namespaces without a fork: unshare, setns and mount through ctypes, for the calling thread only.
+"""Namespaces without a fork: unshare, setns and mount, for the calling thread only.
 
 A namespace lives as long as a file descriptor of it is open; nothing has a name under /run/netns, so nothing is left
 when the agent dies (namespaces(7)).
@@ -6,67 +6,41 @@ when the agent dies (namespaces(7)).
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import socket
-import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+from testbed import kernel
 from testbed.emulator.netlink import Netlink
 from testbed.errors import Unable
 
-CLONE_FS, CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x200, 0x20000, 0x04000000, 0x40000000
-MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 4096, 16384, 1 << 18
-PR_SET_CHILD_SUBREAPER = 36
-RB_POWER_OFF = 0x4321FEDC
-IN_CREATE, IN_MOVED_TO, IN_NONBLOCK, IN_CLOEXEC = 0x100, 0x80, 0o4000, 0o2000000
+P = ParamSpec("P")
+R = TypeVar("R")
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _thread = threading.local()
 
 
-def _call(function: str, what: str, *arguments: object) -> int:
-    result = getattr(_libc, function)(*arguments)
-    if result < 0:
-        number = ctypes.get_errno()
-        raise Unable(f"{function} {what}: {os.strerror(number)}; the agent needs to be root of its user namespace")
-    return result
+def _explained(call: Callable[P, R]) -> Callable[P, R]:
+    """Let a refusal of the kernel be the agent's answer: the class of error that the client raises again."""
+
+    @wraps(call)
+    def explained(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except OSError as error:
+            raise Unable(f"{error.strerror}; the agent needs to be root of its user namespace") from error
+
+    return explained
 
 
-def unshare(flags: int) -> None:
-    """Give the calling thread new namespaces of the kinds in `flags` (unshare(2))."""
-    _call("unshare", hex(flags), flags)
-
-
-def setns(namespace: int, kind: int) -> None:
-    """Move the calling thread into a namespace (setns(2))."""
-    _call("setns", f"fd {namespace}", namespace, kind)
-
-
-def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """Mount (mount(2)).
-
-    Raises:
-        Unable: the kernel refuses; the message names the target.
-    """
-    _call("mount", f"on {target}", source.encode(), target.encode(), kind.encode(), flags, data.encode())
-
-
-def adopt_orphans() -> None:
-    """Make this process the one that orphaned descendants are given to, PID 1 or not (PR_SET_CHILD_SUBREAPER)."""
-    _call("prctl", "PR_SET_CHILD_SUBREAPER", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def power_off() -> None:
-    """Switch the machine off (reboot(2)); for process 1 of a guest."""
-    sys.stdout.flush()
-    os.sync()
-    _call("reboot", "power off", RB_POWER_OFF)
+unshare, setns, mount = _explained(kernel.unshare), _explained(kernel.setns), _explained(kernel.mount)
+adopt_orphans, watch = _explained(kernel.adopt_orphans), _explained(kernel.watch)
 
 
 def _open(kind: str) -> int:
@@ -85,12 +59,12 @@ class Namespaces:
     def enter_net(self) -> Iterator[None]:
         """Put the calling thread into the network namespace, and back at the end."""
         before = getattr(_thread, "net", None) or home().net
-        setns(self.net, CLONE_NEWNET)
+        setns(self.net, kernel.CLONE_NEWNET)
         _thread.net = self.net
         try:
             yield
         finally:
-            setns(before, CLONE_NEWNET)
+            setns(before, kernel.CLONE_NEWNET)
             _thread.net = before
 
     @contextmanager
@@ -102,8 +76,8 @@ class Namespaces:
                 return
             own_file_system()
             try:
-                setns(self.uts, CLONE_NEWUTS)
-                setns(self.mnt, CLONE_NEWNS)
+                setns(self.uts, kernel.CLONE_NEWUTS)
+                setns(self.mnt, kernel.CLONE_NEWNS)
                 yield
             finally:
                 _go_home_but_net()
@@ -130,15 +104,15 @@ def own_file_system() -> None:
 
     Every time anew: a thread that this one has started since shares them again. Costs nothing where none does.
     """
-    unshare(CLONE_FS)
+    unshare(kernel.CLONE_FS)
 
 
 def _go_home_but_net() -> None:
     at_home = home()
     assert at_home.mnt is not None
     assert at_home.uts is not None
-    setns(at_home.mnt, CLONE_NEWNS)
-    setns(at_home.uts, CLONE_NEWUTS)
+    setns(at_home.mnt, kernel.CLONE_NEWNS)
+    setns(at_home.uts, kernel.CLONE_NEWUTS)
 
 
 def new_networks(count: int, settings: Sequence[Mapping[str, str]]) -> list[tuple[int, Netlink]]:
@@ -153,12 +127,12 @@ def new_networks(count: int, settings: Sequence[Mapping[str, str]]) -> list[tupl
     made = []
     try:
         for number in range(count):
-            unshare(CLONE_NEWNET)
+            unshare(kernel.CLONE_NEWNET)
             made.append((_open("net"), Netlink()))
             for path, value in settings[number].items():
                 sysctl(path, value)
     finally:
-        setns(home().net, CLONE_NEWNET)
+        setns(home().net, kernel.CLONE_NEWNET)
     return made
 
 
@@ -186,10 +160,10 @@ def new_machine(host_name: str, folders: Mapping[str, str], files: Mapping[str, 
     """
     own_file_system()
     try:
-        unshare(CLONE_NEWNS | CLONE_NEWUTS)
+        unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS)
         socket.sethostname(host_name)
-        mount("none", "/", flags=MS_REC | MS_PRIVATE)
-        mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=128m")
+        mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        mount("tmpfs", "/run", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0755,size=128m")
         _furnish(folders, files)
         _show_own_devices(net)
         return _open("mnt"), _open("uts"), os.open("/run", os.O_PATH | os.O_CLOEXEC)
@@ -201,8 +175,8 @@ def new_mounts(net: int) -> int:
     """Give a node mounts of its own, whose /sys shows its own network; return their file descriptor."""
     own_file_system()
     try:
-        unshare(CLONE_NEWNS)
-        mount("none", "/", flags=MS_REC | MS_PRIVATE)
+        unshare(kernel.CLONE_NEWNS)
+        mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
         _show_own_devices(net)
         return _open("mnt")
     finally:
@@ -223,41 +197,22 @@ def _furnish(folders: Mapping[str, str], files: Mapping[str, str]) -> None:
         place.mkdir(parents=True, exist_ok=True)
         place.chmod(int(mode, 8))
         if str(place) != path:
-            mount(str(place), path, flags=MS_BIND)
+            mount(str(place), path, flags=kernel.MS_BIND)
             bound.append(f"{path}/")
     for path, text in files.items():
         place = place_of(path)
         place.write_text(text)
         place.chmod(0o600 if path.endswith("shadow") else 0o644)
         if str(place) != path:
-            mount(str(place), path, flags=MS_BIND)
+            mount(str(place), path, flags=kernel.MS_BIND)
 
 
+@_explained
 def _show_own_devices(net: int) -> None:
     """Mount a /sys of the node's own network, as `ip netns exec` does, where the kernel lets us."""
-    setns(net, CLONE_NEWNET)
+    setns(net, kernel.CLONE_NEWNET)
     try:
-        if _libc.mount(b"sysfs", b"/sys", b"sysfs", 0, None) < 0 and ctypes.get_errno() != 1:
-            raise Unable(f"mount sysfs on /sys: {os.strerror(ctypes.get_errno())}")
+        with suppress(PermissionError):
+            kernel.mount("sysfs", "/sys", "sysfs")
     finally:
-        setns(home().net, CLONE_NEWNET)
-
-
-class FolderWatch:
-    """Wakes when something appears in a folder (inotify(7)); pollable by `fileno`."""
-
-    def __init__(self, folder: str) -> None:
-        self._descriptor = _call("inotify_init1", folder, IN_NONBLOCK | IN_CLOEXEC)
-        _call("inotify_add_watch", folder, self._descriptor, folder.encode(), IN_CREATE | IN_MOVED_TO)
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def clear(self) -> None:
-        """Forget what has been seen."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                os.read(self._descriptor, 4096)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+        setns(home().net, kernel.CLONE_NEWNET)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from testbed.emulator.messages import GilbertElliott, LinkPatch
 from testbed.emulator.netlink import attribute, attributes
+from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput, Unable, nearest
 
 DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")
@@ -33,6 +33,8 @@ _JITTER_MAX = (2**31 - 1) / 1e9  # the kernel cuts jitter to INT_MAX nanoseconds
 _SHORT_PACKET = 80e-6  # s; where a full packet takes less, a timer for each would cost more than the packet itself
 _SLOT_LENGTH = 100_000  # ns
 _FIXED = struct.Struct("=6IHH3IHH2IHH2IHHIiIiHHQHHqHHqHHqqiiqq")
+_MOST_POINTS = 4096
+_REACH = 4.0  # jitters; what 16 bits hold in steps of 1/8192
 _QOPT = struct.Struct("=6I")
 
 
@@ -41,7 +43,7 @@ class Netem(NamedTuple):
 
     delay: float = 0.0
     jitter: float = 0.0
-    distribution: str = "uniform"
+    distribution: str | tuple[float, ...] = "uniform"
     jitter_correlation: float = 0.0
     loss: float = 0.0
     loss_correlation: float = 0.0
@@ -79,7 +81,9 @@ def merge(state: Netem, patch: LinkPatch, where: str) -> Netem:
             raise _bad(where, " ".join(f"{n}={getattr(new, n)}" for n in _SHARES), "fractions from 0 to 1")
     if new.burst is not None or new.reorder or new.rate is not None or new.limit is not None:
         _check_rare(new, where)
-    if new.distribution not in DISTRIBUTIONS:
+    if isinstance(new.distribution, tuple):
+        _check_measured(new.distribution, where)
+    elif new.distribution not in DISTRIBUTIONS:
         hint = nearest(new.distribution, DISTRIBUTIONS)
         raise _bad(where, f"distribution {new.distribution!r}{hint}", f"one of {', '.join(DISTRIBUTIONS)}")
     return new
@@ -98,6 +102,12 @@ def _check_rare(new: Netem, where: str) -> None:
         b = new.burst
         if not all(0.0 <= share <= 1.0 for share in (b.p, b.r, b.bad_loss, b.good_loss)):
             raise _bad(where, f"{b}", "fractions from 0 to 1")
+
+
+def _check_measured(points: tuple[float, ...], where: str) -> None:
+    if not (2 <= len(points) <= _MOST_POINTS and all(-_REACH <= point <= _REACH for point in points)):
+        expected = f"2 to {_MOST_POINTS} deviations from -{_REACH:.3f} to {_REACH:.3f} jitters"
+        raise _bad(where, f"a measured distribution of {len(points)}", expected)
 
 
 def _bad(where: str, what: str, expected: str) -> BadInput:
@@ -156,7 +166,7 @@ def _gilbert_elliott(burst: GilbertElliott) -> bytes:
     return attribute(LOSS, attribute(LOSS_GE, struct.pack("=4I", *(round(s * _WHOLE) for s in shares))))
 
 
-def decode(options: bytes, distribution: str) -> Netem:
+def decode(options: bytes, distribution: str | tuple[float, ...]) -> Netem:
     """Read netem's options back from a qdisc dump.
 
     Args:
@@ -197,7 +207,7 @@ def _share(value: int) -> float:
 
 
 @cache
-def table(distribution: str) -> bytes:
+def table(distribution: str | tuple[float, ...]) -> bytes:
     """Return a delay distribution as netem wants it: deviations in 1/8192 of the jitter, 16-bit.
 
     netem without a table is uniform from -jitter to +jitter, and a table once set cannot be taken away; so `uniform`
@@ -206,6 +216,8 @@ def table(distribution: str) -> bytes:
     Raises:
         Unable: iproute2's tables are not on this machine.
     """
+    if isinstance(distribution, tuple):
+        return struct.pack(f"={len(distribution)}h", *(min(32767, round(8192 * point)) for point in distribution))
     if distribution == "uniform":
         return struct.pack("=4096h", *(round((2 * i - 4095) * 8192 / 4095) for i in range(4096)))
     for folder in TABLE_FOLDERS:

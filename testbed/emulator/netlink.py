@@ -19,7 +19,7 @@ from testbed.errors import Unable
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
-NEWROUTE, DELROUTE = 24, 25
+NEWROUTE = 24
 NEWNEIGH = 28
 NEWQDISC, DELQDISC, GETQDISC = 36, 37, 38
 NEWTFILTER = 44
@@ -224,11 +224,6 @@ def set_link(
     return Request(NEWLINK, 0, _IFINFO.pack(0, 0, index, flags, change) + settings)
 
 
-def delete_link(index: int) -> Request:
-    """Remove an interface; of a veth pair both ends go."""
-    return Request(DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0))
-
-
 def delete_group(group: int) -> Request:
     """Remove all interfaces of a group, in one kernel transaction."""
     return Request(DELLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + _number(IFLA_GROUP, group))
@@ -269,11 +264,6 @@ def route(gateway: str | None, destination: str = "", index: int = 0) -> Request
     body += attribute(RTA_DST, _packed(host)[1]) if host else b""
     body += _number(RTA_OIF, index) if index else b""
     return Request(NEWROUTE, CREATE | REPLACE, body)
-
-
-def delete_default_route() -> Request:
-    """Take the main table's IPv4 default route away."""
-    return Request(DELROUTE, 0, _RTMSG.pack(socket.AF_INET, 0, 0, 0, 254, 0, 255, 0, 0))
 
 
 def neighbour(index: int, address: str, mac: bytes) -> Request:
@@ -369,7 +359,9 @@ class Netlink:
 
     def heard(self, seconds: float) -> bool:
         """Wait until one of the groups tells something, `seconds` at most; say whether one did."""
-        if not select.select([self._socket], [], [], max(seconds, 0.0))[0]:
+        poller = select.poll()  # select(2) takes no descriptor from 1024 on
+        poller.register(self._socket, select.POLLIN)
+        if not poller.poll(max(seconds, 0.0) * 1000):
             return False
         try:
             self._socket.recv(1 << 16)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import signal
 import socket
 import threading
 import time
@@ -15,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from testbed import processes
 from testbed.emulator import netlink, sshd
 from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.frr import Frr
@@ -248,7 +247,7 @@ class Laboratory:
 
     def _kill(self, nodes: Sequence[Node]) -> None:
         own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
-        end_processes(processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
+        processes.kill(processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
         stop_all([process for process in own if process.code is None], PATIENCE)
 
     def tear_down(self) -> None:
@@ -335,30 +334,11 @@ def _cold(node: Node) -> None:
     node.send(requests, [f"{node.name}: reset of an interface"] * len(requests))
 
 
-def end_processes(pids: Iterator[int], patience: float) -> None:
-    """Kill processes and wait, `patience` seconds at most, until each has really ended."""
-    ending = select.poll()
-    waiting: set[int] = set()
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):  # ended meanwhile
-            process = os.pidfd_open(pid)
-            waiting.add(process)
-            ending.register(process, select.POLLIN)
-            signal.pidfd_send_signal(process, signal.SIGKILL)
-    deadline = time.monotonic() + patience
-    while waiting and (left := deadline - time.monotonic()) > 0:
-        for process, _ in ending.poll(left * 1000):
-            ending.unregister(process)
-            waiting.discard(process)
-            os.close(process)
-    for process in waiting:
-        os.close(process)
-
-
-def processes_in(networks: set[int]) -> Iterator[int]:
+def processes_in(networks: set[int]) -> Iterator[processes.Process]:
     """Find the processes in network namespaces (by inode number), other than the agent's own."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():
             with contextlib.suppress(OSError):  # ended meanwhile
-                if os.stat(folder / "ns/net").st_ino in networks:
-                    yield int(folder.name)
+                found = processes.identify(int(folder.name))
+                if found and os.stat(folder / "ns/net").st_ino in networks:
+                    yield found

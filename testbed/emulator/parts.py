@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-
-class Half(Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Base of these messages; see `testbed.emulator.messages.Message`."""
+from testbed.emulator.patch import Message
 
 
-class Opened(Half, frozen=True):
+class Opened(Message, frozen=True):
     """A far end waits at `port`; `number` names it when it is closed."""
 
     number: int
     port: int = 0
 
 
-class Closed(Half, frozen=True):
+class Closed(Message, frozen=True):
     pass
 
 
 # --- STAMP -----------------------------------------------------------------------------------------------------------
 
 
-class ReflectorOpen(Half, frozen=True):
+class ReflectorOpen(Message, frozen=True):
     """Reflect one session on an address; its SSID (RFC 8972 3) is the number. -> Opened"""
 
     node: str
@@ -35,7 +33,7 @@ class ReflectorOpen(Half, frozen=True):
     seconds: float
 
 
-class ReflectorClose(Half, frozen=True):
+class ReflectorClose(Message, frozen=True):
     """-> Session"""
 
     node: str
@@ -58,7 +56,7 @@ class Session(Struct, tag=True):
     departures: dict[int, int] = field(default_factory=dict)
 
 
-class StampSend(Half, frozen=True):
+class StampSend(Message, frozen=True):
     """Send a session's packets and wait for the answers. -> StampLog"""
 
     source: str
@@ -104,7 +102,7 @@ class StampLog(Struct, tag=True):
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
-class SinkOpen(Half, frozen=True):
+class SinkOpen(Message, frozen=True):
     """Collect the packets of a stream that carry `key`. -> Opened"""
 
     node: str
@@ -112,7 +110,7 @@ class SinkOpen(Half, frozen=True):
     key: bytes
 
 
-class SinkWait(Half, frozen=True):
+class SinkWait(Message, frozen=True):
     """Has a packet arrived, now or within `timeout` seconds? -> SinkHeard"""
 
     node: str
@@ -120,11 +118,11 @@ class SinkWait(Half, frozen=True):
     timeout: float
 
 
-class SinkHeard(Half, frozen=True):
+class SinkHeard(Message, frozen=True):
     heard: bool
 
 
-class SinkClose(Half, frozen=True):
+class SinkClose(Message, frozen=True):
     """Wait a moment for what is on its way up to packet `last`, then end. -> Arrived"""
 
     node: str
@@ -132,14 +130,14 @@ class SinkClose(Half, frozen=True):
     last: int
 
 
-class Arrived(Half, frozen=True):
+class Arrived(Message, frozen=True):
     """Sequence numbers (uint64) and arrival times (double, Unix seconds), in the order of arrival."""
 
     numbers: bytes
     times: bytes
 
 
-class FlowStart(Half, frozen=True):
+class FlowStart(Message, frozen=True):
     """Send a stream's packets to where its sink is. -> Opened"""
 
     source: str
@@ -153,26 +151,26 @@ class FlowStart(Half, frozen=True):
     sink_number: int
 
 
-class FlowStop(Half, frozen=True):
+class FlowStop(Message, frozen=True):
     """-> Flowed"""
 
     number: int
 
 
-class Flowed(Half, frozen=True):
+class Flowed(Message, frozen=True):
     """`sent`: when each packet was sent (double, Unix seconds). `unsendable`: errno to how many packets it stopped."""
 
     sent: bytes
     interval: float
     sink: str
     sink_number: int
-    unsendable: dict[int, int] = {}
+    unsendable: dict[int, int] = field(default_factory=dict)
 
 
 # --- throughput ------------------------------------------------------------------------------------------------------
 
 
-class ServerOpen(Half, frozen=True):
+class ServerOpen(Message, frozen=True):
     """Start an iperf3 server for one test. -> Opened, once it listens"""
 
     node: str
@@ -180,14 +178,14 @@ class ServerOpen(Half, frozen=True):
     seconds: float
 
 
-class ServerClose(Half, frozen=True):
+class ServerClose(Message, frozen=True):
     """-> Said"""
 
     node: str
     number: int
 
 
-class ClientRun(Half, frozen=True):
+class ClientRun(Message, frozen=True):
     """Run iperf3 against a server. -> Said"""
 
     source: str
@@ -197,7 +195,7 @@ class ClientRun(Half, frozen=True):
     limit_rate: float | None = None
 
 
-class Said(Half, frozen=True):
+class Said(Message, frozen=True):
     """What a program has written."""
 
     text: str
@@ -206,17 +204,17 @@ class Said(Half, frozen=True):
 # --- load ------------------------------------------------------------------------------------------------------------
 
 
-class LoadSinks(Half, frozen=True):
+class LoadSinks(Message, frozen=True):
     """Swallow what comes to these (node, address), besides those of the call before this one. -> Ports"""
 
     ends: tuple[tuple[str, str], ...] = ()
 
 
-class Ports(Half, frozen=True):
+class Ports(Message, frozen=True):
     ports: tuple[int, ...]
 
 
-class LoadSource(Half, frozen=True):
+class LoadSource(Message, frozen=True):
     """One flow of `testbed.emulator.messages.LoadFlow`, as its source sends it."""
 
     source: str
@@ -227,7 +225,7 @@ class LoadSource(Half, frozen=True):
     dscp: int
 
 
-class LoadSend(Half, frozen=True):
+class LoadSend(Message, frozen=True):
     """Send these flows and no others. -> Closed"""
 
     flows: tuple[LoadSource, ...] = ()

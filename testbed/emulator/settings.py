@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from msgspec import UNSET, structs
 
 from testbed import units
-from testbed.emulator.messages import GilbertElliott, LinkPatch
+from testbed.emulator.lower import patch_of
+from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput, nearest
+from testbed.model.impairment import DISTRIBUTIONS
+from testbed.model.profile import load_profile
+from testbed.model.traces.track import Setting
 
 _TABLES = {
-    "delay": units.TIME,
-    "jitter": units.TIME,
+    **dict.fromkeys(("delay", "wait", "jitter"), units.TIME),
     "rate": units.RATE,
     **dict.fromkeys(("jitter_correlation", "loss", "loss_correlation", "duplicate", "reorder", "corrupt"), units.SHARE),
 }
 _EXAMPLES = {id(units.TIME): "20ms", id(units.RATE): "100Mbit", id(units.SHARE): "1%"}
-_DISTRIBUTIONS = ("uniform", "normal", "pareto", "paretonormal")
 _FIELDS = structs.fields(LinkPatch)
 
 
@@ -36,7 +38,8 @@ def read_patch(words: Iterable[str]) -> LinkPatch:
         key = key.replace("-", "_")
         known = [field.name for field in _FIELDS]
         if not separator or key not in known:
-            raise BadInput(f"{word!r}: expected KEY=VALUE{nearest(key, known)} (known: {', '.join(known)})")
+            also = ", ".join((*known, "profile"))
+            raise BadInput(f"{word!r}: expected KEY=VALUE{nearest(key, known)} (known: {also})")
         if key in values:
             raise BadInput(f"{word!r}: {key} is given twice")
         values[key] = _read(key, text)
@@ -59,8 +62,8 @@ def _value(key: str, text: str) -> Any:
             raise ValueError("expected p/r, p/r/bad_loss or p/r/bad_loss/good_loss, such as 1%/10%, or none")
         return GilbertElliott(**dict(zip(("p", "r", "bad_loss", "good_loss"), shares, strict=False)))
     if key == "distribution":
-        if text not in _DISTRIBUTIONS:
-            raise ValueError(f"expected one of {', '.join(_DISTRIBUTIONS)}{nearest(text, _DISTRIBUTIONS)}")
+        if text not in DISTRIBUTIONS:
+            raise ValueError(f"expected one of {', '.join(DISTRIBUTIONS)}{nearest(text, DISTRIBUTIONS)}")
         return text
     if key == "limit":
         if not text.isascii() or not text.isdigit() or int(text) == 0:
@@ -81,6 +84,25 @@ def _quantity(table: Any, text: str) -> float:
     return value
 
 
+def read_directions(words: Iterable[str]) -> tuple[LinkPatch, LinkPatch]:
+    """Read words as `read_patch` does, and `profile=CALL`, which sets everything; the others go over it.
+
+    Returns:
+        What changes forward, and backward; a profile may differ in them.
+
+    Raises:
+        BadInput: as `read_patch`; no such profile or parameter.
+    """
+    given = list(words)
+    calls = [word.removeprefix("profile=") for word in given if word.startswith("profile=")]
+    patch = read_patch(word for word in given if not word.startswith("profile="))
+    if not calls:
+        return patch, patch
+    said = {name: value for name, value in structs.asdict(patch).items() if value is not UNSET}
+    forward, backward = (structs.replace(patch_of(one), **said) for one in load_profile(calls[-1]))
+    return forward, backward
+
+
 def write_patch(patch: LinkPatch, only: LinkPatch | None = None) -> list[str]:
     """Write settings as words that `read_patch` reads back.
 
@@ -98,9 +120,18 @@ def write_patch(patch: LinkPatch, only: LinkPatch | None = None) -> list[str]:
     return words
 
 
+def write_setting(setting: Setting) -> str:
+    """Write one setting of a trace; `wait` is on top of the link's own delay."""
+    return " ".join(
+        f"{name}={units.show(value, _TABLES[name])}" for name, value in cast(dict[str, float], setting).items()
+    )
+
+
 def _show(key: str, value: Any) -> str:
     if value is None or value is UNSET:
         return "none" if key in ("rate", "limit", "burst") else "0"
     if isinstance(value, GilbertElliott):
         return "/".join(units.show(share, units.SHARE) for share in (value.p, value.r, value.bad_loss, value.good_loss))
+    if isinstance(value, tuple):
+        return "measured"
     return units.show(value, _TABLES[key]) if key in _TABLES else str(value)

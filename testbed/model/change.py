@@ -145,6 +145,13 @@ Expectation = Annotated[
 ]
 
 
+def flow(expectation: Expectation) -> tuple[str, str] | None:
+    """Return source and destination, as they are written, of the packets an expectation speaks of; None without any."""
+    if isinstance(expectation, Adjacency | NothingElse):
+        return None
+    return expectation.source, expectation.destination
+
+
 class Change(Model):
     """A proposed action. `destination` is a device name (its loopback) or an IP address."""
 

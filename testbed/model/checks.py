@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
@@ -24,7 +25,22 @@ def router(it: Router) -> list[Problem]:
     for index, protocol in enumerate(it.protocols):
         if protocol in it.protocols[:index]:
             problems.append(Problem(("protocols", index), protocol, "expected each protocol once"))
+    if it.daemons is not None and it.config is None:
+        expected = "expected `config` beside daemons: those of a rendered configuration follow from its protocols"
+        problems.append(Problem(("daemons",), None, expected))
     return problems
+
+
+def commands(lines: tuple[str, ...]) -> list[Problem]:
+    """Each line has words, and its quotes are closed."""
+    return [Problem(("exec", index), line, why) for index, line in enumerate(lines) if (why := _unsplit(line))]
+
+
+def _unsplit(line: str) -> str:
+    try:
+        return "" if shlex.split(line) else "expected a command"
+    except ValueError as error:
+        return f"expected a command whose quotes are closed ({error})"
 
 
 def link(it: Link) -> list[Problem]:
@@ -33,13 +49,14 @@ def link(it: Link) -> list[Problem]:
     if first.node == second.node:
         place = ("endpoints", 1, "node")
         return [Problem(place, second.node, "expected another node than the first endpoint's: a link joins two nodes")]
-    return [problem for version in (4, 6) for problem in _subnets(first, second, version)]
+    versions = sorted({address.version for address in first.addresses})
+    return [problem for version in versions for problem in _subnets(first, second, version)]
 
 
 def topology(it: Topology) -> list[Problem]:
     """Endpoints exist, no interface or address is used twice, gateways are on a link of their host."""
     missing = list(_missing_nodes(it))
-    return [*missing, *_interfaces(it), *_addresses(it), *_bridge_ports(it), *_gateways(it)]
+    return [*missing, *_interfaces(it), *_addresses(it), *_bridge_ports(it), *_gateways(it), *_demands(it)]
 
 
 def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
@@ -53,6 +70,18 @@ def _missing_nodes(it: Topology) -> Iterator[Problem]:
         if end.node not in it.nodes:
             expected = f"expected a node of this topology{nearest(end.node, it.nodes)}"
             yield Problem((*place, "node"), end.node, expected)
+
+
+def _demands(it: Topology) -> Iterator[Problem]:
+    for source, amounts in it.demands.items():
+        if source not in it.nodes:
+            yield Problem(("demands", source), None, f"expected a node of this topology{nearest(source, it.nodes)}")
+        for target in amounts:
+            place = ("demands", source, target)
+            if target not in it.nodes:
+                yield Problem(place, target, f"expected a node of this topology{nearest(target, it.nodes)}")
+            elif target == source:
+                yield Problem(place, target, "expected another node: traffic to itself crosses no link")
 
 
 def _interfaces(it: Topology) -> Iterator[Problem]:

@@ -13,9 +13,9 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from testbed import units
 from testbed.model.base import Model, Unit
 from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.topology import Bridge, Endpoint, Host, Link, Router
+from testbed.model.topology import Bridge, Endpoint, Host, Link, LinkTrace, Router
 
-_ONE_LINE = (Impairment, GilbertElliott, Endpoint)
+_ONE_LINE = (Impairment, GilbertElliott, Endpoint, LinkTrace)
 
 
 def dump(model: Model, comment: str = "") -> str:
@@ -58,6 +58,8 @@ def _merge_directions(result: CommentedMap, link: Link) -> None:
 def _value(value: Any, unit: Unit | None) -> Any:
     if isinstance(value, Endpoint) and not value.addresses and value.cost is None:
         return f"{value.node}:{value.interface}"
+    if isinstance(value, LinkTrace) and value.forward == value.backward and not value.repeat:
+        return value.forward
     if isinstance(value, Model):
         return _mapping(value)
     if isinstance(value, dict):

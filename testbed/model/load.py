@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-
-from testbed.errors import BadInput, nearest
-from testbed.model import explain, short
-from testbed.model.base import WRITTEN, Model, Problem
+from testbed.model import short
+from testbed.model.base import Model, Problem
 from testbed.model.change import Change
-from testbed.model.impairment import Impairment
 from testbed.model.rack import Inventory
-from testbed.model.source import Tree, parse_yaml, read_text, shown
+from testbed.model.source import Tree, parse_yaml, read_text
 from testbed.model.topology import Topology
+from testbed.model.validated import descend, validated
 
 M = TypeVar("M", bound=Model)
 StrPath = str | os.PathLike[str]
@@ -41,7 +36,7 @@ class Written(Generic[M]):
         """Return `file:line:column: where: value 'x': expected ...`."""
         if self.tree is None:
             return f"{_path(problem.where)}: value {problem.value!r}: {problem.expected}"
-        node, left = _descend(self.tree, problem.where)
+        node, left = descend(self.tree, problem.where)
         place = node.place if problem.offset is None else node.inside(problem.offset)
         where = ".".join(map(str, (node.where, *left)))
         return f"{place}: {where}: value {problem.value!r}: {problem.expected}"
@@ -90,22 +85,6 @@ def load_inventory(path: StrPath) -> Inventory:
     return load(path, Inventory)
 
 
-def load_profile(name: str, beside: Path | None = None) -> Impairment:
-    """Return the impairment that a link profile describes.
-
-    Args:
-        name: such as `fibre-15km`. beside: a folder whose `netem_profiles` comes before the product's own.
-
-    Raises:
-        BadInput: no such profile (the message names the nearest), or it is wrong.
-    """
-    path = short.find_profile(name, beside)
-    if path is None:
-        known = short.profile_names(beside)
-        raise BadInput(f"no link profile called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
-    return load(path, Impairment)
-
-
 def load(path: StrPath, model: type[M]) -> M:
     """Read a YAML file into a model; quantities need their unit.
 
@@ -129,48 +108,8 @@ def _read(text: str, model: type[M], file: StrPath) -> Written[M]:
     tree = parse_yaml(text, str(file))
     expand = _SHORT_FORMS.get(model)
     problems = expand(tree, Path(file).parent) if expand else []
-    try:
-        result = model.model_validate(tree.plain(), context=WRITTEN)
-    except ValidationError as error:
-        problems += [_line(tree, model, one) for one in _telling(error.errors(include_url=False))]
-    else:
-        if not problems:
-            return Written(result, tree)
-    raise BadInput("\n".join(sorted(dict.fromkeys(problems), key=_order)))
-
-
-def _order(line: str) -> list[int]:
-    """As the file goes; a problem that has no line comes first."""
-    found = re.match(r".*?:(\d+):(\d+): ", line)
-    return [int(number) for number in found.groups()] if found else []
-
-
-def _telling(errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Without `found 0` of a list whose items are all there, and wrong: pydantic counts only the right ones."""
-    inside = {error["loc"][:length] for error in errors for length in range(len(error["loc"]))}
-    return [error for error in errors if not (error["type"] == "too_short" and error["loc"] in inside)]
-
-
-def _line(tree: Tree, model: type[Model], error: ErrorDetails) -> str:
-    """One problem: the place of the value, or of the key where that is what is wrong or where a value is missing."""
-    found = explain.explain(model, error)
-    node, left = _descend(tree, found.path)
-    about_key = left or found.about_key
-    place = (node.key or node.place) if about_key else node.place
-    value = "" if about_key else shown(node)
-    where = ".".join([node.where, *map(str, left)] if node.where else map(str, left))
-    return f"{place}: {f'{where}: ' if where else ''}{value}{found.expected}"
+    return Written(validated(tree, model, problems), tree)
 
 
 def _path(where: tuple[str | int, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-
-
-def _descend(tree: Tree, path: tuple[str | int, ...]) -> tuple[Tree, tuple[Any, ...]]:
-    """Follow a path as far as the file goes; the rest is what the file lacks."""
-    for index, key in enumerate(path):
-        child = tree.child(key)
-        if child is None:
-            return tree, path[index:]
-        tree = child
-    return tree, ()

@@ -46,6 +46,8 @@ def _short_forms(definitions: dict[str, Any]) -> None:
     if "Link" in definitions:
         properties = definitions["Link"]["properties"]
         properties["impairment"] = {**_PATCH, "title": "Both directions"}
+        trace = {"type": "string", "title": "Both directions", "examples": ["leo-pass(seed=1)", "csv:drive.csv"]}
+        properties["trace"] = {"anyOf": [trace, *properties["trace"]["anyOf"]]}
         properties["profile"] = {"type": "string", "title": "Link profile", "description": "of netem_profiles"}
     if "Router" in definitions:
         described = {"type": "string", "title": "Configuration file", "description": "path beside this file"}

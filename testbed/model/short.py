@@ -1,21 +1,21 @@
 """The short forms that a topology file may use, written out before the model sees them.
 
 `core1:eth0` for an endpoint, `impairment:` for both directions, `profile:` to start from a named link,
-`config_file:` for a configuration beside the file.
+`trace:` of both directions, `config_file:` for a configuration beside the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from testbed.errors import BadInput, nearest
-from testbed.model.source import Tree, read_text, read_yaml, shown
-
-PROFILES = Path(__file__).resolve().parents[2] / "netem_profiles"
-_SAFE = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-.")
+from testbed.errors import BadInput
+from testbed.model.measured import written_out
+from testbed.model.profile import DIRECTIONS, called, worked_out
+from testbed.model.source import Tree, read_text, shown
+from testbed.model.traces.spec import anchored, read_trace
 
 
 def topology(tree: Tree, beside: Path) -> list[str]:
@@ -30,29 +30,14 @@ def topology(tree: Tree, beside: Path) -> list[str]:
     problems: list[str] = []
     for node in _children(tree, "nodes"):
         _try(partial(_config_file, node, beside), problems)
-    profiles: dict[str, Tree] = {}
     for link in _children(tree, "links"):
         _endpoints(link)
-        _try(partial(_impairments, link, beside, profiles), problems)
+        _impairments(link, beside, problems)
+        _traces(link, beside, problems)
     return problems
 
 
-def profile_names(beside: Path | None = None) -> list[str]:
-    """Return the link profiles there are: the product's own, and those of a folder and its `netem_profiles`."""
-    return sorted({path.stem for folder in _folders(beside) for path in folder.glob("*.yaml")})
-
-
-def find_profile(name: str, beside: Path | None = None) -> Path | None:
-    """Return the file of a link profile, None where there is no such."""
-    paths = [folder / f"{name}.yaml" for folder in _folders(beside)] if name and set(name) <= _SAFE else []
-    return next((path for path in paths if path.is_file()), None)
-
-
-def _folders(beside: Path | None) -> list[Path]:
-    return [PROFILES] if beside is None else [beside / "netem_profiles", PROFILES]
-
-
-def _try(step: partial[None], problems: list[str]) -> None:
+def _try(step: Callable[[], None], problems: list[str]) -> None:
     try:
         step()
     except BadInput as error:
@@ -100,37 +85,59 @@ def _endpoint(end: Tree) -> Tree:
     return replace(end, value=parts, text=None)
 
 
-def _impairments(link: Tree, beside: Path, profiles: dict[str, Tree]) -> None:
+def _impairments(link: Tree, beside: Path, problems: list[str]) -> None:
     """Forward and backward: the profile, overridden by `impairment`, overridden by the direction, key by key."""
-    layers = [_profile(link, beside, profiles), link.value.pop("impairment", None)]
-    for direction in ("forward", "backward"):
-        wanted = [layer for layer in (*layers, link.child(direction)) if layer is not None]
-        wrong = next((layer for layer in wanted if not isinstance(layer.value, dict)), None)
-        if wrong is not None:
-            raise BadInput(f"{wrong.place}: {wrong.where}: {shown(wrong)}expected a mapping, such as {{delay: 10ms}}")
-        if wanted:
-            merged = {key: value for layer in wanted for key, value in layer.value.items()}
-            link.value[direction] = replace(wanted[-1], value=merged)
+    profile: dict[str, Tree] = {}
+    _try(lambda: profile.update(_profile(link.value.pop("profile", None), beside)), problems)
+    both = link.value.pop("impairment", None)
+    for direction in DIRECTIONS:
+        given = [layer for layer in (both, link.child(direction)) if layer is not None]
+        link.value.pop(direction, None)
+        _try(partial(_direction, link, direction, [profile.get(direction), *given], beside), problems)
 
 
-def _profile(link: Tree, beside: Path, profiles: dict[str, Tree]) -> Tree | None:
-    named = link.value.pop("profile", None)
+def _direction(link: Tree, direction: str, layers: list[Tree | None], beside: Path) -> None:
+    wanted = [layer for layer in layers if layer is not None]
+    wrong = next((layer for layer in wanted if not isinstance(layer.value, dict)), None)
+    if wrong is not None:
+        raise BadInput(f"{wrong.place}: {wrong.where}: {shown(wrong)}expected a mapping, such as {{delay: 10ms}}")
+    if wanted:
+        merged = {key: value for layer in wanted for key, value in written_out(layer, beside).value.items()}
+        link.value[direction] = replace(wanted[-1], value=merged)
+
+
+def _profile(named: Tree | None, beside: Path) -> dict[str, Tree]:
     if named is None:
-        return None
-    name = named.value
-    if not isinstance(name, str):
+        return {}
+    if not isinstance(named.value, str):
         raise BadInput(f"{named.place}: {named.where}: {shown(named)}expected a profile's name")
-    if name not in profiles:
-        profiles[name] = read_yaml(_find(named, name, beside))
-    return profiles[name]
+    try:
+        profile, values = called(named.value, beside)
+    except BadInput as error:
+        raise BadInput(f"{named.place}: {named.where}: {shown(named)}{error}") from None
+    return worked_out(profile, values)
 
 
-def _find(named: Tree, name: str, beside: Path) -> Path:
-    found = find_profile(name, beside)
-    if found is None:
-        known = profile_names(beside)
-        hint = nearest(name, known)
-        raise BadInput(
-            f"{named.place}: {named.where}: {shown(named)}expected a link profile{hint} (known: {', '.join(known)})"
-        )
-    return found
+def _traces(link: Tree, beside: Path, problems: list[str]) -> None:
+    """One text is for both directions; each is read here, where its place is known."""
+    trace = link.child("trace")
+    if trace is None:
+        return
+    if isinstance(trace.value, str):
+        trace.value = {direction: replace(trace) for direction in DIRECTIONS}
+    elif not isinstance(trace.value, dict):
+        del link.value["trace"]
+        expected = "expected a trace such as random-walk(seed=1), or a mapping of forward and backward"
+        problems.append(f"{trace.place}: {trace.where}: {shown(trace)}{expected}")
+        return
+    for one in (trace.child(direction) for direction in DIRECTIONS):
+        if one is not None and isinstance(one.value, str):
+            _try(partial(_trace, one, beside), problems)
+
+
+def _trace(one: Tree, beside: Path) -> None:
+    try:
+        one.value = anchored(one.value, beside)
+        read_trace(one.value)
+    except BadInput as error:
+        raise BadInput(f"{one.place}: {one.where}: {shown(one)}{error}") from None

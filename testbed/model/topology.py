@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
 from testbed.model import checks
-from testbed.model.base import Address, Bytes, Flag, HostAddress, Interface, Metric, Model, Name, refuse
+from testbed.model.base import (
+    Address,
+    Bytes,
+    Flag,
+    HostAddress,
+    Interface,
+    Metric,
+    Model,
+    Name,
+    Number,
+    Problem,
+    Text,
+    refuse,
+)
 from testbed.model.impairment import Impairment
 
 Protocol = Literal["static", "ospf", "isis", "bgp"]
 Daemon = Literal["zebra", "staticd", "ospfd", "bgpd", "isisd"]
 
 
+Position = tuple[Number, Number]
+"""Longitude and latitude in degrees, or x and y on a plane; for drawings. North is up."""
+Amount = Annotated[float, Strict(), Field(ge=0)]
+
+
 class Host(Model):
-    """An end system: addresses on its links, one default route."""
+    """An end system: addresses on its links, one default route.
+
+    Attributes:
+        exec: commands that run in it once it is built, in order, before the network is waited for; one that fails
+            fails the lab. Words are split as a shell does, and nothing else of a shell is done.
+    """
 
     kind: Literal["host"]
     gateway: HostAddress | None = None
     loopbacks: tuple[Address, ...] = ()
+    exec: tuple[Text, ...] = ()
+    position: Position | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse(checks.commands(self.exec))
+        return self
 
 
 class Router(Model):
@@ -30,6 +61,8 @@ class Router(Model):
         config: FRR configuration text; replaces rendering. In a file, `config_file` names it instead.
         loopbacks: addresses on `lo`, announced by the rendered protocols.
         asn: autonomous system, needed by `bgp`.
+        daemons: what runs beside `config`; when None, the daemons whose protocols `config` configures.
+        exec: as of a host.
     """
 
     kind: Literal["router"]
@@ -37,10 +70,13 @@ class Router(Model):
     config: str | None = None
     loopbacks: tuple[Address, ...] = ()
     asn: Annotated[int, Strict(), Field(ge=1, le=4294967295)] | None = None
+    daemons: tuple[Daemon, ...] | None = None
+    exec: tuple[Text, ...] = ()
+    position: Position | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        refuse(checks.router(self))
+        refuse([*checks.router(self), *checks.commands(self.exec)])
         return self
 
 
@@ -48,6 +84,7 @@ class Bridge(Model):
     """An Ethernet bridge; its links' interfaces are its ports."""
 
     kind: Literal["bridge"]
+    position: Position | None = None
 
 
 Node = Annotated[Host | Router | Bridge, Field(discriminator="kind")]
@@ -66,6 +103,32 @@ class Endpoint(Model):
     cost: Metric | None = None
 
 
+class LinkTrace(Model):
+    """What plays on a link from the moment that its lab is up; in YAML also one text for both directions.
+
+    Attributes:
+        forward, backward: as `testbed trace play` takes it: `csv:FILE`, `mahimahi:FILE`, or a generator's call.
+        repeat: begin anew at the end.
+    """
+
+    forward: str | None = None
+    backward: str | None = None
+    repeat: Flag = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not list(self.ways()):
+            refuse([Problem((), None, "expected a trace forward or backward")])
+        return self
+
+    def ways(self) -> Iterator[tuple[Literal[0, 1], str]]:
+        """Give each direction that has a trace: 0 forward, 1 backward."""
+        if self.forward is not None:
+            yield 0, self.forward
+        if self.backward is not None:
+            yield 1, self.backward
+
+
 class Link(Model):
     """A wire between two endpoints.
 
@@ -73,6 +136,7 @@ class Link(Model):
         forward: from the first endpoint to the second. backward: the other way.
             In YAML, `impairment:` sets both, and `profile:` names a file of netem_profiles to start from.
         mtu: bytes of IP packet. up: False cuts the wire, both ends lose carrier.
+        trace: settings through time, over `forward` and `backward`.
         medium: what it is made of, for people and reports (`fibre 42 km`, `microwave 18 GHz`).
     """
 
@@ -81,6 +145,7 @@ class Link(Model):
     backward: Impairment = Impairment()
     mtu: Annotated[int, Strict(), Field(ge=68, le=65521)] = 1500
     up: Flag = True
+    trace: LinkTrace | None = None
     medium: str | None = None
 
     @model_validator(mode="after")
@@ -101,12 +166,17 @@ class GuestOptions(Model):
 
 
 class Topology(Model):
-    """A declared network. `links` is keyed by the link's name (`core1-core2`)."""
+    """A declared network. `links` is keyed by the link's name (`core1-core2`).
+
+    Attributes:
+        demands: how much goes from each node to each other, in the unit of whoever measured it; for load.
+    """
 
     name: Name
     description: str = ""
     nodes: dict[Name, Node] = Field(min_length=1)
     links: dict[Name, Link] = Field(default_factory=dict)
+    demands: dict[Name, dict[Name, Amount]] = Field(default_factory=dict)
     guest: GuestOptions = GuestOptions()
 
     @model_validator(mode="after")

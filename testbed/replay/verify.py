@@ -21,6 +21,7 @@ from testbed.model.rack import Inventory
 from testbed.model.verdict import Finding, Measured, Outcome
 from testbed.twin.discover import infer, survey
 from testbed.validate import expectations, lines, places
+from testbed.validate.expectations import adjacency
 from testbed.validate.judge import failure
 from testbed.validate.routes import Routes, difference
 from testbed.validate.scene import Scene, Way, trace
@@ -108,9 +109,9 @@ def cannot_measure(expectation: Expectation, adapters: Mapping[str, Adapter]) ->
     """Say why the rack's devices cannot measure an expectation; empty when they can."""
     if expectation.kind in CANNOT_ON_RACK:
         return CANNOT_ON_RACK[expectation.kind]
-    device = getattr(expectation, "source", None) or getattr(expectation, "device", None)
-    if device is None:
+    if isinstance(expectation, NothingElse):
         return ""
+    device = expectation.device if isinstance(expectation, Adjacency) else expectation.source
     if device not in adapters:
         return f"{device} is no device of the rack"
     needed = NEEDS[expectation.kind]
@@ -192,23 +193,10 @@ def answering(adapters: Mapping[str, Adapter]) -> Callable[[Request], Any]:
     return call
 
 
-def adjacency(facts: Mapping[str, Facts], expectation: Adjacency) -> Measured:
-    """Judge a neighbour by what the device says of it, known by router id or by address."""
-    theirs = facts.get(expectation.neighbour)
-    ids = {expectation.neighbour, *(_identities(theirs) if theirs else ())}
-    found = [
-        neighbour
-        for neighbour in facts[expectation.device].neighbours
-        if neighbour.protocol == expectation.protocol and {neighbour.router_id, neighbour.address} & ids
-    ]
-    proof = [f"{expectation.device}: {one.router_id} at {one.address}%{one.interface} is {one.state}" for one in found]
-    nothing = f"{expectation.device}: {expectation.protocol} knows no neighbour {expectation.neighbour}"
-    return Measured(phase=PHASE, holds=any(one.full for one in found), proof=tuple(proof) or (nothing,))
-
-
 def _measure(scene: Scene, facts: Mapping[str, Facts], expectation: Expectation) -> Measured:
     if isinstance(expectation, Adjacency):
-        return adjacency(facts, expectation)
+        listed = [one for one in facts[expectation.device].neighbours if one.protocol == expectation.protocol]
+        return adjacency.judged(scene, expectation, listed)
     if isinstance(expectation, PathIs):
         address = places.address_of(scene.topology, expectation.destination)
         way: Way = trace(scene.call, scene.topology, scene.routes, expectation.source, address)
@@ -266,11 +254,6 @@ def _neighbours_moved(before: Mapping[str, Facts], after: Mapping[str, Facts]) -
         for name, fact in after.items()
         if states(fact) != states(before[name])
     ]
-
-
-def _identities(fact: Facts) -> set[str]:
-    own = {address.partition("/")[0] for interface in fact.interfaces for address in interface.addresses}
-    return {fact.router_id, *own} - {None, "127.0.0.1", "::1"}  # type: ignore[return-value]
 
 
 def _finding(expectation: Expectation, outcome: Outcome, reason: str, measured: Measured) -> Finding:

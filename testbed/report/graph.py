@@ -26,6 +26,8 @@ _NODE_HEIGHT = 32.0
 _MOST_LABELS = 80
 """Links; above, labels would hide the drawing and only the tooltips tell."""
 
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 _STYLE = """
 .tb-graph{--paper:#ffffff;--ink:#1f2933;--soft:#5b6875;--wire:#8a97a5;--down:#c81e1e;
 --router:#dbe9ff;--router-edge:#2563eb;--host:#dcf5e3;--host-edge:#15803d;--bridge:#fdeccb;--bridge-edge:#b45309;
@@ -61,7 +63,7 @@ def to_svg(
         states: link name to whether it is up, where that differs from the topology's own `up`.
     """
     alive = {name: (states or {}).get(name, link.up) for name, link in topology.links.items()}
-    boxes, wires, labels = _roomy(topology, {name: _label(link, alive[name]) for name, link in topology.links.items()})
+    boxes, wires, labels = _roomy(topology, {name: label(link, alive[name]) for name, link in topology.links.items()})
     everything = [*boxes.values(), *labels.values()]
     width = max(box.x + box.width / 2 for box in everything) + _MARGIN
     height = max(box.y + box.height / 2 for box in everything) + _MARGIN + 14
@@ -93,7 +95,7 @@ def to_mermaid(
         lines.append(f"  {ids[name]}{left}{_mermaid(name)}{right}:::{node.kind}")
     for name, link in topology.links.items():
         arrow = "---" if (states or {}).get(name, link.up) else "-.-"
-        text = "<br>".join(_label(link)) or name
+        text = "<br>".join(label(link)) or name
         first, second = (ids[end.node] for end in link.endpoints)
         lines.append(f"  {first} {arrow}|{_mermaid(text)}| {second}")
     for index, name in enumerate(topology.links):
@@ -118,7 +120,7 @@ def to_graphviz(
         lines.append(f'  {_dot(name)} [shape={shape}, fillcolor="{colour}"];')
     for name, link in topology.links.items():
         first, second = link.endpoints
-        text = "\n".join(_label(link))
+        text = "\n".join(label(link))
         extra = "" if (states or {}).get(name, link.up) else ', style=dashed, color="#c81e1e"'
         if marked := (highlight or {}).get(name):
             extra += f", color={_dot(_colour(marked))}, penwidth=4"
@@ -165,7 +167,7 @@ def _roomy(topology: Topology, texts: Mapping[str, list[str]]) -> Drawn:
 
 def _drawn(topology: Topology, texts: Mapping[str, list[str]], hop: float) -> tuple[Drawn, bool]:
     places = _pixels(topology, hop)
-    boxes = {name: Box(*places[name], _node_width(name), _NODE_HEIGHT) for name in topology.nodes}
+    boxes = {name: Box(*places[name], node_width(name), _NODE_HEIGHT) for name in topology.nodes}
     wires = dict(_wires(topology, places))
     labels, clear = place(texts, wires, list(boxes.values()))
     return (boxes, wires, labels), clear
@@ -175,7 +177,7 @@ def _pixels(topology: Topology, hop: float) -> Points:
     places = layout(topology)
     left = min(x for x, _ in places.values())
     top = min(y for _, y in places.values())
-    side = max(_node_width(name) for name in places) / 2 + _MARGIN
+    side = max(node_width(name) for name in places) / 2 + _MARGIN
     up = _NODE_HEIGHT / 2 + _MARGIN
     scale = hop / median(_lengths(topology, places) or [1.0])
     return {name: ((x - left) * scale + side, (y - top) * scale + up) for name, (x, y) in places.items()}
@@ -185,7 +187,8 @@ def _lengths(topology: Topology, places: Points) -> list[float]:
     return [dist(*(places[end.node] for end in link.endpoints)) for link in topology.links.values()]
 
 
-def _node_width(name: str) -> float:
+def node_width(name: str) -> float:
+    """Return how many pixels a node needs for its name."""
     return max(64.0, len(name) * 8.6 + 26)
 
 
@@ -218,7 +221,7 @@ def _svg_wire(link: Link, name: str, wire: Wire, up: bool, colour: str | None) -
 def _svg_labels(topology: Topology, places: Mapping[str, Box], alive: Mapping[str, bool]) -> Iterator[str]:
     for name, box in places.items():
         link = topology.links[name]
-        lines = _label(link, alive[name])
+        lines = label(link, alive[name])
         yield _rectangle(box, "back", 4)
         for index, line in enumerate(lines):
             y = box.y + (index - (len(lines) - 1) / 2) * LINE
@@ -255,7 +258,7 @@ def _svg_key(topology: Topology, height: float) -> Iterator[str]:
         yield f'{_shape(kind, box)}<text class="key" x="{box.x + 15:.0f}" y="{box.y:.0f}">{kind}</text>'
 
 
-def _label(link: Link, up: bool = True) -> list[str]:
+def label(link: Link, up: bool = True) -> list[str]:
     """What stands on a link: its medium, then what it does to packets, then `down`."""
     medium = [link.medium] if link.medium else []
     there, back = _settings(link.forward), _settings(link.backward)
@@ -278,7 +281,7 @@ def _settings(one: Impairment) -> list[str]:
 
 def _tooltip(name: str, link: Link, up: bool) -> str:
     ends = " to ".join(f"{end.node}:{end.interface}" for end in link.endpoints)
-    return "\n".join([f"{name}: {ends}", *_label(link, up)])
+    return "\n".join([f"{name}: {ends}", *label(link, up)])
 
 
 def _colour(colour: str) -> str:
@@ -288,9 +291,13 @@ def _colour(colour: str) -> str:
     return colour
 
 
+def printable(text: str) -> str:
+    """Replace control characters, which XML 1.0 has no way to write at all."""
+    return NOT_XML.sub("\ufffd", text)
+
+
 def _xml(text: str) -> str:
-    """Escape text for XML 1.0, which has no way to write control characters at all."""
-    return escape(re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text))
+    return escape(printable(text))
 
 
 def _dot(text: str) -> str:

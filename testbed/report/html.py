@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-from testbed.model.change import ConvergenceGap, Loss, RoundTrip, Throughput
+from testbed.model.change import ConvergenceGap, Loss, RoundTrip, Step, Throughput
 from testbed.model.topology import Topology
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, Verdict
 from testbed.report import plots, wording
@@ -189,9 +189,8 @@ def _devices(verdict: Verdict) -> Markup | None:
     return element("section", element("h2", "The change as proposed"), *steps)
 
 
-def _step_text(step: object) -> str:
-    fields = step.model_dump(exclude_none=True) if hasattr(step, "model_dump") else {}  # type: ignore[attr-defined]
-    return "\n".join(f"{key}: {value}" for key, value in fields.items())
+def _step_text(step: Step) -> str:
+    return "\n".join(f"{key}: {value}" for key, value in step.model_dump(exclude_none=True).items())
 
 
 def _device(device: DeviceChange) -> Markup:

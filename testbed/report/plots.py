@@ -31,17 +31,17 @@ def distribution(rounds: Sequence[Measured], bound: float, percentile: float) ->
         return None
     top, bottom, height = 22.0, 196.0, 236.0
     low, high = _span([value for _, samples in curves for value in samples], bound)
-    across = _linear(low, high, LEFT, WIDTH - RIGHT)
+    across = linear(low, high, LEFT, WIDTH - RIGHT)
 
     def up(share: float) -> float:
         return bottom - share * (bottom - top)
 
-    marks = [_bound(across, bound, top, bottom, f"bound {_number(1e3 * bound)} ms", above=True)]
-    marks += [_level(up(share), f"{100 * share:g} %") for share in (0.0, 0.5)]
-    marks.append(_level(up(percentile / 100), f"p{percentile:g}", "judged"))
+    marks = [_bound(across, bound, top, bottom, f"bound {number(1e3 * bound)} ms", above=True)]
+    marks += [level(up(share), f"{100 * share:g} %") for share in (0.0, 0.5)]
+    marks.append(level(up(percentile / 100), f"p{percentile:g}", "judged"))
     marks += [_curve(one.phase, samples, across, up) for one, samples in curves]
-    marks += _axis(across, (low, high), bottom, 1e-3, "round-trip time, ms")
-    return _figure(height, f"Distribution of round-trip times, {len(curves)} rounds", marks)
+    marks += axis(across, (low, high), bottom, 1e-3, "round-trip time, ms")
+    return figure(height, f"Distribution of round-trip times, {len(curves)} rounds", marks)
 
 
 def _curve(phase: str, samples: Sequence[float], across: Scale, up: Scale) -> Markup:
@@ -71,11 +71,11 @@ def intervals(rounds: Sequence[Measured], bound: float, unit: float, name: str, 
     numbers = [n for one in shown for n in (one.value, one.low, one.high) if n is not None]
     low, high = _span(numbers, bound)
     low = max(0.0, low)
-    across = _linear(low, high, LEFT, WIDTH - RIGHT)
-    marks = [_bound(across, bound, top, bottom, f"bound {_number(bound / unit)}", above=above)]
+    across = linear(low, high, LEFT, WIDTH - RIGHT)
+    marks = [_bound(across, bound, top, bottom, f"bound {number(bound / unit)}", above=above)]
     marks += [_bar(one, top + row * (i + 0.5), across, high) for i, one in enumerate(shown)]
-    marks += _axis(across, (low, high), bottom, unit, name)
-    return _figure(bottom + 40, f"{name} by round with 95 % confidence intervals", marks)
+    marks += axis(across, (low, high), bottom, unit, name)
+    return figure(bottom + 40, f"{name} by round with 95 % confidence intervals", marks)
 
 
 def _bar(one: Measured, y: float, across: Scale, most: float) -> Markup:
@@ -92,7 +92,8 @@ def _bar(one: Measured, y: float, across: Scale, most: float) -> Markup:
     )
 
 
-def _figure(height: float, title: str, marks: list[Markup]) -> Markup:
+def figure(height: float, title: str, marks: list[Markup]) -> Markup:
+    """Return a drawing as wide as all of these."""
     return element("svg", *marks, class_="plot", viewBox=f"0 0 {WIDTH:g} {height:g}", role="img", aria_label=title)
 
 
@@ -108,7 +109,8 @@ def _bound(across: Scale, bound: float, top: float, bottom: float, text: str, *,
     )
 
 
-def _level(y: float, text: str, kind: str = "") -> Markup:
+def level(y: float, text: str, kind: str = "") -> Markup:
+    """Return a line across at a height, named at the left."""
     return element(
         "g",
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_=f"grid {kind}"),
@@ -116,10 +118,11 @@ def _level(y: float, text: str, kind: str = "") -> Markup:
     )
 
 
-def _axis(across: Scale, span: tuple[float, float], bottom: float, unit: float, name: str) -> list[Markup]:
+def axis(across: Scale, span: tuple[float, float], bottom: float, unit: float, name: str) -> list[Markup]:
+    """Return the line below, with round numbers in `unit` and the name of what they are."""
     marks = [element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=bottom, y2=bottom, class_="axis")]
     for tick in ticks(span[0] / unit, span[1] / unit):
-        marks.append(element("text", _number(tick), x=across(tick * unit), y=bottom + 16, class_="label mid"))
+        marks.append(element("text", number(tick), x=across(tick * unit), y=bottom + 16, class_="label mid"))
         marks.append(
             element("line", x1=across(tick * unit), x2=across(tick * unit), y1=bottom, y2=bottom + 4, class_="axis")
         )
@@ -141,9 +144,11 @@ def _span(values: Sequence[float], bound: float) -> tuple[float, float]:
     return max(0.0, low - margin), high + margin
 
 
-def _linear(low: float, high: float, start: float, end: float) -> Scale:
+def linear(low: float, high: float, start: float, end: float) -> Scale:
+    """Return the scale from values to places of a drawing."""
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a number for people."""
     return f"{value:.4g}"

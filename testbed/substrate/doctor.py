@@ -12,6 +12,7 @@ from pathlib import Path
 
 from testbed.errors import BadInput, Unable
 from testbed.model.topology import GuestOptions
+from testbed.processes import alive
 from testbed.substrate import probe, processes
 from testbed.substrate.folder import SHM, LabFolder, run_folder, sweep_drafts
 from testbed.substrate.guest_init import MODULES, PROJECT
@@ -194,7 +195,7 @@ def _clean_lab(folder: LabFolder, dry_run: bool) -> str:
     """Remove one lab if it is dead; return what was done."""
     try:
         seen = look(folder)
-        if seen.alive or processes.alive(folder.record().keeper):
+        if seen.alive or alive(folder.record().keeper):
             return ""  # a lab that hangs still is somebody's lab: `down` removes it
         if not dry_run:
             with folder.lock():

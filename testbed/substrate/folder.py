@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from testbed.errors import BadInput, Unable, nearest
-from testbed.substrate.processes import Process, alive, identify
+from testbed.processes import Process, alive, identify
 
 Kind = Literal["lab", "rack", "twin"]
 State = Literal["starting", "running", "ended"]

@@ -23,11 +23,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from testbed import kernel
 from testbed.errors import TestbedError
-from testbed.substrate import kernel
+from testbed.processes import Process, identify, is_child
 from testbed.substrate.folder import Guest, LabFolder, write_atomically
 from testbed.substrate.guest_init import AGENT_PORT, PROJECT
-from testbed.substrate.processes import Process, identify, is_child, marked
+from testbed.substrate.processes import marked
 
 CONSOLE_LIMIT = 4 * 2**20
 TRUNK_BUFFER = 1 << 20

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from testbed.substrate import kernel
+from testbed import kernel
 
 CAP_DAC_READ_SEARCH = 2  # reading the host's files is what a guest's root is made of
 

@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass
 
 from testbed.errors import BadInput
-from testbed.substrate import processes, slirp, spawn
+from testbed.processes import alive
+from testbed.substrate import slirp, spawn
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.folder import LabFolder
 from testbed.substrate.guest_init import AGENT, PROJECT, hidden_paths, python_environment, writable_folders
@@ -34,7 +35,7 @@ class Native:
 
 def _first_process_lives(folder: LabFolder, timeout: float) -> bool:
     del timeout  # the kernel is this machine's own: what it says of the process is at once
-    return all(processes.alive(process) for process in folder.record().processes)
+    return all(alive(process) for process in folder.record().processes)
 
 
 def prepare(folder: LabFolder, options: StartOptions) -> Orders:

@@ -1,11 +1,10 @@
 """What this machine's kernel really does, by trying it in a child process that leaves nothing behind.
 
-Run as `python -I -S probe.py NAME`; nothing but the standard library is imported then. The answer is one JSON object.
+Run as `python -S -m testbed.substrate.probe NAME`, so nothing but the standard library here. The answer is JSON.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import socket
@@ -15,10 +14,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_CLONE_NEWNS = 0x00020000
-_CLONE_NEWUSER = 0x10000000
-_CLONE_NEWPID = 0x20000000
-_CLONE_NEWNET = 0x40000000
+from testbed.kernel import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, unshare
+from testbed.substrate.guest_init import PROJECT
+
 _RTM_NEWLINK = 16
 _RTM_NEWQDISC = 36
 _NLM_F_REQUEST_ACK_CREATE = 0x1 | 0x4 | 0x400
@@ -35,9 +33,8 @@ class Answer:
 
 def run(name: str) -> Answer:
     """Try one thing of PROBES in a child process of a bare interpreter."""
-    child = subprocess.run(
-        [sys.executable, "-I", "-S", __file__, name], capture_output=True, text=True, timeout=20, check=False
-    )
+    trial = [sys.executable, "-S", "-m", __name__, name]
+    child = subprocess.run(trial, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=False)
     try:
         return Answer(**json.loads(child.stdout))
     except json.JSONDecodeError:
@@ -45,18 +42,12 @@ def run(name: str) -> Answer:
         return Answer(False, f"the trial itself failed: {last[0]}")
 
 
-def _unshare(flags: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).unshare(ctypes.c_int(flags)) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
 def _new_network() -> str:
     """Enter a new network namespace; return with what right."""
     if os.geteuid() == 0:
-        _unshare(_CLONE_NEWNET)
+        unshare(CLONE_NEWNET)
         return "as root"
-    _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    unshare(CLONE_NEWUSER | CLONE_NEWNET)
     return "in a user namespace"
 
 
@@ -89,8 +80,8 @@ def netem() -> str:
 
 
 def namespaces() -> str:
-    flags = _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWPID
-    _unshare(flags if os.geteuid() == 0 else flags | _CLONE_NEWUSER)
+    flags = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID
+    unshare(flags if os.geteuid() == 0 else flags | CLONE_NEWUSER)
     _add_link("veth")
     return "network, mount and PID namespaces made, a veth pair in them"
 
@@ -100,7 +91,7 @@ def user_namespaces() -> str:
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
-    _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    unshare(CLONE_NEWUSER | CLONE_NEWNET)
     return "an ordinary user can make one, and a network namespace in it"
 
 
@@ -135,7 +126,7 @@ def _main() -> None:
     try:
         answer = {"ok": True, "detail": PROBES[sys.argv[1]]()}
     except OSError as problem:
-        answer = {"ok": False, "detail": f"this kernel refuses {sys.argv[1]}: {problem.strerror}"}
+        answer = {"ok": False, "detail": f"this kernel refuses {sys.argv[1]}: {os.strerror(problem.errno or 0)}"}
     print(json.dumps(answer))
 
 

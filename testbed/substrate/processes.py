@@ -1,62 +1,19 @@
-"""Processes told apart for certain: by PID and start time, and by the marker of the lab they belong to."""
+"""Which processes belong to a lab: those that carry its marker in their command lines."""
 
 from __future__ import annotations
 
 import os
 import re
-import select
-import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from msgspec import Struct
+from testbed.processes import Process, alive, identify, kill, starved
 
 MARKER = re.compile(r"testbed-[0-9a-f]{12}")
 OUR_MODULES = frozenset(
     {"testbed.substrate.keeper", "testbed.substrate.launch", "testbed.emulator.agent"},
 )
-
-
-class Process(Struct, frozen=True):
-    """One process, also after its PID was given to another: `started` is in clock ticks since boot (proc(5))."""
-
-    pid: int
-    started: int
-
-
-def _stat(pid: int) -> tuple[str, int, int] | None:
-    """State letter, start time and parent, or None when there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return fields[0], int(fields[19]), int(fields[1])
-
-
-def identify(pid: int) -> Process | None:
-    """Return the process that has this PID now, or None."""
-    stat = _stat(pid)
-    return None if stat is None else Process(pid, stat[1])
-
-
-def state(process: Process | None) -> str:
-    """Return the state letter of proc(5) (`R`, `S`, `T` stopped, ...), or an empty string when it has ended."""
-    stat = None if process is None else _stat(process.pid)
-    if process is None or stat is None or stat[1] != process.started or stat[0] in "ZX":
-        return ""
-    return stat[0]
-
-
-def is_child(process: Process, parents: Iterable[Process]) -> bool:
-    """Return whether one of `parents` is the parent of a process."""
-    stat = _stat(process.pid)
-    return stat is not None and stat[2] in {parent.pid for parent in parents}
-
-
-def alive(process: Process | None) -> bool:
-    """Return whether exactly this process still runs; a zombie does not."""
-    return state(process) != ""
 
 
 def belongs(argv: list[str], marker: str) -> bool:
@@ -108,6 +65,16 @@ def command_lines(marker: str) -> list[list[str]]:
     return [argv for _, argv in _ours() if belongs(argv, marker)]
 
 
+def guest_starved(marker: str, guest: int) -> float:
+    """Return the seconds for which a guest, or the keeper that carries its network, had to wait for a processor."""
+    umid = f"umid={marker}" if guest == 1 else f"umid={marker}.{guest}"
+    return sum(
+        starved(process)
+        for process, argv in _ours()
+        if belongs(argv, marker) and (umid in argv or not any(word.startswith("umid=") for word in argv))
+    )
+
+
 def markers() -> dict[str, list[Process]]:
     """Return every lab marker found on this user's processes, with those processes."""
     found: dict[str, list[Process]] = {}
@@ -123,47 +90,6 @@ def _marker(argv: list[str]) -> str | None:
         for part in argument.removeprefix("umid=").split("/"):
             if MARKER.fullmatch(part):
                 return part
-    return None
-
-
-def kill(processes: Iterable[Process], deadline: float = 5.0) -> list[Process]:
-    """Send SIGKILL to these processes and wait until they have ended.
-
-    Args:
-        processes: each checked again by start time through a pidfd, so that no later owner of its PID is hit.
-        deadline: seconds to wait for all of them.
-
-    Returns:
-        Those that did not end in time (in uninterruptible sleep).
-    """
-    waiting: dict[int, Process] = {}
-    for process in processes:
-        descriptor = _pidfd(process)
-        if descriptor is not None:
-            waiting[descriptor] = process
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    poller = select.poll()
-    for descriptor in waiting:
-        poller.register(descriptor, select.POLLIN)
-    end = time.monotonic() + deadline
-    while waiting and (left := end - time.monotonic()) > 0:
-        for descriptor, _ in poller.poll(left * 1000):
-            poller.unregister(descriptor)
-            os.close(descriptor)
-            del waiting[descriptor]
-    for descriptor in waiting:
-        os.close(descriptor)
-    return list(waiting.values())
-
-
-def _pidfd(process: Process) -> int | None:
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return None
-    if alive(process):
-        return descriptor
-    os.close(descriptor)
     return None
 
 

@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from testbed import errors
 from testbed.errors import GuestFailed, Unable
+from testbed.processes import alive, kill, state
 from testbed.substrate import processes
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.contact import silent
@@ -22,7 +23,9 @@ from testbed.substrate.folder import LabFolder, Record, run_folder, tail
 from testbed.substrate.guest_init import PROJECT
 from testbed.substrate.keeper import ForwardOrder, Orders, write_orders
 
-HANG = 4.0  # seconds of silence after which a guest counts as hung
+HANG = 4.0  # seconds of silence after which a guest counts as hung, those not counted in which it had no processor
+LONGEST_HANG = 30.0  # seconds of silence after which it does however busy this machine is
+LEAST_PATIENCE = 0.5  # seconds worth asking again for
 BOOT_TIMEOUT = 60.0  # seconds until the agent answers
 BUILD_TIMEOUT = 180.0  # seconds until a lab without a control channel has built itself
 
@@ -146,7 +149,7 @@ def look(folder: LabFolder, guest: int = 1) -> Liveness:
     """
     record = folder.record()
     reason, culprit = _what_died(record)
-    coming_up = record.state == "starting" and processes.alive(record.starter)
+    coming_up = record.state == "starting" and alive(record.starter)
     said = reason or ("it is being brought up" if coming_up else "")
     return Liveness(not reason, said, folder.console_tail(culprit or guest))
 
@@ -156,28 +159,28 @@ def _what_died(record: Record) -> tuple[str, int]:
     if record.state == "ended":
         return record.ended, record.culprit
     if record.keeper is None:
-        return ("" if processes.alive(record.starter) else "the command that brought it up died half way"), 0
-    if not processes.alive(record.keeper):
+        return ("" if alive(record.starter) else "the command that brought it up died half way"), 0
+    if not alive(record.keeper):
         return "its keeper process is gone", 0
     for number, guest in enumerate(record.guests, 1):
         for process in guest.processes:
-            if processes.state(process) == "T":
+            if state(process) == "T":
                 how = f"process {process.pid} of {record.title(number)} is stopped"
                 return f"{how} (`kill -CONT {process.pid}` lets it go on)", number
     return "", 0
 
 
 def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], bool]) -> Liveness:
-    """Say within HANG seconds whether the lab's keeper, guests and agents live.
+    """Say whether the lab's keeper, guests and agents live; see HANG.
 
     Args:
         kernel_answers: asks the guest's kernel, for a lab without an agent channel.
     """
     seen = look(folder)
     record = folder.record()
-    if not seen.alive or (record.state == "starting" and processes.alive(record.starter)):
+    if not seen.alive or (record.state == "starting" and alive(record.starter)):
         return seen
-    mute = silent(folder, HANG) if record.endpoints else [] if kernel_answers(folder, HANG) else [1]
+    mute = _mute(folder, record, kernel_answers)
     if mute:
         seen = look(folder)
         if not seen.alive:  # it died while it was asked
@@ -187,6 +190,24 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
     return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")
 
 
+def _mute(folder: LabFolder, record: Record, kernel_answers: Callable[[LabFolder, float], bool]) -> list[int]:
+    """Return the numbers of the guests that do not answer; the time in which one had no processor is given again."""
+
+    def starved(guests: Iterable[int]) -> dict[int, float]:
+        return {number: processes.guest_starved(record.id, number) for number in guests}
+
+    limit, patience = time.monotonic() + LONGEST_HANG, HANG
+    before = starved(range(1, max(1, len(record.guests)) + 1))
+    while True:
+        mute = silent(folder, patience) if record.endpoints else [] if kernel_answers(folder, patience) else [1]
+        now = starved(mute)
+        given = min((now[number] - before[number] for number in mute), default=0.0)
+        patience = min(given, patience, limit - time.monotonic())
+        if patience < LEAST_PATIENCE:
+            return mute
+        before |= now
+
+
 def take_down(folder: LabFolder) -> None:
     """End every process of the lab and remove what it left in memory; the folder itself stays.
 
@@ -194,8 +215,8 @@ def take_down(folder: LabFolder) -> None:
         Unable: a process cannot be killed.
     """
     record = folder.record()
-    if record.keeper is not None and processes.alive(record.keeper):
-        processes.kill([record.keeper])  # first, so that it starts nothing more
+    if record.keeper is not None and alive(record.keeper):
+        kill([record.keeper])  # first, so that it starts nothing more
     stubborn = processes.sweep(record.id)
     if stubborn:
         pids = " ".join(str(process.pid) for process in stubborn)

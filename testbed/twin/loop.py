@@ -21,6 +21,7 @@ from testbed.twin.drift import DriftLog
 from testbed.twin.echo import Echo
 from testbed.twin.load import CAP_PPS, differs, flows, load_flow
 from testbed.twin.measure import DevicePoller, Reading, Schedule
+from testbed.twin.notices import Notices
 from testbed.twin.picture import LinkView, Picture
 from testbed.twin.routers import RouterKeeper
 from testbed.twin.state import MirroredFlow, MirroredState
@@ -89,15 +90,17 @@ class Loop:
         period: float,
         management: Management,
         probers: Mapping[str, Prober] | None = None,
+        notices: Mapping[str, Notices] | None = None,
         facts: Mapping[str, Facts] | None = None,
     ) -> None:
         """Args:
         echoes: device to link to how it is measured. probers: of capacities, by device.
+        notices: by which devices tell of their links between two polls.
         agent: makes clients of the twin's agent.
         name: of the twin. rack: of the inventory. period: seconds between two polls of a device.
         facts: what devices have just said, so that they need not say it again at once.
         """
-        facts, probers = facts or {}, probers or {}
+        facts, probers, notices = facts or {}, probers or {}, notices or {}
         self._name, self._rack, self._period = name, rack, period
         self._picture, self._outlets, self._management = picture, outlets, management
         self._agent = agent
@@ -109,7 +112,8 @@ class Loop:
         self._pollers = {
             device: DevicePoller(
                 device, adapter, echoes.get(device, {}), Schedule(start + turns[device] * period, period),
-                self._readings.put, prober=probers.get(device), facts=facts.get(device),
+                self._readings.put, prober=probers.get(device), notices=notices.get(device),
+                facts=facts.get(device),
                 full_every=FULL_EVERY, full_first=int(turns[device] * FULL_EVERY),
             )
             for device, adapter in adapters.items()
@@ -354,6 +358,7 @@ class Loop:
             missed_polls=self._pollers[device].schedule.missed,
             poll_seconds=record.seconds,
             away_since=record.away_since,
+            told=self._pollers[device].told,
             error="" if record.reachable and not record.failures else record.error,
         )
 

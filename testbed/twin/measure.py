@@ -18,9 +18,13 @@ from testbed.model.topology import Endpoint, Router, Topology
 from testbed.telemetry.sample import Sample
 from testbed.twin.capacity import Burst, Capacity, Prober
 from testbed.twin.echo import Batch, Echo
+from testbed.twin.notices import Notices
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+APART = 0.1
+"""Periods between two polls that a device's own notices bring about: a link that flaps must not be all it does."""
 
 
 @dataclass(slots=True)
@@ -100,7 +104,10 @@ def _peer(here: Endpoint, there: Endpoint) -> object | None:
 
 
 class DevicePoller(threading.Thread):
-    """Polls one device until told to stop; a device that is lost is asked again at each deadline."""
+    """Polls one device until told to stop; a device that is lost is asked again at each deadline.
+
+    Between two deadlines it is polled when it tells by itself that a link has changed.
+    """
 
     def __init__(
         self,
@@ -111,6 +118,7 @@ class DevicePoller(threading.Thread):
         deliver: Callable[[Reading], None],
         *,
         prober: Prober | None = None,
+        notices: Notices | None = None,
         full_every: int = 10,
         full_first: int | None = None,
         facts: Facts | None = None,
@@ -118,6 +126,7 @@ class DevicePoller(threading.Thread):
         """Args:
         adapter: of the device, used by this thread. echoes: link to how it is measured.
         deliver: called with each reading, in this thread. prober: of the links' capacities, where they are wanted.
+        notices: by which it tells of its links, where it can.
         full_every: polls from one `collect` to the next.
         full_first: polls from the first `collect` to the second, so that devices do not all do it at once.
         facts: what a `collect` has just given, in place of the first one.
@@ -128,6 +137,7 @@ class DevicePoller(threading.Thread):
         self._adapter = adapter
         self._echoes = echoes
         self._prober = prober
+        self._notices = notices
         self._deliver = deliver
         self._full_every = full_every
         self._stopped = threading.Event()
@@ -143,21 +153,37 @@ class DevicePoller(threading.Thread):
         """Read everything anew at the first poll from `moment` on (monotonic clock); from any thread."""
         self._look_again = moment
 
+    @property
+    def told(self) -> bool:
+        """Whether the device tells of its links by itself."""
+        return self._notices is not None and self._notices.heard
+
     def stop(self) -> None:
         """Ask the thread to end; it does within one poll."""
         self._stopped.set()
+        if self._notices is not None:
+            self._notices.wake()
 
     def run(self) -> None:
         while True:
-            now = time.monotonic()
-            deadline = self.schedule.next(now)
-            if self._stopped.wait(max(0.0, deadline - now)):
+            deadline = self.schedule.next(time.monotonic())
+            while self._told_before(deadline):
+                self._deliver(self.poll(time.time()))
+                self._stopped.wait(min(APART * self.schedule.period, max(0.0, deadline - time.monotonic())))
+            if self._stopped.is_set():
                 break
             self._deliver(self.poll(time.time() - (time.monotonic() - deadline)))
-        for echo in self._echoes.values():
-            echo.close()
-        if self._prober is not None:
-            self._prober.close()
+        for part in (*self._echoes.values(), self._prober, self._notices):
+            if part is not None:
+                part.close()
+
+    def _told_before(self, deadline: float) -> bool:
+        """Wait for a deadline (monotonic clock); True as soon as the device tells that a link has changed."""
+        left = max(0.0, deadline - time.monotonic())
+        if self._notices is not None:
+            return self._notices.wait(left)
+        self._stopped.wait(left)
+        return False
 
     def poll(self, due: float) -> Reading:
         """Read the device once; never raises, since a device's failure must not end the polling."""
@@ -169,8 +195,14 @@ class DevicePoller(threading.Thread):
             self._learn(facts)
         heard = self._echo(errors) if counters is not None else {}
         burst = self._probe(errors) if counters is not None else None
+        self._listen(counters is not None)
         found = self._prober.believed() if self._prober is not None else {}
         return Reading(self.device, due, time.time(), counters, facts, heard, burst, found, "; ".join(errors))
+
+    def _listen(self, reachable: bool) -> None:
+        """Last of all: where the device allows few channels, the pings come first."""
+        if self._notices is not None:
+            (self._notices.listen if reachable else self._notices.lost)()
 
     def _probe(self, errors: list[str]) -> Burst | None:
         prober = self._prober

@@ -12,11 +12,12 @@ from testbed.emulator.messages import Progress
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
-from testbed.model.topology import Topology
+from testbed.model.topology import GuestOptions, Topology
+from testbed.processes import alive, end
 from testbed.substrate.folder import LabFolder
-from testbed.substrate.processes import alive
 from testbed.twin import status as published
-from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, OnProgress, Order, end, starting
+from testbed.twin.echo import INTERVAL
+from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, STOP_TIMEOUT, OnProgress, Order, starting
 from testbed.twin.status import MirrorStatus
 
 CAPACITY_EVERY = 60.0
@@ -33,7 +34,9 @@ def start(
     base: Path | None = None,
     period: float | None = None,
     substrate: str = "auto",
+    guest: GuestOptions | None = None,
     tolerance: float = 1.0,
+    echo_every: float = INTERVAL,
     capacity_every: float | None = CAPACITY_EVERY,
     facts: Mapping[str, Facts] | None = None,
     progress: OnProgress | None = None,
@@ -45,7 +48,9 @@ def start(
         topology: what the twin is built from; discovered when None.
         name: of the twin lab; the inventory's name with `-twin` when None. A twin that runs is taken over.
         period: seconds between two polls; the inventory's when None.
+        guest: memory and number of the twin's guests, and of its forks'; the topology's when None.
         tolerance: scales how far a setting may be off before it is sent again; 0 sends at every poll.
+        echo_every: seconds between two packets by which a link's delay and loss are measured.
         capacity_every: seconds from one measurement of a link's capacity to its next; None measures none.
         facts: what the devices have just said, by device; they are asked when None.
         progress: called with each event of the bring-up.
@@ -61,8 +66,10 @@ def start(
     known = running.topology if running else topology
     order = Order(
         twin=twin, inventory=inventory.model_dump_json(), base=str((base or Path()).absolute()),
-        period=period or inventory.poll_period, tolerance=tolerance, capacity_every=capacity_every,
+        period=period or inventory.poll_period, tolerance=tolerance,
+        echo_every=echo_every, capacity_every=capacity_every,
         facts=None if facts is None else dict(facts), topology=None if known is None else known.model_dump_json(),
+        guest=None if guest is None or running else guest.model_dump_json(),
     )  # fmt: skip
     with starting(order) as process:
         _tell(progress, "starting the mirror" if facts is not None else "asking the devices")
@@ -89,7 +96,7 @@ def stop(name: str, *, down: bool = True) -> MirrorStatus:
     folder = LabFolder.open(name)
     last = status(name)
     if last.process is not None and alive(last.process):
-        end(last.process)
+        end(last.process, STOP_TIMEOUT)
     final = published.read(folder.path) or last
     if down:
         Lab.open(name).down()

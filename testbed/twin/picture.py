@@ -21,6 +21,9 @@ from testbed.twin.echo import Batch
 from testbed.twin.estimators import ENOUGH, LinkEstimator, RateMeter, Settings, changed, settings
 from testbed.twin.measure import Reading, link_samples, samples
 
+GRACE = 0.5
+"""Seconds after which an unanswered packet of a short link has surely been told of."""
+
 Field = tuple[str, str]
 """Entity and metric, as in samples."""
 
@@ -37,7 +40,8 @@ class Arrival:
 class LinkView:
     """One link. `ends`: the latest word of each end's device. `held`: what the twin was last set to.
 
-    `capacity`: as measured, None where that is not known.
+    `capacity`: as measured, None where that is not known. `settling`: it came `back` (Unix seconds), and what is heard
+    of it may still be of the cut.
     """
 
     link: Link
@@ -50,6 +54,7 @@ class LinkView:
     held: Settings | None = None
     held_up: bool = True
     settling: bool = False
+    back: float = 0.0
 
     @property
     def up(self) -> bool:
@@ -81,14 +86,15 @@ class LinkView:
         if was_up != self.up:
             # What was learned on the old wire, and packets lost while it was cut, say nothing of the new one.
             self.estimator.forget()
-            self.settling = self.up
+            self.settling, self.back = self.up, measured
 
     def hear(self, batch: Batch) -> bool:
         """Take round trips; False where they say nothing of the link, because it is cut or just came back."""
         if not self.up:
             return False
         if self.settling:
-            self.settling = False
+            # Packets lost on the cut wire are told of when their grace is over: up to the batch that reaches so far.
+            self.settling = batch.measured < self.back + GRACE
             return False
         self.estimator.add(batch.rtts, batch.lost)
         return True

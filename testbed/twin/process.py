@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -24,9 +25,9 @@ from testbed.emulator.client import Client
 from testbed.errors import GuestFailed, TestbedError
 from testbed.lab import Lab
 from testbed.model.rack import Inventory
-from testbed.model.topology import Topology
+from testbed.model.topology import GuestOptions, Topology
+from testbed.processes import identify
 from testbed.substrate.folder import home, write_atomically
-from testbed.substrate.processes import identify
 from testbed.telemetry.sample import Sample
 from testbed.telemetry.sinks import SqliteFile
 from testbed.telemetry.store import Store
@@ -36,6 +37,7 @@ from testbed.twin.discover import infer, survey
 from testbed.twin.echo import Echo, StreamedEcho, command
 from testbed.twin.loop import Loop, Management, Outlets
 from testbed.twin.measure import plan_echoes
+from testbed.twin.notices import COMMAND, Notices
 from testbed.twin.picture import Picture
 from testbed.twin.segments import addresses, management
 from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, Order, Said
@@ -57,8 +59,8 @@ def _connect(inventory: Inventory, base: Path | None) -> Sessions:
     }
 
 
-def _echoes(topology: Topology, sessions: Sessions) -> dict[str, dict[str, Echo]]:
-    """Which device measures which links, and which pairs of routers."""
+def _echoes(topology: Topology, sessions: Sessions, every: float) -> dict[str, dict[str, Echo]]:
+    """Which device measures which links, a packet `every` so many seconds, and which pairs of routers."""
 
     def streamed(device: str, what: str, line: str) -> Echo:
         transport = sessions[device][1]
@@ -66,7 +68,7 @@ def _echoes(topology: Topology, sessions: Sessions) -> dict[str, dict[str, Echo]
 
     plans = plan_echoes(topology)
     echoes = {
-        d: {p.link: streamed(d, p.link, command(p.interface, p.destination)) for p in plans[d]}
+        d: {p.link: streamed(d, p.link, command(p.interface, p.destination, every)) for p in plans[d]}
         for d in sessions
         if d in plans
     }
@@ -85,6 +87,11 @@ def _probers(topology: Topology, sessions: Sessions, every: float) -> dict[str, 
         if plans and device in sessions
         for _, session in [sessions[device]]
     }
+
+
+def _notices(sessions: Sessions) -> dict[str, Notices]:
+    """Every device is asked to tell of its links by itself."""
+    return {device: Notices(device, partial(session.stream, COMMAND)) for device, (_, session) in sessions.items()}
 
 
 def _management(facts: Mapping[str, Facts], inventory: Inventory) -> Management:
@@ -152,12 +159,14 @@ class _Mirror:
         facts = survey(adapters) if order.facts is None else order.facts
         given = order.topology
         topology = Topology.model_validate_json(given) if given else infer(facts, self._inventory).topology
+        if order.guest is not None:
+            topology = topology.model_copy(update={"guest": GuestOptions.model_validate_json(order.guest)})
         self._say(Said(topology=topology.model_dump_json()))
         publisher = _Publisher(self._folder, lambda: self._say(Said(ready=True)))
         loop = Loop(
             Picture(topology, order.tolerance),
             adapters,
-            _echoes(topology, self._sessions),
+            _echoes(topology, self._sessions, order.echo_every),
             lambda: _agent(order.twin),
             Outlets(Store([_Samples(self._folder / SAMPLES_FILE)]), publisher, _saver(self._folder)),
             name=order.twin,
@@ -165,6 +174,7 @@ class _Mirror:
             period=order.period,
             management=_management(facts, self._inventory),
             probers=_probers(topology, self._sessions, order.capacity_every) if order.capacity_every else {},
+            notices=_notices(self._sessions),
             facts=facts,
         )
         loop.begin()

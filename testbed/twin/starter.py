@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,9 @@ import msgspec
 from adapters.base import Facts
 from testbed import errors
 from testbed.errors import GuestFailed
+from testbed.processes import Process, end, identify
 from testbed.substrate.guest_init import PROJECT
-from testbed.substrate.processes import Process, identify
+from testbed.twin.echo import INTERVAL
 from testbed.twin.loop import SETTLE_TIMEOUT
 
 LOG_FILE, SAMPLES_FILE = "mirror.log", "samples.sqlite"
@@ -39,8 +39,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         twin: lab to keep in step. inventory: as JSON. base: folder that its file names are taken from.
-        period: seconds between two polls. tolerance, capacity_every: see `mirror.start`.
+        period: seconds between two polls. tolerance, echo_every, capacity_every: see `mirror.start`.
         facts: of every device; the process asks when None. topology: of the twin, as JSON; inferred when None.
+        guest: its guests' options in place of the topology's, as JSON.
     """
 
     twin: str
@@ -48,9 +49,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     period: float
     tolerance: float = 1.0
+    echo_every: float = INTERVAL
     capacity_every: float | None = None
     facts: dict[str, Facts] | None = None
     topology: str | None = None
+    guest: str | None = None
 
 
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -115,7 +118,7 @@ class Starting:
     def end(self) -> None:
         """End the process; its log stays readable."""
         if self.process is not None:
-            end(self.process)
+            end(self.process, STOP_TIMEOUT)
 
     def _hear(self, timeout: float) -> Said:
         line = self._line(time.monotonic() + timeout)
@@ -168,20 +171,3 @@ def starting(order: Order) -> Iterator[Starting]:
                 raise
             finally:
                 child.wait(STOP_TIMEOUT)
-
-
-def end(process: Process) -> None:
-    """Ask a process to end, and kill it when it does not within `STOP_TIMEOUT`."""
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
-        ended, _, _ = select.select([handle], [], [], STOP_TIMEOUT)
-        if not ended:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(handle)

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from testbed.processes import Process
 from testbed.substrate.folder import write_atomically
-from testbed.substrate.processes import Process
 from testbed.twin.capacity import Capacity
 
 STATUS_FILE = "mirror-status.json"
@@ -35,7 +35,8 @@ class FieldStatus(Struct, frozen=True):
 class DeviceStatus(Struct, frozen=True):
     """One device. `age`: seconds since its last reading was true, None when there was none. `error`: the last one's.
 
-    `away_since`: Unix seconds of the first reading in a row that failed, None while it answers.
+    `away_since`: Unix seconds of the first reading in a row that failed, None while it answers. `told`: it tells of
+    changed links by itself; else they show at the next poll.
     """
 
     reachable: bool
@@ -45,6 +46,7 @@ class DeviceStatus(Struct, frozen=True):
     missed_polls: int
     poll_seconds: float
     away_since: float | None = None
+    told: bool = False
     error: str = ""
 
 

@@ -38,6 +38,10 @@ class ChannelStream:
             raise EOFError("the channel is closed")
         return b"".join(pieces)
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when output has come, or will not come any more."""
+        return self._channel.fileno()
+
     def send(self, line: str) -> None:
         """Write a line to the command.
 
@@ -105,7 +109,7 @@ class StreamingTransport(SshTransport):
         Raises:
             DeviceError: no connection, or the device allows no further channel (sshd's MaxSessions).
         """
-        return self._guard(f"starting {command.split()[1]!r}", lambda: self._open(command))
+        return self._guard(f"starting `{command}`", lambda: self._open(command))
 
     def _open(self, command: str) -> ChannelStream:
         ssh = self._connected().get_transport()

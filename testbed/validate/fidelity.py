@@ -15,6 +15,7 @@ from testbed.model.topology import Topology
 from testbed.model.verdict import Measured, Outcome, StaticFinding
 from testbed.twin.state import MirroredState
 from testbed.validate import lines, places, prediction
+from testbed.validate.rounds import flows
 from testbed.validate.routes import Call
 from testbed.validate.scene import Scene, Way
 
@@ -52,17 +53,11 @@ def paths(change: Change, topology: Topology, before: Scene, after: Scene) -> li
     """Return each flow's path before and after the change, as the packets took it, for reports."""
     rows = []
     for source, address in before.ways:
-        numbers = [i for i, e in enumerate(change.expect) if _is_flow(e, topology, source, address)]
+        numbers = [i for i, e in enumerate(change.expect) if flows([e], topology) == [(source, address)]]
         ways = {"before": before.ways[source, address], "after": after.ways.get((source, address))}
         shown = {when: _shown(way) for when, way in ways.items()}
         rows.append({"source": source, "destination": address, "expectations": numbers, **shown})
     return rows
-
-
-def _is_flow(expectation: object, topology: Topology, source: str, address: str) -> bool:
-    destination = getattr(expectation, "destination", None)
-    same = getattr(expectation, "source", None) == source
-    return same and destination is not None and places.address_of(topology, destination) == address
 
 
 def _shown(way: object) -> dict[str, Any] | None:
@@ -85,7 +80,7 @@ def disagreements(
         if target is None or target == source or not isinstance(way, Way):
             continue
         foretold = prediction.predict(topology, network, source, target)
-        numbers = [i for i, e in enumerate(change.expect) if _is_flow(e, topology, source, address)]
+        numbers = [i for i, e in enumerate(change.expect) if flows([e], topology) == [(source, address)]]
         samples = [s for i in numbers for m in measured.get(i, ()) for s in _after_rtts(change, i, m)]
         found += [_disagreement(f"{source} to {address}: {text}") for text in _compare(foretold, way, samples)]
     return found

@@ -91,8 +91,13 @@ def _patience(call: Call, node: str, protocol: str) -> float:
 
 
 def _dead_intervals(answer: Mapping[str, Any]) -> Iterator[float]:
+    """Of interfaces with a neighbour: a loopback has a timer too, of 40 s, and nobody on it who could fall silent."""
     ports = answer.get("interfaces", answer)
-    return (float(port.get("timerDeadSecs", 0)) for port in ports.values() if isinstance(port, dict))
+    return (float(port.get("timerDeadSecs", 0)) for port in ports.values() if isinstance(port, dict) and _met(port))
+
+
+def _met(port: Mapping[str, Any]) -> bool:
+    return bool(port.get("nbrCount", 0))
 
 
 def _holding_times(answer: Mapping[str, Any]) -> Iterator[float]:

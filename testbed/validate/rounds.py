@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from testbed.errors import TestbedError
-from testbed.model.change import Change, Expectation, NothingElse
+from testbed.model.change import Change, Expectation, NothingElse, flow
 from testbed.model.topology import Topology
 from testbed.model.verdict import Measured
 from testbed.validate import neighbours, places
@@ -69,7 +69,7 @@ def _measure(scene: Scene, expectation: Expectation) -> Measured:
 
 def flows(expectations: Sequence[Expectation], topology: Topology) -> list[tuple[str, str]]:
     """Return each (source node, destination address) that expectations speak of, once."""
-    pairs = [(e.source, e.destination) for e in expectations if hasattr(e, "source")]  # type: ignore[union-attr]
+    pairs = [pair for expectation in expectations if (pair := flow(expectation))]
     return list(dict.fromkeys((source, places.address_of(topology, destination)) for source, destination in pairs))
 
 

@@ -81,10 +81,13 @@ def difference(before: Routes, after: Routes, ignored: Iterable[str] = ()) -> li
 def inside(prefix: str, spared: Iterable[Network]) -> bool:
     """Tell whether a prefix, or an address, lies in one of these networks; in the default route's lies only itself."""
     network = ip_network(prefix)
-    return any(
-        network == one or (one.prefixlen > 0 and network.version == one.version and network.subnet_of(one))  # type: ignore[arg-type]
-        for one in spared
-    )
+    return any(network == one or (one.prefixlen > 0 and _within(network, one)) for one in spared)
+
+
+def _within(network: Network, other: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and network.subnet_of(other)
+    return isinstance(other, IPv6Network) and network.subnet_of(other)
 
 
 def _show(hops: tuple[str, ...] | None) -> str:
@@ -94,7 +97,7 @@ def _show(hops: tuple[str, ...] | None) -> str:
 def lookup(table: Mapping[str, tuple[str, ...]], address: str) -> tuple[str, tuple[str, ...]] | None:
     """Return the longest matching prefix of an address with its next hops (RFC 1812 section 5.2.4.3), or None."""
     target = ip_network(address)
-    fitting = [p for p in table if ip_network(p).version == target.version and target.subnet_of(ip_network(p))]  # type: ignore[arg-type]
+    fitting = [prefix for prefix in table if _within(target, ip_network(prefix))]
     if not fitting:
         return None
     best = max(fitting, key=lambda prefix: ip_network(prefix).prefixlen)

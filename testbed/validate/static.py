@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 
-from testbed.model.change import Change, Loss, Reachable, RoundTrip
+from testbed.model.change import Change, Expectation, Loss, PathIs, Reachable, RoundTrip, flow
 from testbed.model.load import Written
 from testbed.model.topology import Topology
 from testbed.model.verdict import Outcome, StaticFinding
@@ -119,36 +119,39 @@ def check_prediction(change: Change, topology: Topology) -> Iterator[StaticFindi
             yield StaticFinding(check="prediction", outcome=Outcome.INCONCLUSIVE, message=text)
 
 
-def _foreseen(expectation: object, topology: Topology, network: prediction.nx.MultiDiGraph) -> str:
+def _foreseen(expectation: Expectation, topology: Topology, network: prediction.nx.MultiDiGraph) -> str:
     """Return why shortest paths speak against an expectation, or an empty string."""
-    flow = flow_of(expectation, topology)
-    if flow is None:
+    ends = _nodes_of(expectation, topology)
+    if ends is None:
         return ""
-    foreseen = prediction.predict(topology, network, *flow)
-    wanted = getattr(expectation, "reachable", True)
+    foreseen = prediction.predict(topology, network, *ends)
+    wanted = not isinstance(expectation, Reachable) or expectation.reachable
     if not foreseen.paths or not wanted:
-        return "" if bool(foreseen.paths) == wanted else f"{'no' if wanted else 'a'} path from {flow[0]} to {flow[1]}"
+        return "" if bool(foreseen.paths) == wanted else f"{'no' if wanted else 'a'} path from {ends[0]} to {ends[1]}"
     return _against(expectation, foreseen)
 
 
-def _against(expectation: object, foreseen: prediction.Predicted) -> str:
-    passed = {node for path in foreseen.paths for node in path}
-    wrong = [
-        *(f"does not pass {node}" for node in getattr(expectation, "via", ()) if node not in passed),
-        *(f"passes {node}" for node in getattr(expectation, "avoid", ()) if node in passed),
-        *(f"uses {link}" for link in getattr(expectation, "avoid_links", ()) if link in foreseen.links),
-    ]
+def _against(expectation: Expectation, foreseen: prediction.Predicted) -> str:
+    wrong = list(_astray(expectation, foreseen)) if isinstance(expectation, PathIs) else []
     took = foreseen.round_trip or 0.0
     if isinstance(expectation, RoundTrip) and took >= expectation.below:
         wrong.append(f"and back takes {1e3 * took:.3g} ms by the links' delays alone")
     return f"{' > '.join(foreseen.paths[0])} {', '.join(wrong)}" if wrong else ""
 
 
-def flow_of(expectation: object, topology: Topology) -> tuple[str, str] | None:
-    """Return source and destination node of an expectation about packets, or None for another kind."""
-    source, destination = getattr(expectation, "source", None), getattr(expectation, "destination", None)
-    if source is None or destination is None:
+def _astray(expectation: PathIs, foreseen: prediction.Predicted) -> Iterator[str]:
+    passed = {node for path in foreseen.paths for node in path}
+    yield from (f"does not pass {node}" for node in expectation.via if node not in passed)
+    yield from (f"passes {node}" for node in expectation.avoid if node in passed)
+    yield from (f"uses {link}" for link in expectation.avoid_links if link in foreseen.links)
+
+
+def _nodes_of(expectation: Expectation, topology: Topology) -> tuple[str, str] | None:
+    """Return source and destination node of an expectation about packets between two nodes, or None for another."""
+    written = flow(expectation)
+    if written is None:
         return None
+    source, destination = written
     node = destination if destination in topology.nodes else places.owner_of(topology, destination)
     return None if node is None or source == node else (source, node)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from testbed.emulator import client as client_module
 from testbed.emulator.client import AgentClient
 from testbed.emulator.messages import (
     Build,
@@ -289,6 +290,39 @@ def test_an_agent_that_dies_is_reported_within_five_seconds(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+class Busy:
+    """A machine that gave the agent no processor for a share of the time, as the client asks."""
+
+    def __init__(self, share):
+        self._share, self._start = share, time.monotonic()
+
+    def __call__(self):
+        return self._share * (time.monotonic() - self._start)
+
+
+def silence(folder, share):
+    """Seconds until an agent that never answers counts as dead, and in which words."""
+    started = time.monotonic()
+    with (
+        AgentClient(folder, f"ipc://{folder}/nobody", starved=Busy(share)) as client,
+        pytest.raises(GuestFailed) as caught,
+    ):
+        client.hello()
+    return time.monotonic() - started, str(caught.value)
+
+
+def test_silence_without_a_processor_is_not_held_against_an_agent(agent_folder, monkeypatch):
+    took, words = silence(agent_folder, 0.0)
+    assert 4.0 <= took < 5.0
+    assert "without a processor" not in words
+    took, words = silence(agent_folder, 0.5)
+    assert 5.0 < took < 8.0
+    assert "without a processor" in words
+    monkeypatch.setattr(client_module, "LONGEST_SILENCE", 6.0)
+    took, words = silence(agent_folder, 1.0)
+    assert 6.0 <= took < 7.0
 
 
 def test_a_dead_kernel_is_reported_with_its_consoles_last_words(agent_folder):

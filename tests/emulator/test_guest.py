@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from testbed.emulator.messages import GetLinks, GilbertElliott, LinkChange, LinkPatch
+from testbed.emulator.messages import GetLinks, LinkChange, LinkPatch
 from testbed.emulator.netem import Netem
+from testbed.emulator.patch import GilbertElliott
 
 from .scenes import pair
 

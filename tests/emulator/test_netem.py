@@ -9,8 +9,8 @@ from msgspec import structs
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from testbed.emulator import netem, netlink
-from testbed.emulator.messages import GilbertElliott, LinkPatch
 from testbed.emulator.netem import Netem
+from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput
 
 quick = settings(deadline=None, max_examples=40)

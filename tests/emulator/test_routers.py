@@ -167,7 +167,9 @@ def managed(agent: AgentClient, tmp_path) -> AgentClient:
 
 
 def ssh(agent: AgentClient, target: str, command: str):
-    options = ["-i", "/root/key", "-o", "UserKnownHostsFile=/root/known", "-o", "BatchMode=yes", "-F", "none"]
+    # Refused until its sshd listens: tried again each second.
+    options = ["-o", "ConnectionAttempts=10", "-i", "/root/key", "-o", "UserKnownHostsFile=/root/known"]
+    options += ["-o", "BatchMode=yes", "-F", "none"]
     return agent.run("r0", ["ssh", *options, target, command], timeout=20)
 
 

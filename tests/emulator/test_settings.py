@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.emulator.messages import GilbertElliott, LinkPatch
+from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.emulator.settings import read_patch, write_patch
 from testbed.errors import BadInput
 

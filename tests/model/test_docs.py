@@ -10,8 +10,11 @@ from testbed.model.change import Change, ConfigurationStep, InterfaceStep
 from testbed.model.explain import keys_of
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
-from testbed.model.short import PROFILES, profile_names
-from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, Router, Topology
+from testbed.model.profile import PROFILES, all_profiles, profile_names
+from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, LinkTrace, Router, Topology
+from testbed.model.traces.generators import GENERATORS
+from testbed.model.traces.spec import defaults
+from testbed.model.traces.track import FIELDS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXPECTATIONS = get_args(get_args(Change.model_fields["expect"].annotation)[0].__origin__)
@@ -38,7 +41,10 @@ def test_an_example_loads(page, model, text):
 @pytest.mark.parametrize(
     ("page", "models"),
     [
-        ("topology.md", [Topology, Host, Router, Bridge, Link, Endpoint, Impairment, GilbertElliott, GuestOptions]),
+        (
+            "topology.md",
+            [Topology, Host, Router, Bridge, Link, LinkTrace, Endpoint, Impairment, GilbertElliott, GuestOptions],
+        ),
         ("change.md", [Change, ConfigurationStep, InterfaceStep, *EXPECTATIONS]),
     ],
 )
@@ -58,9 +64,22 @@ def test_every_kind_of_expectation_is_explained_and_shown():
 
 
 def test_every_profile_is_named():
-    own = {path.stem for path in PROFILES.glob("*.yaml")}
-    assert own == set(profile_names())
-    assert all(f"`{name}`" in (DOCS / "topology.md").read_text() for name in own)
+    assert {path.stem for path in PROFILES.glob("*.yaml")} == set(profile_names())
+    text = (DOCS / "profiles.md").read_text()
+    assert [one.call for one in all_profiles() if f"| `{one.call}` | {one.about} |" not in text] == []
+
+
+def test_every_generator_is_explained_with_its_defaults():
+    text = (DOCS / "traces.md").read_text()
+    for name, generator in GENERATORS.items():
+        shown = ", ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in
+                          defaults(generator).items())  # fmt: skip
+        assert f"| `{name}({shown})` |".replace("1e+09", "1e9") in text
+
+
+def test_every_field_of_a_trace_is_explained():
+    rows = "\n".join(re.findall(r"^\|.*\|$", (DOCS / "traces.md").read_text(), re.M))
+    assert [field for field in FIELDS if f"| `{field}` |" not in rows] == []
 
 
 def test_every_default_is_as_the_table_says():

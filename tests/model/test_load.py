@@ -10,11 +10,12 @@ from testbed.errors import BadInput
 from testbed.model.base import WRITTEN
 from testbed.model.change import Change, ConfigurationStep, InterfaceStep
 from testbed.model.dump import dump
-from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.load import load_profile, load_topology, loads
+from testbed.model.impairment import Impairment
+from testbed.model.load import load_topology, loads
+from testbed.model.profile import load_profile
 from testbed.model.rack import Inventory
-from testbed.model.short import PROFILES, profile_names
-from testbed.model.topology import Endpoint, GuestOptions, Host, Link, Router, Topology
+from testbed.model.topology import Endpoint, Router, Topology
+from tests.model.generated import topologies
 
 BASE = """\
 name: demo
@@ -40,14 +41,14 @@ def test_an_impairment_is_for_both_directions():
 
 
 def test_a_direction_overrides_the_impairment_and_that_the_profile_key_by_key():
-    found = link("    profile: lte\n    impairment: {loss: 1%}\n    backward: {delay: 21ms}")
-    lte = load_profile("lte")
-    assert found.forward == lte.model_copy(update={"loss": 0.01})
-    assert found.backward == lte.model_copy(update={"loss": 0.01, "delay": 0.021})
+    found = link("    profile: lte\n    impairment: {loss: 1%}\n    backward: {delay: 31ms}")
+    down, up = load_profile("lte")
+    assert found.forward == down.model_copy(update={"loss": 0.01})
+    assert found.backward == up.model_copy(update={"loss": 0.01, "delay": 0.031})
 
 
 def test_null_takes_a_profiles_burst_away():
-    found = link("    profile: satellite-leo\n    impairment: {burst: null, loss: 1%}")
+    found = link("    profile: leo\n    impairment: {burst: null, loss: 1%}")
     assert (found.forward.burst, found.forward.loss) == (None, 0.01)
 
 
@@ -61,7 +62,7 @@ def test_zero_needs_no_unit():
 
 def test_a_profile_beside_the_topology_comes_first(tmp_path):
     (tmp_path / "netem_profiles").mkdir()
-    (tmp_path / "netem_profiles" / "lte.yaml").write_text("delay: 1ms\n")
+    (tmp_path / "netem_profiles" / "lte.yaml").write_text("about: Mine.\nsource: me\nimpairment: {delay: 1ms}\n")
     (tmp_path / "demo.yaml").write_text(BASE + "    profile: lte\n")
     assert load_topology(tmp_path / "demo.yaml").links["r1-r2"].forward == Impairment(delay=0.001)
 
@@ -121,84 +122,7 @@ def test_units_are_only_for_what_a_person_wrote():
         Impairment.model_validate({"delay": 0.01}, context=WRITTEN)
 
 
-@pytest.mark.parametrize("name", profile_names())
-def test_every_profile_loads_and_states_its_source(name):
-    assert load_profile(name) != Impairment()
-    text = (PROFILES / f"{name}.yaml").read_text()
-    assert any(word in text for word in ("ITU-T", "3GPP", "IMC", "INFOCOM", "IEEE", "RACOM"))
-
-
-def test_fibre_profiles_hold_the_delay_of_their_length():
-    fibres = [name for name in profile_names() if name.startswith("fibre-")]
-    assert len(fibres) >= 10
-    for name in fibres:
-        kilometres = int(name.removeprefix("fibre-").removesuffix("km"))
-        assert load_profile(name).delay == pytest.approx(kilometres * 4.9e-6)
-        assert load_profile(name).model_copy(update={"delay": 0.0}) == Impairment()
-
-
-def test_an_unknown_profile_names_the_nearest():
-    with pytest.raises(BadInput, match="no link profile called 'wifi6'; did you mean 'wifi-6'"):
-        load_profile("wifi6")
-
-
 # --- properties -------------------------------------------------------------------------------------------------------
-
-shares = st.floats(0, 1)
-
-
-@st.composite
-def impairments(draw):
-    delay = draw(st.floats(0, 100))
-    bursts = st.builds(GilbertElliott, p=shares, r=shares, bad_loss=shares, good_loss=shares)
-    burst = draw(st.none() | bursts)
-    return Impairment(
-        delay=delay,
-        jitter=draw(st.floats(0, min(delay, 2))),
-        distribution=draw(st.sampled_from(["uniform", "normal", "pareto", "paretonormal"])),
-        jitter_correlation=draw(shares),
-        loss=0.0 if burst else draw(shares),
-        loss_correlation=0.0 if burst else draw(shares),
-        burst=burst,
-        duplicate=draw(shares),
-        reorder=draw(shares) if delay else 0.0,
-        corrupt=draw(shares),
-        rate=draw(st.none() | st.floats(8, 1e14)),
-        limit=draw(st.none() | st.integers(1, 1_000_000)),
-    )
-
-
-@st.composite
-def topologies(draw):
-    names = draw(st.lists(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True), min_size=2, max_size=6))
-    names = list(dict.fromkeys([*names, "a1", "b2"]))
-    texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")) | st.just("\n"), max_size=30)
-    nodes = {name: draw(st.sampled_from([Host(kind="host"), Router(kind="router")])) for name in names}
-    nodes[names[0]] = Router(kind="router", config=draw(texts), asn=draw(st.integers(1, 2**32 - 1)))
-    links = {}
-    for index in range(draw(st.integers(0, 5))):
-        ends = draw(st.lists(st.sampled_from(names), min_size=2, max_size=2, unique=True))
-        numbered = draw(st.booleans())
-        links[f"l{index}"] = Link(
-            endpoints=tuple(  # pyright: ignore[reportArgumentType]
-                Endpoint.model_validate(
-                    {
-                        "node": end,
-                        "interface": f"eth{index}",
-                        "addresses": [f"10.0.{index}.{side + 1}/30"] if numbered else [],
-                        "cost": draw(st.none() | st.integers(1, 65535)),
-                    }
-                )
-                for side, end in enumerate(ends)
-            ),
-            forward=draw(impairments()),
-            backward=draw(impairments()),
-            mtu=draw(st.integers(68, 65521)),
-            up=draw(st.booleans()),
-            medium=draw(st.none() | texts),
-        )
-    guest = GuestOptions(memory=draw(st.integers(1, 2**50)), guests=draw(st.integers(1, 64)))
-    return Topology(name="random", description=draw(texts), nodes=nodes, links=links, guest=guest)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)

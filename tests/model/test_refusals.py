@@ -70,6 +70,13 @@ CASES = {
     ),
     "burst lacks r": (IMPAIRMENT, "    impairment: {burst: {p: 1%}}", ":9:18: *burst.r: missing key 'r'"),
     "no mapping": (IMPAIRMENT, "    impairment: 10ms", ":9:17: *value '10ms': expected a mapping"),
+    "open quotes": (HOST, "  h1: {kind: host, exec: [echo 'a]}", ":5:27: nodes.h1.exec[0]: *whose quotes are closed"),
+    "daemons, no config": (ROUTER, "  r2: {kind: router, daemons: [ospfd]}", ":4:31: *`config` beside daemons"),
+    "unknown daemon": (ROUTER, "  r2: {kind: router, config: '', daemons: [ripd]}", ":4:44: *value 'ripd': *one of"),
+    "half a position": (ROUTER, "  r2: {kind: router, position: [1]}", ":4:22: *expected two items"),
+    "demand of nobody": (HOST, HOST + "\ndemands: {r1: {r3: 1}}", ":6:20: demands.r1.r3: *a node of this topology"),
+    "demand of itself": (HOST, HOST + "\ndemands: {r1: {r1: 1}}", ":6:20: demands.r1.r1: *another node"),
+    "negative demand": (HOST, HOST + "\ndemands: {r1: {r2: -1}}", ":6:20: *value '-1': expected at least 0"),
     "quoted boolean": (UP, '    up: "false"', ":10:9: links.r1-r2.up: value 'false': expected true or false"),
     "YAML 1.1 boolean": (UP, "    up: no", ":10:9: *value 'no': expected true or false, without quotes"),
     "number for boolean": (UP, "    up: 1", ":10:9: *value '1': expected true or false"),
@@ -78,7 +85,7 @@ CASES = {
     "number for text": (UP, "    medium: 5", ":10:13: *value '5': expected text: put it in quotes"),
     "duplicate key": (UP, "    up: true\n    up: false", ":11:5: links.r1-r2.up: key 'up' a second time*line 10"),
     "duplicate node": (ROUTER, ROUTER + "\n" + ROUTER, ":5:3: nodes.r2: key 'r2' a second time*line 4"),
-    "unknown profile": (UP, "    profile: fiber-15km", ":10:14: *value 'fiber-15km'*mean 'fibre-15km'?"),
+    "unknown profile": (UP, "    profile: fiber(km=15)", ":10:14: *value 'fiber(km=15)'*mean 'fibre'?"),
     "profile elsewhere": (UP, "    profile: ../../secret", ":10:14: *value '../../secret': expected a link profile"),
     "profile no text": (UP, "    profile: 5", ":10:14: *value '5': expected a profile's name"),
     "missing node": (SHORT, "    endpoints: [r1:eth1, r22:eth1]", ":8:26: *endpoints[1]: value 'r22:eth1'*'r2'?"),
@@ -187,10 +194,10 @@ def test_one_value_for_both_directions_is_told_once(tmp_path):
 def test_a_problem_inside_a_profile_names_the_profile(tmp_path):
     (tmp_path / "netem_profiles").mkdir()
     profile = tmp_path / "netem_profiles" / "mine.yaml"
-    profile.write_text("delay: 10\n")
+    profile.write_text("about: Mine.\nsource: me\nimpairment: {delay: 10}\n")
     file = tmp_path / "bad.yaml"
     file.write_text(GOOD.replace(IMPAIRMENT, "    profile: mine"))
-    assert refused(file).startswith(f"{profile}:1:8: delay: value '10': expected a number with a unit")
+    assert refused(file).startswith(f"{profile}:3:21: impairment.delay: value '10': expected a number with a unit")
 
 
 @pytest.mark.parametrize(

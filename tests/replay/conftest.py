@@ -14,7 +14,13 @@ from adapters.inventory import close_all, connect_all
 from testbed.model.load import load_inventory
 from testbed.replay import api
 from tests.adapters.native_devices import pair
+from tests.replay import scene
 from tests.replay.routers import COSTS, Routers, put_back, write_inventory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean() -> None:
+    scene.remove_orphans()
 
 
 @pytest.fixture(scope="package")

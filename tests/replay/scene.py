@@ -18,6 +18,7 @@ from testbed.model.change import Change, ConfigurationStep, Reachable
 from testbed.model.plan import Plan
 from testbed.model.rack import Device, Inventory
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, Verdict
+from testbed.processes import identify, wait
 from testbed.replay import audit, faultpoint, keys, plan, transaction
 from testbed.replay.audit import AuditLog
 from testbed.replay.journal import Journal
@@ -25,7 +26,8 @@ from testbed.replay.transaction import Records, Result
 from tests.replay.disk_device import DiskDevice, predicted, timers
 
 REACHABLE = Reachable(kind="reachable", source="r0", destination="r1")
-FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+FAST = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
+PREFIX = "testbed-replay-"
 
 
 def old(name: str) -> str:
@@ -186,15 +188,31 @@ class Rack:
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """A folder in memory, where syncing costs nothing; timers left in it are ended."""
-    root = Path(tempfile.mkdtemp(prefix="testbed-replay-", dir=FAST))
-    try:
-        yield root
-    finally:
-        for pid in timers(root):
+    """A folder in memory, where syncing costs nothing; timers left in it are ended, before it goes."""
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=FAST) as name:
+        root = Path(name)
+        try:
+            yield root
+        finally:
+            end_timers(root)
+
+
+def end_timers(root: Path) -> None:
+    """Kill the timers below a folder, and wait until none can write there any more."""
+    while running := [process for pid in timers(root) if (process := identify(pid))]:
+        for process in running:
             with suppress(ProcessLookupError):
-                os.killpg(os.getpgid(pid), signal.SIGKILL)
-        shutil.rmtree(root)
+                os.killpg(os.getpgid(process.pid), signal.SIGKILL)
+        wait(running, 5.0)
+
+
+def remove_orphans() -> None:
+    """Remove the folders of test runs that were killed, which no fixture of theirs could."""
+    for folder in FAST.glob(f"{PREFIX}*"):
+        maker = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if maker.isdigit() and identify(int(maker)) is None:
+            end_timers(folder)
+            shutil.rmtree(folder)
 
 
 def in_process(act: Callable[[], object], kill_at: str = "") -> int:

@@ -1,6 +1,6 @@
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -140,9 +140,20 @@ def test_a_neighbour_that_is_not_full_is_no_adjacency():
     adapters: dict[str, Any] = {"r0": Router([facts(0, full=False, state="ExStart")]), "r1": Router([facts(1)])}
     found = only(NEIGHBOUR, adapters)
     assert found.outcome == "FAILED"
-    assert "10.255.0.1 at 10.0.0.2%eth1 is ExStart" in found.measured[0].proof[0]
+    assert "r1 is ExStart (10.0.0.2 on eth1)" in found.measured[0].proof[0]
     stranger = only(NEIGHBOUR.model_copy(update={"neighbour": "r7"}), adapters)
-    assert "knows no neighbour r7" in stranger.measured[0].proof[0]
+    assert "r0's OSPF lists no r7; it lists 10.0.0.2 on eth1" in stranger.measured[0].proof[0]
+
+
+def test_every_session_with_a_neighbour_must_be_full_and_of_the_protocol_meant():
+    whole = facts(0)
+    (session,) = whole.neighbours
+    for other, outcome in (
+        (replace(session, interface="eth2", address="10.255.0.1", state="Init", full=False), "FAILED"),
+        (replace(session, protocol="bgp", state="Active", full=False), "PASSED"),
+    ):
+        told = replace(whole, neighbours=(session, other))
+        assert only(NEIGHBOUR, {"r0": Router([told]), "r1": Router([facts(1)])}).outcome == outcome
 
 
 @pytest.mark.parametrize(("spared", "outcome"), [((), "FAILED"), (("10.1.0.0/16",), "PASSED")])

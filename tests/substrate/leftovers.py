@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import select
 import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.processes import Process, alive, wait
 from testbed.substrate import processes
 from testbed.substrate.folder import LabFolder, home
-from testbed.substrate.processes import Process
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ def assert_gone(seen: Traces) -> None:
     assert not seen.folder.exists()
     assert not seen.run.exists()
     assert processes.marked(seen.marker) == []
-    assert [process for process in seen.processes if processes.alive(process)] == []
+    assert [process for process in seen.processes if alive(process)] == []
     assert [port for port in seen.ports if _listening(port)] == []
     assert [path for path in (home() / "labs").iterdir() if path.name.startswith(".")] == []
     assert [path for path in Path("/dev/shm").iterdir() if seen.marker in path.name] == []
@@ -52,15 +50,6 @@ def _listening(port: str) -> bool:
 def wait_for_end(wanted: tuple[Process, ...], seconds: float) -> float:
     """Wait until processes have ended; return how long it took, fail when they have not."""
     started = time.monotonic()
-    for process in wanted:
-        try:
-            descriptor = os.pidfd_open(process.pid)
-        except ProcessLookupError:
-            continue
-        poller = select.poll()
-        poller.register(descriptor, select.POLLIN)
-        left = max(0.0, started + seconds - time.monotonic())
-        ended = not processes.alive(process) or poller.poll(left * 1000)
-        os.close(descriptor)
-        assert ended, f"process {process.pid} still runs after {seconds} s"
+    left = wait(wanted, seconds)
+    assert left == [], f"still running after {seconds} s"
     return time.monotonic() - started

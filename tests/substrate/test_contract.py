@@ -19,7 +19,8 @@ from testbed.emulator.messages import Build, Exec, ListNodes, WireNode, encode
 from testbed.errors import AgentError, BadInput, GuestFailed, Unable
 from testbed.lab import Lab
 from testbed.model.topology import GuestOptions
-from testbed.substrate import probe, processes
+from testbed.processes import Process, identify
+from testbed.substrate import probe
 from testbed.substrate.base import StartOptions
 from testbed.substrate.folder import Guest, LabFolder, curve_keys
 from testbed.substrate.registry import SUBSTRATES, find
@@ -100,7 +101,7 @@ def test_whoever_is_killed_the_lab_is_found_dead_and_goes_wholly(lab: Lab, victi
     assert_gone(seen)
 
 
-def _kernel(seen: Traces) -> processes.Process:
+def _kernel(seen: Traces) -> Process:
     """The process that is the guest: the UML kernel's first, or the agent."""
     return max(
         (p for p in seen.processes if Path(f"/proc/{p.pid}/comm").read_text().strip() in ("linux.uml", "python")),
@@ -243,7 +244,7 @@ def test_a_hung_guest_of_two_is_named_with_its_own_console(uml_works: None):
     """Judged from what is recorded: no guest needs to run for it."""
     folder = LabFolder.create("hung", "lab", "uml")
     sleepers = [subprocess.Popen(["sleep", "60"]) for _ in range(3)]
-    keeper, one, two = (processes.identify(sleeper.pid) for sleeper in sleepers)
+    keeper, one, two = (identify(sleeper.pid) for sleeper in sleepers)
     assert one is not None
     assert two is not None
     try:

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from testbed.errors import BadInput, Unable
+from testbed.processes import identify
 from testbed.substrate.folder import LabFolder, home, sweep_drafts, tail, write_atomically
-from testbed.substrate.processes import identify
 
 
 @pytest.fixture(autouse=True)

@@ -1,56 +1,12 @@
-import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from testbed.substrate import processes
-from testbed.substrate.processes import Process, alive, belongs, identify, kill, marked, state
+from testbed.substrate.processes import belongs, marked, sweep
 
 MARKER = "testbed-0123456789ab"
-
-
-@pytest.fixture
-def sleeper():
-    with subprocess.Popen(["sleep", "60"]) as child:
-        yield child
-        child.kill()
-
-
-def test_a_process_is_known_by_its_start_time_too(sleeper):
-    known = identify(sleeper.pid)
-    assert known is not None
-    assert alive(known)
-    assert not alive(Process(known.pid, known.started - 1))
-
-
-def test_a_zombie_is_not_alive(sleeper):
-    known = identify(sleeper.pid)
-    sleeper.kill()
-    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
-    assert not alive(known)
-
-
-def test_a_stopped_process_says_so(sleeper):
-    known = identify(sleeper.pid)
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, sleeper.pid, os.WSTOPPED | os.WNOWAIT)
-    assert state(known) == "T"
-
-
-def test_kill_never_hits_a_later_owner_of_a_pid(sleeper):
-    known = identify(sleeper.pid)
-    assert known is not None
-    assert kill([Process(known.pid, known.started - 1)]) == []
-    assert alive(known)
-
-
-def test_kill_returns_when_the_process_has_ended(sleeper):
-    known = identify(sleeper.pid)
-    assert known is not None
-    assert kill([known]) == []
-    assert not alive(known)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +30,7 @@ def test_what_only_mentions_a_lab_does_not_belong_to_it(argv):
     assert not belongs(argv, MARKER)
 
 
-def test_a_sweep_kills_the_lab_s_processes_and_no_other(sleeper):
+def test_a_sweep_kills_the_lab_s_processes_and_no_other():
     code = "import signal; print(flush=True); signal.pause()"
     command = [sys.executable, "-c", code, "testbed.substrate.keeper", MARKER]
     with (
@@ -85,7 +41,7 @@ def test_a_sweep_kills_the_lab_s_processes_and_no_other(sleeper):
             assert child.stdout is not None
             child.stdout.readline()
         assert [process.pid for process in marked(MARKER)] == [ours.pid]
-        assert processes.sweep(MARKER) == []
+        assert sweep(MARKER) == []
         assert ours.wait(5) == -signal.SIGKILL
         assert other.poll() is None
         other.kill()

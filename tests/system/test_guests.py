@@ -35,6 +35,7 @@ from testbed.emulator.messages import (
 from testbed.emulator.placement import WEIGHTS, place
 from testbed.errors import BadInput, ExitCode
 from testbed.lab import Lab
+from testbed.processes import Process, wait
 from testbed.substrate import processes
 from tests.cli.commands import run
 from tests.substrate.leftovers import assert_gone, traces
@@ -217,14 +218,14 @@ def _until_reached(client: Client, seconds: float) -> None:
         assert time.monotonic() < deadline, "no packet found its way in time"
 
 
-def _kernel(lab: Lab, number: int) -> processes.Process:
+def _kernel(lab: Lab, number: int) -> Process:
     """The process that is a guest's kernel; those it starts later have the same command line."""
     init = f"init={lab.folder.guest(number)}/init".encode()
     found = [p for p in processes.marked(lab.folder.record().id) if init in _command_line(p)]
     return min(found, key=lambda process: process.started)
 
 
-def _command_line(process: processes.Process) -> list[bytes]:
+def _command_line(process: Process) -> list[bytes]:
     line = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
     return line if line[0] == b"linux.uml" else []
 
@@ -247,6 +248,4 @@ def test_a_guest_that_dies_is_named_with_its_console_and_the_lab_is_dead(lab: La
     said = run("status", lab.name)
     assert said.returncode == ExitCode.NO
     assert "guest 2 of 2" in said.stdout
-    deadline = time.monotonic() + 5
-    while any(processes.alive(process) for process in others):
-        assert time.monotonic() < deadline, "the other guest lives on"
+    assert wait(others, 5.0) == [], "the other guest lives on"

@@ -1,6 +1,7 @@
 import threading
 import time
 from dataclasses import replace
+from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from testbed.errors import DeviceError
 from testbed.twin.discover import infer
 from testbed.twin.echo import Batch
-from testbed.twin.measure import DevicePoller, Schedule, link_samples, plan_echoes, samples
+from testbed.twin.measure import DevicePoller, Reading, Schedule, link_samples, plan_echoes, samples
 from tests.twin.metro import change, counters, inventory, metro
 
 
@@ -153,6 +154,62 @@ def test_a_slow_device_does_not_delay_the_others_and_its_missed_polls_are_counte
     assert len(times["core2"]) > 2 * len(times["core1"])
     assert sorted(times["core2"])[len(times["core2"]) // 2] < 0.1
     assert slow.schedule.missed > quick.schedule.missed
+
+
+class Told:
+    """Notices of a device that tells of a link `times` times, as soon as it is listened to."""
+
+    def __init__(self, times):
+        self.left, self.heard, self.stopped = times, False, threading.Event()
+
+    def listen(self):
+        self.heard = True
+
+    def lost(self):
+        self.heard = False
+
+    def wait(self, timeout):
+        if self.heard and self.left:
+            self.left -= 1
+            return True
+        self.stopped.wait(timeout)
+        return False
+
+    def wake(self):
+        self.stopped.set()
+
+    def close(self):
+        self.heard = False
+
+
+def test_a_device_that_tells_of_a_link_is_polled_before_its_turn_but_not_all_the_time():
+    out: SimpleQueue[Reading] = SimpleQueue()
+    told: Any = Told(100)
+    device: Any = Device(metro()["agg1"])
+    polling = DevicePoller("agg1", device, {}, Schedule(time.monotonic(), 2.0), out.put, notices=told)
+    polling.start()
+    moments = [out.get(timeout=10).due for _ in range(6)]
+    assert polling.told
+    polling.stop()
+    polling.join(5)
+    assert 0.1 < moments[5] - moments[0] < 2.0
+    assert all(later - earlier > 0.15 for earlier, later in pairwise(moments[1:]))
+    assert not polling.is_alive()
+    assert not told.heard
+
+
+def test_a_device_that_was_away_is_listened_to_anew():
+    device: Any = Device(metro()["agg1"])
+    told: Any = Told(0)
+    polling = DevicePoller("agg1", device, {}, Schedule(0.0, 1.0), lambda _: None, notices=told)
+    polling.poll(0.0)
+    assert polling.told
+    device.fail = DeviceError("agg1: no answer in time")
+    polling.poll(1.0)
+    assert not polling.told
+    device.fail = None
+    polling.poll(2.0)
+    assert polling.told
 
 
 def test_samples_carry_the_time_measured_and_the_time_received():

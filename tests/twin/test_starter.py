@@ -1,8 +1,5 @@
 """A mirror's process and its starter: what they tell each other, and that neither outlives the other's failure."""
 
-import threading
-import time
-
 import msgspec
 import pytest
 
@@ -10,10 +7,10 @@ from testbed.errors import DeviceError, GuestFailed
 from testbed.lab import Lab
 from testbed.model.rack import SecretReference
 from testbed.model.topology import Topology
-from testbed.substrate.processes import alive
+from testbed.processes import alive, end, wait
 from testbed.twin import mirror
 from testbed.twin.discover import infer
-from testbed.twin.starter import Order, end, starting
+from testbed.twin.starter import Order, starting
 from tests.twin.metro import inventory, metro
 
 
@@ -36,14 +33,6 @@ def order(rack, folder, **more):
     return Order(**(given | more))
 
 
-def ends(process, seconds=20.0):
-    """Whether it ends within some seconds."""
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while alive(process) and time.monotonic() < deadline:
-        pause.wait(0.05)
-    return not alive(process)
-
-
 def test_an_order_reaches_the_process_as_it_was(rack, tmp_path):
     sent = order(rack, tmp_path, facts=metro(), topology="{}")
     assert msgspec.json.decode(msgspec.json.encode(sent), type=Order) == sent
@@ -54,7 +43,7 @@ def test_given_facts_need_no_survey_and_without_a_go_the_process_ends_by_itself(
         assert Topology.model_validate_json(process.topology()) == infer(metro(), rack).topology
         assert process.process is not None
         assert alive(process.process)
-    assert ends(process.process)
+    assert wait([process.process], 20.0) == []
 
 
 def test_devices_that_do_not_answer_are_named_and_nothing_is_left(rack, tmp_path):
@@ -71,7 +60,7 @@ def test_a_process_that_dies_ends_the_bringing_up_of_its_twin(rack, tmp_path):
         told("node made")
         assert heard == ["node made"]
         assert process.process is not None
-        end(process.process)
+        end(process.process, 15.0)
         with pytest.raises(GuestFailed, match="the mirror's process ended"):
             told("node started")
-    assert ends(process.process)
+    assert wait([process.process], 20.0) == []

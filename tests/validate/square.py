@@ -34,12 +34,14 @@ def config(node: str) -> str:
             if name == node:
                 blocks.append(
                     f"interface {interface}\n ip address 10.253.{number}.{place}/30\n ip ospf cost {cost}\n"
-                    " ip ospf dead-interval 4\n ip ospf hello-interval 1\n ip ospf network point-to-point\nexit\n"
+                    " ip ospf dead-interval 4\n ip ospf hello-interval 1\n ip ospf network point-to-point\n"
+                    " ip ospf retransmit-interval 1\nexit\n"
                 )
     spare = f" ip address {SPARE}/32\n" if node == R4 else ""
     blocks.append(f"interface lo\n ip address {loopback(node)}/32\n{spare}exit\n")
     blocks.append(
-        f"router ospf\n ospf router-id {loopback(node)}\n timers throttle spf 10 100 1000\n passive-interface lo\n"
+        f"router ospf\n ospf router-id {loopback(node)}\n timers lsa min-arrival 50\n timers throttle lsa all 100\n"
+        " timers throttle spf 10 100 1000\n passive-interface lo\n"
         " network 10.0.0.0/8 area 0\nexit\n"
     )
     return "!\n".join(blocks)

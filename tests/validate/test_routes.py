@@ -273,6 +273,17 @@ def test_who_speaks_is_read_from_the_configuration_and_the_lines_that_came_since
     assert neighbours.speakers(topology, edits)["r2"] == neighbours.speakers(topology)["r2"]
 
 
+def test_only_who_has_a_neighbour_is_waited_for_when_one_may_fall_silent():
+    """A loopback that OSPF announces has its dead timer of 40 s, too; it made every wait ten times as long."""
+    ports = {"eth1": {"timerDeadSecs": 4, "nbrCount": 1}, "lo": {"timerDeadSecs": 40, "nbrCount": 0}}
+    answer = json.dumps({"interfaces": ports})
+
+    def call(request):
+        return VtyOutput(outputs=(answer,), codes=(0,))
+
+    assert neighbours.patience(call, {"r1": frozenset({"ospf"})}) == 4.0
+
+
 @pytest.mark.parametrize(("state", "least"), [("Active", 1.0), ("Established", 0.3)])
 def test_a_session_that_tries_to_come_up_is_waited_for(monkeypatch, state, least):
     monkeypatch.setattr(settling, "PATIENCE_TRYING", 1.0)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 
-from testbed.emulator.namespaces import setns, unshare
+from testbed.kernel import CLONE_NEWPID, setns, unshare
 
-_CLONE_NEWPID = 0x20000000
 _FIRST = ["/bin/bash", "-c", "read -r"]  # bash reaps what is given to process 1
 _families: dict[int, int] = {}
 """Process number of the script (a fork of it has a family of its own) to a descriptor of its PID namespace."""
@@ -19,7 +18,7 @@ _families: dict[int, int] = {}
 def join() -> None:
     """Let what the calling thread starts from now on be of the family; for a thread that ends soon after."""
     if os.getpid() in _families:
-        setns(_families[os.getpid()], _CLONE_NEWPID)
+        setns(_families[os.getpid()], CLONE_NEWPID)
     else:
         _begin()
 
@@ -27,7 +26,7 @@ def join() -> None:
 def _begin() -> None:
     reading, writing = os.pipe()  # the writing end is held open by this process, and by nothing it executes
     os.set_inheritable(writing, False)
-    unshare(_CLONE_NEWPID)
+    unshare(CLONE_NEWPID)
     quiet = [(os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_WRONLY, 0) for number in (1, 2)]
     actions = [(os.POSIX_SPAWN_DUP2, reading, 0), *quiet]
     first = os.posix_spawn(_FIRST[0], _FIRST, {}, file_actions=actions, setsid=True)

@@ -49,9 +49,10 @@ def _until(process: subprocess.Popen[bytes], word: bytes, otherwise: str) -> byt
     """Read a process's output until a line with `word` is whole."""
     assert process.stdout is not None
     heard, deadline = b"", time.monotonic() + PATIENCE
+    poller = select.poll()  # select(2) takes no descriptor from 1024 on
+    poller.register(process.stdout, select.POLLIN)
     while word not in heard or not heard.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        ready = select.select([process.stdout], [], [], max(left, 0.0))[0]
+        ready = poller.poll(max(deadline - time.monotonic(), 0.0) * 1000)
         piece = os.read(process.stdout.fileno(), 1 << 16) if ready else b""
         if not piece:
             raise NotReady(f"{otherwise}\n{heard.decode()}")

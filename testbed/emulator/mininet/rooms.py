@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, TypeVar
 
+from testbed import processes
 from testbed.emulator import netlink
 from testbed.emulator.mininet import family
 from testbed.emulator.namespaces import Namespaces, home, new_mounts, new_networks
 from testbed.emulator.netlink import LinkInfo, Netlink, NetlinkError, Request, explain
-from testbed.emulator.nodes import end_processes, processes_in
+from testbed.emulator.nodes import processes_in
 
 LOOPBACK = 1
 PATIENCE = 10.0
@@ -228,6 +229,6 @@ def sweep() -> None:
     ending = [_left.pop() for _ in range(len(_left))]
     networks = {os.fstat(room.net).st_ino for room in ending if room.used}
     if networks:
-        end_processes(processes_in(networks), PATIENCE)
+        processes.kill(processes_in(networks), PATIENCE)
     for room in ending:
         room.close()

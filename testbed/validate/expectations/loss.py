@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
 
-from testbed.emulator.messages import Stamp, StampResult
 from testbed.model.change import Loss
 from testbed.model.verdict import Measured
 from testbed.validate import places
 from testbed.validate.expectations.base import Kind, SameNumber, below
+from testbed.validate.expectations.looks import looks
 from testbed.validate.scene import Scene
-from testbed.validate.statistics import LOOK, LOOKS, binomial_interval
+from testbed.validate.statistics import LOOK, binomial_interval
 
 INTERVAL = 0.002
 FEWEST = 200
@@ -20,27 +19,15 @@ MOST = 6000
 
 def measure(scene: Scene, expectation: Loss) -> Measured:
     """Send test packets until the interval of the share lost is on one side of the bound, or time is up."""
-    address = places.address_of(scene.topology, expectation.destination)
-    reflector = places.sink_of(scene.topology, expectation.destination)
     sent = received = forward = backward = 0
-    looks, deadline = 0, time.monotonic() + scene.span
-    while True:
-        result: StampResult = scene.call(
-            Stamp(
-                source=expectation.source,
-                destination=address,
-                reflector=reflector,
-                count=min(sent or needed(expectation.below), MOST - sent),
-                interval=INTERVAL,
-            )
-        )
+    value, low, high, holds = assess(sent, received, expectation.below)
+    for result in looks(scene, expectation, first=needed(expectation.below), most=MOST, interval=INTERVAL):
         sent, received = sent + result.sent, received + result.received
         forward, backward = forward + result.lost_forward, backward + result.lost_backward
         value, low, high, holds = assess(sent, received, expectation.below)
-        looks += 1
-        late = time.monotonic() + sent * INTERVAL > deadline
-        if holds is not None or not result.sent or sent >= MOST or looks == LOOKS or late:
+        if holds is not None:
             break
+    address = places.address_of(scene.topology, expectation.destination)
     proof = (
         f"{sent - received} of {sent} STAMP packets from {expectation.source} to {address} lost",
         f"{forward} lost on the way there, {backward} on the way back",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 
-from testbed.emulator.messages import Stamp, StampResult
 from testbed.model.change import RoundTrip
 from testbed.model.verdict import Measured
 from testbed.validate import places
 from testbed.validate.expectations.base import Kind, SameNumber, below, thinned
+from testbed.validate.expectations.looks import looks
 from testbed.validate.scene import Scene
-from testbed.validate.statistics import LOOK, LOOKS, lost_last, percentile_interval
+from testbed.validate.statistics import LOOK, lost_last, percentile_interval
 
 INTERVAL = 0.008
 FEWEST = 100
@@ -21,29 +20,18 @@ MOST = 2000
 
 def measure(scene: Scene, expectation: RoundTrip) -> Measured:
     """Send test packets until the interval of the percentile is on one side of the bound, or time is up."""
-    address = places.address_of(scene.topology, expectation.destination)
-    reflector = places.sink_of(scene.topology, expectation.destination)
     samples: list[float] = []
-    looks, deadline = 0, time.monotonic() + scene.span
-    while True:
-        count = needed(expectation.percentile) if not samples else len(samples)
-        result: StampResult = scene.call(
-            Stamp(
-                source=expectation.source,
-                destination=address,
-                reflector=reflector,
-                count=min(count, MOST - len(samples)),
-                interval=INTERVAL,
-            )
-        )
+    kernel = False
+    value, low, high, holds = assess(samples, expectation.percentile, expectation.below)
+    for result in looks(scene, expectation, first=needed(expectation.percentile), most=MOST, interval=INTERVAL):
         samples += lost_last(result.rtt)
+        kernel = result.kernel_timestamps
         value, low, high, holds = assess(samples, expectation.percentile, expectation.below)
-        looks += 1
-        late = time.monotonic() + len(samples) * INTERVAL > deadline
-        if holds is not None or not result.sent or len(samples) >= MOST or looks == LOOKS or late:
+        if holds is not None:
             break
+    address = places.address_of(scene.topology, expectation.destination)
     way = scene.shown_way(expectation.source, expectation.destination)
-    proof = (*_shown(samples, expectation, address, result.kernel_timestamps), way)
+    proof = (*_shown(samples, expectation, address, kernel), way)
     kept = thinned([sample for sample in samples if math.isfinite(sample)])
     return Measured(phase=scene.phase, holds=holds, value=value, low=low, high=high, samples=kept, proof=proof)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import threading
@@ -16,14 +15,7 @@ from pyroute2 import IPRoute
 
 from testbed.emulator.context import Context
 from testbed.errors import BadInput
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNET = 0x40000000
-
-
-def _enter(descriptor: int) -> None:
-    if LIBC.setns(descriptor, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
+from testbed.kernel import CLONE_NEWNET, setns, unshare
 
 
 def _open_namespace() -> int:
@@ -34,11 +26,10 @@ def _open_namespace() -> int:
 def _new_namespace() -> int:
     before = _open_namespace()
     try:
-        if LIBC.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
+        unshare(CLONE_NEWNET)
         return _open_namespace()
     finally:
-        _enter(before)
+        setns(before, CLONE_NEWNET)
         os.close(before)
 
 
@@ -52,10 +43,10 @@ class FakeNode:
     def enter(self) -> Iterator[None]:
         before = _open_namespace()
         try:
-            _enter(self.descriptor)
+            setns(self.descriptor, CLONE_NEWNET)
             yield
         finally:
-            _enter(before)
+            setns(before, CLONE_NEWNET)
             os.close(before)
 
 

@@ -35,7 +35,7 @@ from testbed.emulator.messages import (
 from testbed.lab import Lab
 from testbed.validate.statistics import arrived, binomial_interval
 
-pytestmark = pytest.mark.guest
+pytestmark = [pytest.mark.guest, pytest.mark.alone]
 PATH: dict[str, Any] = {"source": "probes-a", "destination": "10.231.0.2"}
 NOTHING = LinkPatch(delay=0.0, jitter=0.0, loss=0.0, duplicate=0.0, reorder=0.0, rate=None)
 

@@ -10,6 +10,8 @@ from testbed.emulator.messages import LoadFlow, Ok, SetLoad
 from testbed.emulator.probes import load
 from testbed.errors import BadInput
 
+pytestmark = pytest.mark.alone
+
 FLOW: dict[str, Any] = {"source": "a", "destination": "10.0.2.2", "sink": "b"}
 
 

@@ -8,6 +8,8 @@ from testbed.emulator.messages import Reach
 from testbed.emulator.probes import reach
 from testbed.errors import AgentError, BadInput
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("destination", ["10.0.2.2", "fd00:2::2", "10.0.1.1", "fd00:1::1"])
 def test_a_neighbours_neighbour_and_the_node_itself_answer(context, destination):

@@ -21,6 +21,8 @@ from testbed.emulator.probes import sockets, stamp
 from testbed.emulator.probes.reflector import Reflectors
 from testbed.errors import AgentError, BadInput
 
+pytestmark = pytest.mark.alone
+
 IP_RECVTTL = 12  # linux/in.h
 BETWEEN: dict[str, Any] = {"source": "a", "destination": "10.0.2.2", "reflector": "b", "interval": 0.002}
 

@@ -13,6 +13,8 @@ from testbed.emulator.messages import StreamResult, StreamStart, StreamStarted, 
 from testbed.emulator.probes import stream
 from testbed.errors import BadInput
 
+pytestmark = pytest.mark.alone
+
 REQUEST: dict[str, Any] = {"source": "a", "destination": "10.0.2.2", "sink": "b", "interval": 0.005}
 START = 1.7e9
 

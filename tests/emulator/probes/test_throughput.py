@@ -12,6 +12,8 @@ from testbed.emulator.messages import Throughput
 from testbed.emulator.probes import throughput
 from testbed.errors import AgentError, BadInput
 
+pytestmark = pytest.mark.alone
+
 REQUEST: dict[str, Any] = {"source": "a", "destination": "10.0.2.2", "sink": "b", "seconds": 1.0}
 
 

@@ -1,0 +1,1 @@
+"""Other tools' networks: read into topologies, and topologies written for other tools."""

@@ -1,0 +1,120 @@
+"""Topologies made by hypothesis: all kinds of nodes, every key."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface
+from typing import get_args
+
+from hypothesis import strategies as st
+
+from testbed.model.impairment import GilbertElliott, Impairment
+from testbed.model.topology import Bridge, Daemon, Endpoint, GuestOptions, Host, Link, Router, Topology
+
+shares = st.floats(0, 1)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn")) | st.just("\n"), max_size=30)
+names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
+places = st.none() | st.tuples(*[st.floats(-180, 180).map(lambda x: x + 0.0)] * 2)
+commands = st.lists(
+    st.sampled_from(["true", "ip route add 10.9.0.0/16 via 10.0.0.2", "sh -c 'echo \"$HOME\" & exit'", "echo ü"]),
+    max_size=3,
+    unique=True,
+).map(tuple)
+
+
+@st.composite
+def impairments(draw):
+    delay = draw(st.floats(0, 100))
+    bursts = st.builds(GilbertElliott, p=shares, r=shares, bad_loss=shares, good_loss=shares)
+    burst = draw(st.none() | bursts)
+    return Impairment(
+        delay=delay,
+        jitter=draw(st.floats(0, min(delay, 2))),
+        distribution=draw(st.sampled_from(["uniform", "normal", "pareto", "paretonormal"])),
+        jitter_correlation=draw(shares),
+        loss=0.0 if burst else draw(shares),
+        loss_correlation=0.0 if burst else draw(shares),
+        burst=burst,
+        duplicate=draw(shares),
+        reorder=draw(shares) if delay else 0.0,
+        corrupt=draw(shares),
+        rate=draw(st.none() | st.floats(8, 1e14)),
+        limit=draw(st.none() | st.integers(1, 1_000_000)),
+    )
+
+
+def loopbacks(index):
+    return st.sampled_from([(), (ip_interface(f"10.255.0.{index + 1}/32"), ip_interface(f"2001:db8::{index + 1}/128"))])
+
+
+@st.composite
+def routers(draw, index):
+    protocols = ("static", "ospf", "isis", "bgp") if index % 2 else ("ospf",)
+    config = draw(st.none() | texts)
+    return Router(
+        kind="router",
+        protocols=protocols,
+        asn=65000 + index if "bgp" in protocols else None,
+        config=config,
+        daemons=draw(st.none() | st.just(get_args(Daemon)[:3])) if config is not None else None,
+        loopbacks=(ip_interface(f"10.255.0.{index + 1}/32"),),
+        exec=draw(commands),
+        position=draw(places),
+    )
+
+
+def nodes(index):
+    hosts = st.builds(Host, kind=st.just("host"), loopbacks=loopbacks(index), exec=commands, position=places)
+    bridges = st.builds(Bridge, kind=st.just("bridge"), position=places)
+    return routers(index) | hosts | bridges
+
+
+@st.composite
+def ends(draw, it, index, chosen):
+    numbered = draw(st.booleans())
+    for side, name in enumerate(chosen):
+        plain = it[name].kind == "bridge"
+        addresses = [ip_interface(f"10.0.{index}.{side + 1}/30")] if numbered and not plain else []
+        cost = None if plain else draw(st.none() | st.integers(1, 65535))
+        yield Endpoint(node=name, interface=f"eth{index}", addresses=tuple(addresses), cost=cost)
+
+
+@st.composite
+def links(draw, it, index):
+    one, other = draw(st.lists(st.sampled_from(list(it)), min_size=2, max_size=2, unique=True))
+    first, second = draw(ends(it, index, (one, other)))
+    return Link(
+        endpoints=(first, second),
+        forward=draw(impairments()),
+        backward=draw(impairments()),
+        mtu=draw(st.integers(68, 65521)),
+        up=draw(st.booleans()),
+        medium=draw(st.none() | texts),
+    )
+
+
+@st.composite
+def topologies(draw):
+    called = list(dict.fromkeys([*draw(st.lists(names, min_size=1, max_size=5)), "a1", "b2"]))
+    it = {name: draw(nodes(index)) for index, name in enumerate(called)}
+    wires = {f"l{index}": draw(links(it, index)) for index in range(draw(st.integers(0, 5)))}
+    return Topology(
+        name="random",
+        description=draw(texts),
+        nodes=_with_gateways(it, wires),
+        links=wires,
+        demands=draw(st.sampled_from([{}, {"a1": {"b2": 12.5}}])),
+        guest=GuestOptions(memory=draw(st.integers(1, 2**50)), guests=draw(st.integers(1, 64))),
+    )
+
+
+def _with_gateways(it, wires):
+    """A host that is wired to an address has that as its gateway."""
+    gateways = {}
+    for link in wires.values():
+        for near, far in (link.endpoints, link.endpoints[::-1]):
+            if near.addresses and far.addresses:
+                gateways[near.node] = str(far.addresses[0].ip)
+    return {
+        name: node.model_copy(update={"gateway": gateways[name]}) if node.kind == "host" and name in gateways else node
+        for name, node in it.items()
+    }
