@@ -10,7 +10,15 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
-from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
+from testbed.cli.exchange import (
+    FormatOption,
+    Mininet,
+    SkipUnsupported,
+    Source,
+    read_lab_or_source,
+    read_source,
+    said_format,
+)
 from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
@@ -40,6 +48,7 @@ def up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
     format: FormatOption = None,
+    mininet: Mininet = False,
     skip_unsupported: SkipUnsupported = False,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +56,7 @@ def up(
     from testbed.lab import Lab
     from testbed.substrate.registry import pick
 
-    topology = read_source(source, format, skip_unsupported)
+    topology = read_source(source, said_format(format, mininet), skip_unsupported)
     topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     if dry_run:
         chosen, why = pick(substrate)

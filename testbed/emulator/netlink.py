@@ -38,7 +38,8 @@ FIRST_HANDLE = 0x00010000
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 IFLA_GROUP, IFLA_NET_NS_FD, IFLA_GSO_MAX_SEGS = 27, 28, 40
-IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, VLAN_ID, BR_STP_STATE = 1, 2, 1, 1, 5
+IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, VLAN_ID = 1, 2, 1, 1
+IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 5, 23
 IFLA_INFO_SLAVE_DATA, BRPORT_STATE = 5, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
@@ -193,10 +194,15 @@ def vlan(name: str, index: int, parent: int, number: int, mtu: int, *, up: bool,
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)
 
 
-def bridge(name: str, index: int = 0, stp: bool = False) -> Request:
-    """Make an Ethernet bridge, up; index 0 lets the kernel choose. `stp`: it speaks IEEE 802.1D."""
-    data = attribute(IFLA_INFO_DATA, _number(BR_STP_STATE, 1)) if stp else b""
-    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + data)
+def bridge(name: str, index: int = 0, *, stp: bool = False, snooping: bool = True) -> Request:
+    """Make an Ethernet bridge, up.
+
+    Args:
+        index: 0 lets the kernel choose. stp: it speaks IEEE 802.1D. snooping: it listens for who wants which multicast
+            group (RFC 4541), and says on all its ports that it does.
+    """
+    data = _number(IFLA_BR_STP_STATE, stp) + attribute(IFLA_BR_MCAST_SNOOPING, bytes([snooping]))
+    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + attribute(IFLA_INFO_DATA, data))
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, UP, UP) + _text(IFLA_IFNAME, name) + info)
 
 
