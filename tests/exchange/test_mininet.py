@@ -1,19 +1,19 @@
 """Topo classes of Mininet, unmodified."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from testbed.errors import BadInput
-from testbed.exchange import mininet
+from testbed.errors import BadInput, Unable
 from testbed.exchange.registry import import_from
+from testbed.mininet_package import let_in
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Host
 
-pytestmark = pytest.mark.skipif(
-    find_spec("mininet") is None and not mininet._DEBIAN.exists(), reason="Mininet is not installed"
-)
+try:
+    let_in()
+except Unable as lack:
+    pytest.skip(f"mininet: {lack}", allow_module_level=True)
 
 FILE = """\
 from mininet.topo import Topo
