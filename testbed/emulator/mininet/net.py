@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import time
@@ -13,13 +12,13 @@ from typing import Any
 from testbed.emulator.mininet import rooms, stock
 from testbed.emulator.mininet.measure import commands, throughput
 from testbed.emulator.mininet.rooms import Room
-from testbed.emulator.mininet.switch import PORT_DISABLED
+from testbed.emulator.mininet.switch import PORT_DISABLED, say_once
 from testbed.emulator.netlink import LinkInfo
 from testbed.errors import BadInput, NotReady, Unable
 
 _PATIENCE = 10.0
-_NEIGHBOURS = {"gc_thresh1": 4096, "gc_thresh2": 8192, "gc_thresh3": 16384}
-"""Entries of the kernel's one ARP table for all namespaces; Mininet's own numbers. A kernel's own 1024 are too few."""
+_ARP_LIMIT = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+"""Entries of the one ARP table that all network namespaces of a kernel share; shown in the first of them alone."""
 
 
 class Mininet(stock.net.Mininet):
@@ -40,7 +39,6 @@ class Mininet(stock.net.Mininet):
             raise Unable("Mininet needs root here; as an ordinary user: testbed mininet run --substrate uml SCRIPT")
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        _widen_neighbour_table()
         stock.net.Mininet.inited = True  # its own would fork, and change more of the machine's settings
 
     def build(self) -> None:
@@ -58,6 +56,8 @@ class Mininet(stock.net.Mininet):
 
     def start(self) -> None:
         """Start controllers and switches; return when every wire that is up carries packets."""
+        if not self.autoStaticArp:
+            _warn_of_arp_table(len(self.hosts))
         super().start()
         deadline = time.monotonic() + _PATIENCE
         for intf in (end for link in self.links for end in (link.intf1, link.intf2)):
@@ -158,10 +158,15 @@ def _carries(seen: LinkInfo) -> bool:
     return not seen.carrier or (seen.running and seen.port_state != PORT_DISABLED)
 
 
-def _widen_neighbour_table() -> None:
-    """As Mininet does: all-pairs pings among 33 hosts would overflow the table that all namespaces share."""
-    for name, least in _NEIGHBOURS.items():
-        place = Path("/proc/sys/net/ipv4/neigh/default", name)
-        with contextlib.suppress(OSError):  # only the machine's first namespace may
-            if int(place.read_text()) < least:
-                place.write_text(str(least))
+def _warn_of_arp_table(hosts: int) -> None:
+    """Say that packets may get lost when all hosts talk at once: the limit is the machine's, and not ours to raise.
+
+    Static entries do not count towards it (neighbour.c, `exempt_from_gc`).
+    """
+    limit = int(_ARP_LIMIT.read_text()) if _ARP_LIMIT.exists() else None  # a guest's is out of reach, and high
+    if limit is not None and hosts * (hosts - 1) > limit:
+        say_once(
+            f"this machine's ARP table holds {limit} addresses, fewer than the pairs of {hosts} hosts: when all talk "
+            "within seconds, packets get lost. autoStaticArp=True (mn --arp) avoids it, as does a guest "
+            "(--substrate uml) or, for the whole machine, sysctl -w net.ipv4.neigh.default.gc_thresh3=100000"
+        )

@@ -66,6 +66,44 @@ def test_a_host_has_its_own_network_mounts_and_sys(pair: Any):
     assert "seen-by-h1" not in pair["h2"].cmd("ls /mnt")
 
 
+def settings_of_the_machine() -> dict[str, str]:
+    """Those that Mininet raises, and all else of the network that belongs to no interface."""
+    places = [Path("/proc/sys/fs/file-max"), Path("/proc/sys/kernel/pty/max")]
+    for folder in ("core", "ipv4", "ipv4/neigh/default", "ipv4/route", "ipv6/neigh/default", "ipv6/route"):
+        places += [place for place in Path("/proc/sys/net", folder).iterdir() if place.is_file()]
+    return {str(place): place.read_text() for place in places if place.stat().st_mode & 0o400}
+
+
+def test_no_setting_of_the_machine_is_changed(network: Make):
+    from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
+
+    before = settings_of_the_machine()
+    net = network(SingleSwitchTopo(40), autoStaticArp=True)
+    assert net["h1"].cmd("ip neigh").count("PERMANENT") == 39
+    assert settings_of_the_machine() == before
+
+
+@pytest.mark.parametrize(
+    ("static", "said"), [(False, "holds 11 addresses, fewer than the pairs of 4 hosts"), (True, "")]
+)
+def test_a_network_too_large_for_the_machines_arp_table_says_so(
+    network: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, static: bool, said: str
+):
+    from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
+
+    from testbed.emulator.mininet import net as module
+    from testbed.emulator.mininet import switch
+
+    (tmp_path / "limit").write_text("11")
+    warned: list[str] = []
+    monkeypatch.setattr(module, "_ARP_LIMIT", tmp_path / "limit")
+    monkeypatch.setattr(switch, "_said", {switch.LEARNS})
+    monkeypatch.setattr(switch.stock.log, "warn", warned.append)
+    network(SingleSwitchTopo(4), autoStaticArp=static)
+    assert said in "".join(warned)
+    assert bool(warned) == bool(said)
+
+
 def test_all_ways_to_run_a_command(pair: Any):
     host = pair["h1"]
     assert host.pexec("sh", "-c", "echo out; echo err >&2; exit 3") == ("out\n", "err\n", 3)
@@ -75,10 +113,17 @@ def test_all_ways_to_run_a_command(pair: Any):
     assert host.waiting
     assert host.waitOutput() == "waited\r\n"
     host.sendCmd("sleep 100")
+    _until(lambda: "sleep 100" in commands_of(host))  # a shell that has yet to become the program takes no interrupt
     host.sendInt()
     host.waitOutput()
     host.cmd("sleep 50 &")
-    assert Path(f"/proc/{host.lastPid}/cmdline").read_bytes() == b"sleep\x0050\0"
+    _until(lambda: commands_of(host).get("sleep 50") == host.lastPid)
+
+
+def commands_of(host: Any) -> dict[str, int]:
+    """The programs that a node's shell runs, with their process numbers."""
+    pids = [int(word) for word in Path(f"/proc/{host.pid}/task/{host.pid}/children").read_text().split()]
+    return {Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip(): pid for pid in pids}
 
 
 def test_monitor_of_hosts_gives_lines(pair: Any):
