@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from testbed.errors import ExitCode, Unable
+from testbed.errors import ExitCode
 from testbed.exchange.registry import import_from
 from testbed.model.load import load_topology
 from tests.cli.commands import call
@@ -48,8 +48,7 @@ def test_what_another_tool_wrote_can_be_built_and_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Pair,hosts=3", "pair,3"])
-def test_a_topo_of_mininets_is_built_by_its_class_or_by_its_key_in_topos(tmp_path, name):
-    pytest.importorskip("testbed.emulator.mininet.stock", exc_type=Unable)
+def test_a_topo_of_mininets_is_built_by_its_class_or_by_its_key_in_topos(mininet_package, tmp_path, name):
     (tmp_path / "pair.py").write_text(MININET)
     for words in ([f"{tmp_path / 'pair.py'}:{name}"], ["--mininet", f"{tmp_path / 'pair.py'}:{name}"]):
         planned = json.loads(call("up", *words, "--dry-run", "--json").stdout)

@@ -4,16 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from testbed.errors import BadInput, Unable
+from testbed.errors import BadInput
 from testbed.exchange.registry import import_from
-from testbed.mininet_package import let_in
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Host
 
-try:
-    let_in()
-except Unable as lack:
-    pytest.skip(f"mininet: {lack}", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("mininet_package")
 
 FILE = """\
 from mininet.topo import Topo

@@ -8,18 +8,13 @@ from typing import Any
 
 import pytest
 
-from testbed.errors import Unable
-
 
 @pytest.fixture(scope="session")
-def mininet_works() -> None:
+def mininet_works(mininet_package: None) -> None:
     """Skip, naming what lacks, where scripts of Mininet's cannot run in this kernel."""
     if os.geteuid() != 0:
         pytest.skip("mininet: natively as root alone")
-    try:
-        import testbed.mininet  # noqa: F401
-    except Unable as lack:
-        pytest.skip(f"mininet: {lack}")
+    import testbed.mininet  # noqa: F401
 
 
 @pytest.fixture
