@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli.labs import only_lab
 from testbed.cli.output import Reporter, print_json, stdout
 
 mininet = typer.Typer(help="Scripts written for Mininet, unmodified.", no_args_is_help=True)
@@ -56,6 +57,20 @@ def run(
     with Reporter() as report:
         code = run_in_guest(given, write, memory=size, timeout=timeout, progress=report)
     raise typer.Exit(code)
+
+
+@mininet.command()
+def cli(
+    lab: Annotated[str | None, typer.Argument(help="Name of the lab; may be left out when one is up.")] = None,
+    script: Annotated[Path | None, typer.Option(help="Carry out this file's commands instead of those typed.")] = None,
+) -> None:
+    """Open Mininet's CLI on a lab that is up: `h1 ping h2`, pingall, net, link h1 s1 down, help."""
+    from testbed.errors import BadInput
+    from testbed.mininet_cli import run
+
+    if script is not None and not script.is_file():
+        raise BadInput(f"{script}: expected a file with commands of Mininet's CLI; there is no such file")
+    run(only_lab(lab), None if script is None else str(script))
 
 
 def _bytes(text: str | None) -> int | None:

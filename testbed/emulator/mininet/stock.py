@@ -12,6 +12,7 @@ let_in()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it compares versions with distutils
     # Mininet has no types.
+    cli: Any = import_module("mininet.cli")
     link: Any = import_module("mininet.link")
     log: Any = import_module("mininet.log")
     net: Any = import_module("mininet.net")
