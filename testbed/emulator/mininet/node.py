@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -9,6 +10,7 @@ import shlex
 import shutil
 import signal
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import Any, cast
 
@@ -111,7 +113,18 @@ class Node(stock.node.Node):
         options = {"stdout": PIPE, "stderr": PIPE, **kwargs}
         through = options.pop("mncmd", [])
         command = _words(args, bool(options.pop("shell", False)))
-        return self.room.start([*through, *command], **options)
+        return self._popen([*through, *command], **options)
+
+    def _popen(self, cmd: Sequence[str], **params: Any) -> Any:
+        """Start what CPULimitedHost would through mnexec: in the node, so that it ends with it."""
+        how, words = _without_mnexec(list(cmd))
+        process = cast(Room, self.room).start(words, **params)
+        for kind in ("cpu", "cpuacct", "cpuset") if "-g" in how else ():
+            with contextlib.suppress(OSError):  # as mnexec: a kind that is not mounted, a cpuset that has no CPUs yet
+                Path("/sys/fs/cgroup", kind, how["-g"], "tasks").write_text(str(process.pid))
+        if "-r" in how:
+            os.sched_setscheduler(process.pid, os.SCHED_RR, os.sched_param(int(how["-r"])))
+        return process
 
     def monitor(self, timeoutms: float | None = None, findPid: bool = True) -> str:
         """Return what a command has said meanwhile; `lastPid` is set as it is numbered here."""
@@ -225,6 +238,17 @@ def _wait(shell: Popen[Any]) -> None:
     except TimeoutExpired:
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
+
+
+def _without_mnexec(command: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return mnexec's options where the command begins with it (-da PID, -g CGROUP, -r PRIORITY), and what it runs."""
+    how: dict[str, str] = {}
+    if command[0] != "mnexec":
+        return how, command
+    words = command[1:]
+    while words[0] in ("-da", "-g", "-r"):
+        how[words[0]], words = words[1], words[2:]
+    return how, words
 
 
 def _words(args: Sequence[Any], shell: bool) -> list[str]:

@@ -273,6 +273,20 @@ def test_what_a_script_left_running_ends_with_the_network(mininet_works: None):
     popen.stderr.close()
 
 
+@pytest.mark.skipif(not os.access("/sys/fs/cgroup/cpu", os.W_OK), reason="cgroup: no v1 hierarchy `cpu` to write to")
+def test_what_a_host_with_limited_cpu_starts_is_limited_and_ends_with_the_script(network: Make):
+    from mininet.node import CPULimitedHost  # pyright: ignore[reportMissingImports]
+    from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
+
+    name = f"h{os.getpid()}"  # cgroups are the machine's
+    host = network(SingleSwitchTopo(1)).addHost(name, cls=CPULimitedHost, cpu=0.3)
+    with host.popen("sleep 4321") as started:
+        assert str(started.pid) in Path(f"/sys/fs/cgroup/cpu/{name}/tasks").read_text().split()
+        in_the_family = Path(f"/proc/{started.pid}/status").read_text().partition("NSpid:")[2].splitlines()[0].split()
+        assert len(in_the_family) == 2
+        started.kill()
+
+
 KILLED = """
 import os, signal
 from testbed.mininet import Mininet
