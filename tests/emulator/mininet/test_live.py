@@ -279,12 +279,16 @@ def test_what_a_host_with_limited_cpu_starts_is_limited_and_ends_with_the_script
     from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
 
     name = f"h{os.getpid()}"  # cgroups are the machine's
-    host = network(SingleSwitchTopo(1)).addHost(name, cls=CPULimitedHost, cpu=0.3)
+    net = network(SingleSwitchTopo(1))
+    host = net.addHost(name, cls=CPULimitedHost, cpu=0.3)
     with host.popen("sleep 4321") as started:
         assert str(started.pid) in Path(f"/sys/fs/cgroup/cpu/{name}/tasks").read_text().split()
         in_the_family = Path(f"/proc/{started.pid}/status").read_text().partition("NSpid:")[2].splitlines()[0].split()
         assert len(in_the_family) == 2
         started.kill()
+    net.delNode(host)
+    for left in Path("/sys/fs/cgroup").glob(f"*/{name}"):  # cgdelete(1) leaves all but the first
+        left.rmdir()
 
 
 KILLED = """
