@@ -27,8 +27,7 @@ check: setup
 	.venv/bin/ruff check .
 	.venv/bin/pyright
 
-bench:
-	scripts/setup bench
+bench: setup
 	$(python) -m benchmarks
 
 setup:

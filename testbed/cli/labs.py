@@ -11,7 +11,15 @@ import typer
 
 from testbed.cli.complete import labs, links, nodes
 from testbed.cli.converging import converge, running_lab, save
-from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
+from testbed.cli.exchange import (
+    FormatOption,
+    Mininet,
+    SkipUnsupported,
+    Source,
+    read_lab_or_source,
+    read_source,
+    said_format,
+)
 from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
@@ -41,6 +49,7 @@ def up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
     format: FormatOption = None,
+    mininet: Mininet = False,
     skip_unsupported: SkipUnsupported = False,
     keep_runtime: Annotated[
         bool, typer.Option("--keep-runtime", help="Of a running lab, keep what was changed while it ran.")
@@ -51,7 +60,7 @@ def up(
 
     Where the lab runs already, change only what differs.
     """
-    topology = read_source(source, format, skip_unsupported)
+    topology = read_source(source, said_format(format, mininet), skip_unsupported)
     topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     up_or_converge(topology, substrate, name, timeout, dry_run=dry_run, keep_runtime=keep_runtime, as_json=as_json)
 

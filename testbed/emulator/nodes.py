@@ -298,7 +298,7 @@ class Laboratory:
 
     def _kill(self, nodes: Sequence[Node]) -> None:
         own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
-        processes.kill(_processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
+        processes.kill(processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
         stop_all([process for process in own if process.code is None], PATIENCE)
 
     def tear_down(self) -> None:
@@ -396,7 +396,7 @@ def _cold(node: Node) -> None:
     node.send(requests, [f"{node.name}: reset of an interface"] * len(requests))
 
 
-def _processes_in(networks: set[int]) -> Iterator[processes.Process]:
+def processes_in(networks: set[int]) -> Iterator[processes.Process]:
     """Find the processes in network namespaces (by inode number), other than the agent's own."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():

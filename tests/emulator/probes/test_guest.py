@@ -149,7 +149,7 @@ def test_load_fills_the_queue_that_probes_wait_in(client):
 
 def test_each_loads_losses_are_those_of_the_link(client):
     impair(client, LinkPatch(loss=0.1, delay=0.02), LinkPatch(loss=0.0))
-    back = {"source": "probes-b", "destination": "10.231.0.1", "sink": "probes-a"}
+    back: dict[str, Any] = {"source": "probes-b", "destination": "10.231.0.1", "sink": "probes-a"}
     flows = (LoadFlow(**PATH, sink="probes-b", rate=1.2e6, size=500, dscp=46), LoadFlow(**back, rate=4e5, size=500))
     client.call(SetLoad(flows=flows, measured=True))
     time.sleep(4.0)

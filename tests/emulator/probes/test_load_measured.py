@@ -30,7 +30,11 @@ def run(context, flows: list[LoadFlow], seconds: float) -> LoadReport:
 
 
 def stop(context) -> LoadReport:
-    report = load.handle(ReadLoad(stop=True), context)
+    return read(context, stop=True)
+
+
+def read(context, stop=False) -> LoadReport:
+    report = load.handle(ReadLoad(stop=stop), context)
     assert isinstance(report, LoadReport)
     return report
 
@@ -59,7 +63,7 @@ def test_each_flow_is_counted_by_itself(context):
 def test_a_flow_with_a_duration_sends_all_its_packets_and_ends(context):
     load.handle(SetLoad(flows=(LoadFlow(**FLOW, rate=8e5, start=0.1, duration=0.3),), measured=True), context)
     deadline = time.monotonic() + 5
-    while load.handle(ReadLoad(), context).running:
+    while read(context).running:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     (flow,) = stop(context).flows
@@ -75,7 +79,7 @@ def test_tcp_keeps_its_rate_and_tells_round_trips(context):
     for flow in report.flows:
         assert flow.delivered == pytest.approx(flow.flow.rate, rel=0.2)
         assert flow.received > 0
-        assert 0 < flow.delay(0.5) < 0.1
+        assert 0 < (flow.delay(0.5) or 0) < 0.1
         assert sum(flow.refused.values()) == 0
 
 
@@ -118,10 +122,10 @@ def test_what_has_no_route_is_refused_and_tcp_comes_back(context, lab):
     lab.set_link("a", "eth-r", "down")
     load.handle(SetLoad(flows=flows, measured=True), context)
     deadline = time.monotonic() + 10
-    while not (refused := [f.refused.get(errno.ENETUNREACH, 0) for f in load.handle(ReadLoad(), context).flows])[1]:
+    while not (refused := [f.refused.get(errno.ENETUNREACH, 0) for f in read(context).flows])[1]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    udp = load.handle(ReadLoad(), context).flows[0]
+    udp = read(context).flows[0]
     assert refused[0] > 0
     assert udp.sent == 0
     assert udp.refused == {errno.ENETUNREACH: udp.asked - udp.skipped}
@@ -131,7 +135,7 @@ def test_what_has_no_route_is_refused_and_tcp_comes_back(context, lab):
     with lab.netlink("a") as netlink:
         netlink.route("add", dst="10.0.0.0/16", gateway="10.0.1.2")
     deadline = time.monotonic() + 10
-    while not all(flow.received for flow in load.handle(ReadLoad(), context).flows):
+    while not all(flow.received for flow in read(context).flows):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert stop(context).flows[1].received_octets > 0
@@ -180,7 +184,7 @@ def test_a_new_load_is_counted_from_nothing_and_stop_leaves_no_thread(context):
 
 
 def test_without_load_there_is_nothing_to_tell(context):
-    assert load.handle(ReadLoad(stop=True), context).flows == ()
+    assert stop(context).flows == ()
 
 
 @pytest.mark.parametrize(
