@@ -52,7 +52,8 @@ class Lab:
         """Bring a topology up; return when its network is ready.
 
         Args:
-            topology: what to build. substrate: `auto`, `native` or `uml`. name: the topology's when None.
+            topology: what to build. substrate: `auto`, `native`, `uml`, or a machine (`ssh:lab@server2`).
+            name: the topology's when None.
             progress: called with each event.
             ready_timeout: seconds until daemons answer and adjacencies are full.
             keep: leave a lab that is not ready in time as it is, for looking into it.
@@ -194,11 +195,12 @@ class Lab:
         """Return a new client of this lab's agent or agents; one per thread, used as a context manager.
 
         Raises:
-            Unable: the lab has no control channel (a rack).
+            Unable: the lab has no control channel (a rack), or its machine cannot be reached.
         """
         from testbed.emulator.client import AgentClient
         from testbed.emulator.joined import JoinedClient
 
+        self.substrate_object.reach(self.folder)
         endpoints = self.folder.record().endpoints
         if not endpoints:
             raise Unable(f"{self.kind} {self.name!r} has no control channel: {self._why_no_channel()}")

@@ -19,7 +19,9 @@ LabOption = Annotated[
     str | None,
     typer.Option("--lab", "-l", help="Lab, when more than one is up.", autocompletion=labs),
 ]
-SubstrateOption = Annotated[str, typer.Option("--substrate", help="auto, native or uml.")]
+SubstrateOption = Annotated[
+    str, typer.Option("--substrate", help="auto, native, uml, or a machine: ssh:[USER@]HOST[:PORT][/CHECKOUT].")
+]
 
 
 class Format(StrEnum):

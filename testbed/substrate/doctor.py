@@ -195,6 +195,8 @@ def _clean_lab(folder: LabFolder, dry_run: bool) -> str:
     """Remove one lab if it is dead; return what was done."""
     try:
         seen = look(folder)
+        if folder.record().elsewhere is not None:
+            return ""  # whether it lives cannot be seen from here
         if seen.alive or alive(folder.record().keeper):
             return ""  # a lab that hangs still is somebody's lab: `down` removes it
         if not dry_run:
