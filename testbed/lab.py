@@ -19,7 +19,7 @@ from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Kind, LabFolder, write_atomically
 from testbed.substrate.processes import guest_starved
 from testbed.substrate.registry import find, pick
-from testbed.substrate.spawn import look
+from testbed.substrate.spawn import look, take_down
 
 if TYPE_CHECKING:
     from testbed.emulator.client import Client
@@ -229,6 +229,26 @@ class Lab:
         with self.folder.lock():
             self.substrate_object.stop(self.folder)
             self.folder.remove()
+
+    def forget(self) -> str:
+        """Remove what is here of a lab whose machine is gone for good.
+
+        Returns:
+            What may be left there, in words.
+
+        Raises:
+            BadInput: the lab has nothing on another machine.
+        """
+        record = self.folder.record()
+        if record.elsewhere is None:
+            raise BadInput(f"lab {self.name!r} has nothing on another machine: `testbed down {self.name}` removes it")
+        with self.folder.lock():
+            take_down(self.folder)
+            self.folder.remove()
+        host, name = record.elsewhere.host, record.elsewhere.lab
+        return (
+            f"on {host} a lab {name} may be left; should that machine come back, `testbed down {name}` there removes it"
+        )
 
     def __enter__(self) -> Self:
         return self

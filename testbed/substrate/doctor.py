@@ -165,6 +165,7 @@ _CHECKS: tuple[tuple[str, Callable[[], Answer], str], ...] = (
     ("SCTP", _in_guest("sctp", "SCTP"), "modprobe sctp; or apt-get install user-mode-linux"),
     ("Open vSwitch", _open_vswitch, "apt-get install openvswitch-switch"),
     ("FRR", _program("/usr/lib/frr/zebra", "--version"), "apt-get install frr"),
+    ("ssh", _program("ssh", "-V"), "apt-get install openssh-client"),
     ("sshd", _program("sshd", "-V"), "apt-get install openssh-server"),
     ("iperf3", _program("iperf3", "--version"), "apt-get install iperf3"),
     ("Docker", _docker, "apt-get install docker.io && systemctl start docker"),

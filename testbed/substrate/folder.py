@@ -41,9 +41,14 @@ class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Elsewhere(Struct, frozen=True):
-    """Where a lab runs when not on this machine: the substrate's text, and the agents' endpoints as they are there."""
+    """Where a lab runs when not on this machine.
+
+    Attributes:
+        host: the substrate as the user named it. lab: its name there. endpoints: its agents' as they are there.
+    """
 
     host: str
+    lab: str
     endpoints: tuple[str, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""The far end of substrate `ssh`, run there as `testbed hosted`: starts, looks at and takes down another machine's labs.
+"""The far end of substrate `ssh`, run as `testbed hosted`: starts, looks at and takes down another machine's labs.
 
 One order a run, a line of JSON on the standard input, which stays open until the answer has come: when it ends before,
 who asked is gone, and what was half started is taken away.
@@ -7,6 +7,7 @@ who asked is gone, and what was half started is taken away.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 
@@ -19,7 +20,6 @@ from testbed.model.topology import GuestOptions
 from testbed.processes import alive, end
 from testbed.substrate.base import StartOptions
 from testbed.substrate.folder import LabFolder, write_atomically
-from testbed.substrate.processes import MARKER
 from testbed.substrate.registry import pick
 from testbed.substrate.ssh import Answer, Order, Start
 
@@ -45,8 +45,8 @@ def _order() -> Order:
     except msgspec.DecodeError as problem:
         version = f"testbed here is {testbed.__version__}"
         raise BadInput(f"not an order that this version understands ({problem}); {version}") from None
-    if not MARKER.fullmatch(order.lab):
-        raise BadInput(f"{order.lab!r} is not the marker of a lab")
+    if not re.fullmatch(r"hosted-[0-9a-f]{12}", order.lab):  # no order reaches the labs of those who work there
+        raise BadInput(f"{order.lab!r} is not the name of a hosted lab")
     return order
 
 
@@ -81,8 +81,8 @@ def _start(name: str, start: Start) -> Answer:
     folder = LabFolder.create(name, start.kind, substrate.name, start.keys)
     undo = threading.Event()
     undo.set()
-    threading.Thread(target=_end_with_input, args=(undo,), daemon=True).start()
     try:
+        threading.Thread(target=_end_with_input, args=(undo,), daemon=True).start()
         if start.build is not None:
             write_atomically(folder.path / BUILD_FILE, start.build)
         guest = GuestOptions(memory=start.memory, guests=start.guests)

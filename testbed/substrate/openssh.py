@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import select
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
@@ -29,13 +30,14 @@ _ADDRESS = re.compile(
     r"(:(?P<port>[0-9]{1,5}))?(?P<checkout>/[^\x00-\x1f]*)?",
     re.ASCII,
 )
-_LOST = 3
-"""Seconds without a sign of life from the other end until the connection counts as lost."""
+_UNHEARD = 2
+"""Questions for a sign of life, one a second, that may stay unanswered: a call that waits then still learns why."""
 _OPTIONS = {
     "BatchMode": "yes", "StrictHostKeyChecking": "yes", "UpdateHostKeys": "no", "ConnectTimeout": "10",
-    "ServerAliveInterval": "1", "ServerAliveCountMax": str(_LOST), "ControlPersist": "no", "ForwardAgent": "no",
-    "ForwardX11": "no", "ClearAllForwardings": "yes", "RequestTTY": "no", "RemoteCommand": "none", "LogLevel": "ERROR",
-    "StreamLocalBindUnlink": "yes", "StreamLocalBindMask": "0177", "PermitLocalCommand": "no",
+    "ServerAliveInterval": "1", "ServerAliveCountMax": str(_UNHEARD), "ControlPersist": "no", "ControlMaster": "no",
+    "ForwardAgent": "no", "ForwardX11": "no", "ClearAllForwardings": "yes", "PermitLocalCommand": "no",
+    "StreamLocalBindUnlink": "yes", "StreamLocalBindMask": "0177", "RequestTTY": "no", "RemoteCommand": "none",
+    "LogLevel": "ERROR",
 }  # fmt: skip
 
 
@@ -87,6 +89,8 @@ class Connection:
         Raises:
             Unable: the host cannot be reached or not be trusted, or does not let us in; with what to do.
         """
+        if shutil.which("ssh") is None:
+            raise Unable("labs on another machine need OpenSSH's client here: apt-get install openssh-client")
         log = self.run / "ssh.log"
         log.unlink(missing_ok=True)
         done = self._ssh("-f", "-N", "-M", f"-E{log}")

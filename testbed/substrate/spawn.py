@@ -28,6 +28,7 @@ LONGEST_HANG = 30.0  # seconds of silence after which it does however busy this 
 LEAST_PATIENCE = 0.5  # seconds worth asking again for
 BOOT_TIMEOUT = 60.0  # seconds until the agent answers
 BUILD_TIMEOUT = 180.0  # seconds until a lab without a control channel has built itself
+HALF_WAY = "the command that brought it up died half way"
 
 
 def bring_up(folder: LabFolder, orders: Sequence[Orders], offline: bool) -> None:
@@ -159,7 +160,7 @@ def _what_died(record: Record) -> tuple[str, int]:
     if record.state == "ended":
         return record.ended, record.culprit
     if record.keeper is None:
-        return ("" if alive(record.starter) else "the command that brought it up died half way"), 0
+        return ("" if alive(record.starter) else HALF_WAY), 0
     if not alive(record.keeper):
         return _why_unheld(record), 0
     for number, guest in enumerate(record.guests, 1):

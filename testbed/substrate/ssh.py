@@ -1,7 +1,7 @@
 """Substrate `ssh`: a lab on another machine, there on `native` or `uml`, reached through one SSH connection.
 
-There, the lab is a lab like any other, whose name is the marker of the one here, and which nobody but its own `down`
-ends. Here are its record, its keys, and the connection: when that breaks, the next command connects again.
+There it is a lab like any other, `hosted-` and 12 hex digits by name, which outlives the connection. Here are its
+record, its keys, and the connection: when that breaks, the next command connects again.
 """
 
 from __future__ import annotations
@@ -89,12 +89,12 @@ class Ssh:
         )  # fmt: skip
         self._connect(folder)
         self._ask(folder, "hello")  # refuses before anything may be there
-        folder.update(elsewhere=Elsewhere(self.name))
+        elsewhere = Elsewhere(self.name, hosted_name(folder))
+        folder.update(elsewhere=elsewhere)
         answer = self._ask(folder, "start", start)
-        folder.update(
-            elsewhere=Elsewhere(self.name, answer.endpoints), sealed=answer.sealed, seal=answer.seal,
-            missing_modules=answer.missing_modules,
-        )  # fmt: skip
+        elsewhere = msgspec.structs.replace(elsewhere, endpoints=answer.endpoints)
+        told = {name: getattr(answer, name) for name in ("sealed", "seal", "missing_modules")}
+        folder.update(elsewhere=elsewhere, **told)
         self._forward(folder)
 
     def reach(self, folder: LabFolder) -> None:
@@ -106,25 +106,26 @@ class Ssh:
 
     def liveness(self, folder: LabFolder) -> Liveness:
         record = folder.record()
-        if record.elsewhere is None or (record.state == "starting" and alive(record.starter)):
+        if record.state == "starting" and alive(record.starter):
             return spawn.look(folder)
+        if record.elsewhere is None:
+            return Liveness(False, spawn.HALF_WAY)
         try:
             self.reach(folder)
             if record.endpoints and not silent(folder, PROMPT):
                 return spawn.brought_up(record)
             answer = self._ask(folder, "look")
         except Unable as problem:
-            return Liveness(False, str(problem))
+            return Liveness(False, _without_it(folder, problem))
         return spawn.brought_up(record) if answer.alive else Liveness(False, answer.reason, answer.console)
 
     def stop(self, folder: LabFolder) -> None:
         if folder.record().elsewhere is not None:
-            self.reach(folder)
-            self._ask(folder, "stop")
-        self.forget(folder)
-
-    def forget(self, folder: LabFolder) -> None:
-        """Remove what is here; what is there stays."""
+            try:
+                self.reach(folder)
+                self._ask(folder, "stop")
+            except Unable as problem:
+                raise Unable(_without_it(folder, problem)) from None
         spawn.take_down(folder)
 
     def _connection(self, folder: LabFolder) -> Connection:
@@ -151,12 +152,24 @@ class Ssh:
         Raises:
             TestbedError: of the class that was raised there. Unable: there is no answer.
         """
-        order = Order(version=testbed.__version__, do=do, lab=folder.record().id, start=start)
+        order = Order(version=testbed.__version__, do=do, lab=hosted_name(folder), start=start)
         with self._connection(folder).converse(_TIMES[do]) as conversation:
             answer = msgspec.json.decode(conversation.ask(msgspec.json.encode(order), MARK), type=Answer)
         if answer.kind:
             raise getattr(errors, answer.kind, Unable)(f"{self.name}: {answer.reason}")
         return answer
+
+
+def _without_it(folder: LabFolder, problem: Unable) -> str:
+    return (
+        f"{problem}. What runs there goes on, and is known here: `testbed down {folder.name}` takes it down once the "
+        f"machine answers; if that is gone for good, `testbed down --forget {folder.name}`"
+    )
+
+
+def hosted_name(folder: LabFolder) -> str:
+    """Return a lab's name there: unlike any other's, and known before anything is asked for."""
+    return folder.record().id.replace("testbed-", "hosted-")
 
 
 @contextmanager
