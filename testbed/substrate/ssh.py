@@ -96,6 +96,12 @@ class Ssh:
         told = {name: getattr(answer, name) for name in ("sealed", "seal", "missing_modules")}
         folder.update(elsewhere=elsewhere, **told)
         self._forward(folder)
+        if elsewhere.endpoints and silent(folder, spawn.HANG):
+            raise Unable(
+                f"{self.name}: the agent there runs, but cannot be reached through its sshd. Allow forwarding: in "
+                "sshd_config AllowTcpForwarding and AllowStreamLocalForwarding, in authorized_keys no "
+                "`restrict` or `no-port-forwarding`"
+            )
 
     def reach(self, folder: LabFolder) -> None:
         with _alone(folder):

@@ -119,6 +119,23 @@ def test_a_machine_that_does_not_let_us_in_is_told_with_what_to_do(host: Host, n
         _refused(native, "does not let us in.*ssh-add")
 
 
+def test_a_machine_that_forwards_nothing_is_told_with_what_to_do(host: Host, native: str):
+    with _replaced(host.folder / "authorized", f"no-port-forwarding {(host.folder / 'authorized').read_text()}"):
+        _refused(native, "cannot be reached through its sshd.*AllowStreamLocalForwarding")
+
+
+def test_an_interrupted_start_is_undone_here_and_there(native: str, tmp_path: Path):
+    (tmp_path / "one.yaml").write_text("name: elsewhere\nnodes: {n1: {kind: host}}\n")
+    command = [sys.executable, "-m", "testbed", "up", str(tmp_path / "one.yaml"), "--substrate", native]
+    starting = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE)
+    _wait_until(lambda: starting.poll() is not None or list(state().glob("labs/hosted-*/keeper.log")), 30.0)
+    seen = traces(Lab.open("elsewhere").folder)
+    starting.send_signal(signal.SIGINT)
+    said = starting.communicate()[1]
+    assert starting.returncode == 128 + signal.SIGINT, said.decode()
+    assert_gone(seen)
+
+
 def test_a_machine_that_does_not_answer_is_told(host: Host):
     _refused(host.substrate().replace(f":{host.port}/", ":1/"), "cannot be reached.*refused")
 
@@ -180,8 +197,8 @@ def _nodes(lab: Lab) -> list[str]:
         return [node.name for node in agent.call(ListNodes()).nodes]
 
 
-def _wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
+def _wait_until(holds: Callable[[], object], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
 
