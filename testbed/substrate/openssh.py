@@ -1,8 +1,8 @@
 """Another machine, through OpenSSH's client: one connection, kept by a process of its own, for commands and sockets.
 
-The client and not a library: it reaches UNIX sockets there, and knows the user's agent, keys, jump hosts and names of
-hosts (ssh_config(5)). Every process of it for a lab has the lab's marker on its command line. Nobody is asked anything:
-a host whose key is not known is refused.
+The client and not paramiko: it reaches UNIX sockets there, where native agents listen, and knows the user's agent,
+keys, jump hosts and names of hosts (ssh_config(5)). Every process of it for a lab has the lab's marker on its command
+line. Nobody is asked anything: a host whose key is not known is refused.
 """
 
 from __future__ import annotations

@@ -168,8 +168,8 @@ class Ssh:
 
 def _without_it(folder: LabFolder, problem: Unable) -> str:
     return (
-        f"{problem}. What runs there goes on, and is known here: `testbed down {folder.name}` takes it down once the "
-        f"machine answers; if that is gone for good, `testbed down --forget {folder.name}`"
+        f"{problem}. Whether the lab runs there cannot be told; it stays recorded here: `testbed down {folder.name}` "
+        f"takes it down once the machine answers; if that is gone for good, `testbed down --forget {folder.name}`"
     )
 
 

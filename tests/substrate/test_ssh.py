@@ -214,7 +214,7 @@ def test_a_machine_that_is_gone_is_told_and_can_be_forgotten(host: Host, native:
             assert "does not let us in" in lab.liveness().reason
             with pytest.raises(Unable, match="does not let us in"):
                 lab.agent()
-            with pytest.raises(Unable, match=f"goes on.*testbed down --forget {lab.name}"):
+            with pytest.raises(Unable, match=f"stays recorded.*testbed down --forget {lab.name}"):
                 lab.down()
             assert f"testbed down {there.name}" in lab.forget()
         assert seen.here is not None
