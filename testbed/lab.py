@@ -16,7 +16,7 @@ from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
 from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
-from testbed.substrate.folder import Kind, LabFolder, write_atomically
+from testbed.substrate.folder import Elsewhere, Kind, LabFolder, write_atomically
 from testbed.substrate.processes import guest_starved
 from testbed.substrate.registry import find, pick
 from testbed.substrate.spawn import look, take_down
@@ -230,6 +230,17 @@ class Lab:
             self.substrate_object.stop(self.folder)
             self.folder.remove()
 
+    def elsewhere(self) -> Elsewhere:
+        """Return where else it runs.
+
+        Raises:
+            BadInput: nowhere.
+        """
+        elsewhere = self.folder.record().elsewhere
+        if elsewhere is None:
+            raise BadInput(f"lab {self.name!r} has nothing on another machine: `testbed down {self.name}` removes it")
+        return elsewhere
+
     def forget(self) -> str:
         """Remove what is here of a lab whose machine is gone for good.
 
@@ -239,13 +250,11 @@ class Lab:
         Raises:
             BadInput: the lab has nothing on another machine.
         """
-        record = self.folder.record()
-        if record.elsewhere is None:
-            raise BadInput(f"lab {self.name!r} has nothing on another machine: `testbed down {self.name}` removes it")
+        elsewhere = self.elsewhere()
         with self.folder.lock():
             take_down(self.folder)
             self.folder.remove()
-        host, name = record.elsewhere.host, record.elsewhere.lab
+        host, name = elsewhere.host, elsewhere.lab
         return (
             f"on {host} a lab {name} may be left; should that machine come back, `testbed down {name}` there removes it"
         )

@@ -113,6 +113,8 @@ def down(
         raise BadInput("say which labs (testbed down LAB...) or all of them (testbed down --all)")
     chosen = [lab for lab in Lab.all() if lab.kind != "rack"] if all_labs else [Lab.open(name) for name in names or ()]
     left: list[str] = []
+    for lab in chosen if forget else ():
+        lab.elsewhere()  # all may be forgotten, or none is
     for lab in chosen:
         if forget and not dry_run:
             left.append(lab.forget())
