@@ -17,10 +17,10 @@ from testbed.model.impairment import Impairment
 from testbed.model.topology import Topology
 from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
-from testbed.substrate.folder import Kind, LabFolder, write_atomically
+from testbed.substrate.folder import Elsewhere, Kind, LabFolder, write_atomically
 from testbed.substrate.processes import guest_starved
 from testbed.substrate.registry import find, pick
-from testbed.substrate.spawn import look
+from testbed.substrate.spawn import look, take_down
 
 if TYPE_CHECKING:
     from testbed.emulator.client import Client
@@ -53,7 +53,8 @@ class Lab:
         """Bring a topology up; return when its network is ready.
 
         Args:
-            topology: what to build. substrate: `auto`, `native` or `uml`. name: the topology's when None.
+            topology: what to build. substrate: `auto`, `native`, `uml`, or a machine (`ssh:lab@server2`).
+            name: the topology's when None.
             progress: called with each event.
             ready_timeout: seconds until daemons answer and adjacencies are full.
             keep: leave a lab that is not ready in time as it is, for looking into it.
@@ -195,11 +196,12 @@ class Lab:
         """Return a new client of this lab's agent or agents; one per thread, used as a context manager.
 
         Raises:
-            Unable: the lab has no control channel (a rack).
+            Unable: the lab has no control channel (a rack), or its machine cannot be reached.
         """
         from testbed.emulator.client import AgentClient
         from testbed.emulator.joined import JoinedClient
 
+        self.substrate_object.reach(self.folder)
         endpoints = self.folder.record().endpoints
         if not endpoints:
             raise Unable(f"{self.kind} {self.name!r} has no control channel: {self._why_no_channel()}")
@@ -228,6 +230,35 @@ class Lab:
         with self.folder.lock():
             self.substrate_object.stop(self.folder)
             self.folder.remove()
+
+    def elsewhere(self) -> Elsewhere:
+        """Return where else it runs.
+
+        Raises:
+            BadInput: nowhere.
+        """
+        elsewhere = self.folder.record().elsewhere
+        if elsewhere is None:
+            raise BadInput(f"lab {self.name!r} has nothing on another machine: `testbed down {self.name}` removes it")
+        return elsewhere
+
+    def forget(self) -> str:
+        """Remove what is here of a lab whose machine is gone for good.
+
+        Returns:
+            What may be left there, in words.
+
+        Raises:
+            BadInput: the lab has nothing on another machine.
+        """
+        elsewhere = self.elsewhere()
+        with self.folder.lock():
+            take_down(self.folder)
+            self.folder.remove()
+        host, name = elsewhere.host, elsewhere.lab
+        return (
+            f"on {host} a lab {name} may be left; should that machine come back, `testbed down {name}` there removes it"
+        )
 
     def __enter__(self) -> Self:
         return self

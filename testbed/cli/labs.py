@@ -28,7 +28,9 @@ LabOption = Annotated[
     str | None,
     typer.Option("--lab", "-l", help="Lab, when more than one is up.", autocompletion=labs),
 ]
-SubstrateOption = Annotated[str, typer.Option("--substrate", help="auto, native or uml.")]
+SubstrateOption = Annotated[
+    str, typer.Option("--substrate", help="auto, native, uml, or a machine: ssh:[USER@]HOST[:PORT][/CHECKOUT].")
+]
 
 
 class Format(StrEnum):
@@ -151,6 +153,7 @@ def down(
     names: Annotated[list[str] | None, typer.Argument(help="Labs.", autocompletion=labs)] = None,
     all_labs: Annotated[bool, typer.Option("--all", help="All labs.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be taken down.")] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Its machine is gone: remove only what is here.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take labs down wholly: no process, namespace or file is left."""
@@ -159,13 +162,22 @@ def down(
     if bool(names) == all_labs:
         raise BadInput("say which labs (testbed down LAB...) or all of them (testbed down --all)")
     chosen = [lab for lab in Lab.all() if lab.kind != "rack"] if all_labs else [Lab.open(name) for name in names or ()]
+    left: list[str] = []
+    for lab in chosen if forget else ():
+        lab.elsewhere()  # all may be forgotten, or none is
     for lab in chosen:
-        if not dry_run:
+        if forget and not dry_run:
+            left.append(lab.forget())
+        elif not dry_run:
             lab.down()
         if not as_json:
-            stdout.print(f"lab {lab.name} {'would be taken' if dry_run else 'is'} down")
+            done = "forgotten" if forget else "down" if not dry_run else "taken down"
+            stdout.print(f"lab {lab.name} {'would be' if dry_run else 'is'} {done}")
     if as_json:
-        print_json({"down": [lab.name for lab in chosen], "dry_run": dry_run})
+        print_json({"down": [lab.name for lab in chosen], "dry_run": dry_run, "left": left})
+    else:
+        for line in left:
+            stdout.print(line, markup=False)
 
 
 def status(lab: Annotated[str | None, typer.Argument(autocompletion=labs)] = None, as_json: AsJson = False) -> None:

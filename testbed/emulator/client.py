@@ -190,7 +190,7 @@ class AgentClient(Client):
     def _check(self, silence: _Silence, now: float) -> None:
         state = self._liveness() if self._liveness is not None else None
         if state is not None and not state.alive:
-            raise GuestFailed(_with_console(f"the lab died: {state.reason}", state.console))
+            raise GuestFailed(_with_console(f"the lab does not answer: {state.reason}", state.console))
         if now >= silence.end:
             console = state.console if state is not None else ()
             raise GuestFailed(_with_console(f"the agent at {self._endpoint} has been silent for {silence}", console))

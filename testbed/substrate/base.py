@@ -59,6 +59,14 @@ class Substrate(Protocol):
         """
         ...
 
+    def reach(self, folder: LabFolder) -> None:
+        """See that the lab's endpoints lead to its agents, where they are not on this machine.
+
+        Raises:
+            Unable: they cannot be reached, and what to do.
+        """
+        ...
+
     def liveness(self, folder: LabFolder) -> Liveness: ...
 
     def stop(self, folder: LabFolder) -> None:

@@ -165,6 +165,7 @@ _CHECKS: tuple[tuple[str, Callable[[], Answer], str], ...] = (
     ("SCTP", _in_guest("sctp", "SCTP"), "modprobe sctp; or apt-get install user-mode-linux"),
     ("Open vSwitch", _open_vswitch, "apt-get install openvswitch-switch"),
     ("FRR", _program("/usr/lib/frr/zebra", "--version"), "apt-get install frr"),
+    ("ssh", _program("ssh", "-V"), "apt-get install openssh-client"),
     ("sshd", _program("sshd", "-V"), "apt-get install openssh-server"),
     ("iperf3", _program("iperf3", "--version"), "apt-get install iperf3"),
     ("Docker", _docker, "apt-get install docker.io && systemctl start docker"),
@@ -195,6 +196,8 @@ def _clean_lab(folder: LabFolder, dry_run: bool) -> str:
     """Remove one lab if it is dead; return what was done."""
     try:
         seen = look(folder)
+        if folder.record().elsewhere is not None:
+            return ""  # whether it lives cannot be seen from here
         if seen.alive or alive(folder.record().keeper):
             return ""  # a lab that hangs still is somebody's lab: `down` removes it
         if not dry_run:

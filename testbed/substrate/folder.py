@@ -40,6 +40,18 @@ class Guest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoint: str | None = None
 
 
+class Elsewhere(Struct, frozen=True):
+    """Where a lab runs when not on this machine.
+
+    Attributes:
+        host: the substrate as the user named it. lab: its name there. endpoints: its agents' as they are there.
+    """
+
+    host: str
+    lab: str
+    endpoints: tuple[str, ...] = ()
+
+
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `lab.json` holds.
 
@@ -50,6 +62,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ports: loopback addresses and ports here that lead into the lab's management network, as `127.0.0.1:7000`.
         sealed: whether the host's files are read-only to the guest's kernel itself; `seal` says how, or why not.
         missing_modules: kernel modules that this machine lacks, so that the lab cannot have what they do.
+        elsewhere: the other machine, from the moment that something of the lab may be there; the keeper is then the
+            process that holds the connection.
         ended: how it ended, in words. culprit: number of the guest that ended first, from 1.
     """
 
@@ -66,6 +80,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sealed: bool | None = None
     seal: str = ""
     missing_modules: tuple[str, ...] = ()
+    elsewhere: Elsewhere | None = None
     ended: str = ""
     culprit: int = 1
 
@@ -196,8 +211,11 @@ class LabFolder:
     # --- life ---
 
     @classmethod
-    def create(cls, name: str, kind: Kind, substrate: str) -> Self:
-        """Make the folder, with `lab.json` and fresh keys in it, in one step that is there wholly or not at all.
+    def create(cls, name: str, kind: Kind, substrate: str, keys: dict[str, str] | None = None) -> Self:
+        """Make the folder, with `lab.json` and keys in it, in one step that is there wholly or not at all.
+
+        Args:
+            keys: see `read_keys`; fresh ones when None.
 
         Raises:
             BadInput: the name is not usable, or in use.
@@ -213,7 +231,7 @@ class LabFolder:
             name=name, kind=kind, substrate=substrate, id=f"testbed-{secrets.token_hex(6)}", created=time.time(),
             starter=starter,
         )  # fmt: skip
-        write_atomically(draft / "keys", json.dumps(curve_keys()).encode())
+        write_atomically(draft / "keys", json.dumps(keys or curve_keys()).encode())
         cls(draft)._write_record(record)
         try:
             draft.rename(labs / name)

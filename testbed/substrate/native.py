@@ -26,6 +26,9 @@ class Native:
         orders = prepare(folder, options)
         spawn.bring_up(folder, [orders], offline=options.offline_build is not None)
 
+    def reach(self, folder: LabFolder) -> None:
+        """Its agents are on this machine."""
+
     def liveness(self, folder: LabFolder) -> Liveness:
         return spawn.liveness(folder, _first_process_lives)
 

@@ -21,7 +21,7 @@ def belongs(argv: list[str], marker: str) -> bool:
 
     A command that merely mentions the marker (an editor, a grep) does not belong.
     """
-    if any(re.fullmatch(rf"umid={marker}(\.\d+)?", argument) for argument in argv):
+    if any(re.fullmatch(rf"umid={marker}(\.\d+)?|-oControlPath=.*/{marker}/control", argument) for argument in argv):
         return True
     return not OUR_MODULES.isdisjoint(argv) and any(_mentions(argument, marker) for argument in argv)
 

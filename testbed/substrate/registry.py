@@ -8,19 +8,23 @@ from testbed.errors import BadInput, Unable, nearest
 from testbed.substrate import probe
 from testbed.substrate.base import Substrate
 from testbed.substrate.native import Native
+from testbed.substrate.openssh import FORM, Host
+from testbed.substrate.ssh import Ssh
 from testbed.substrate.uml import Uml, problems
 
 SUBSTRATES: Mapping[str, Substrate] = {"native": Native(), "uml": Uml()}
 
 
 def find(name: str) -> Substrate:
-    """Return the substrate called `name`.
+    """Return the substrate called `name`; `ssh:` and a host are one of that machine.
 
     Raises:
         BadInput: there is none; the message lists the known ones.
     """
+    if name.startswith(("ssh:", "ssh+")):
+        return Ssh(Host.read(name))
     if name not in SUBSTRATES:
-        known = ("auto", *SUBSTRATES)
+        known = ("auto", *SUBSTRATES, FORM)
         raise BadInput(f"no substrate called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
     return SUBSTRATES[name]
 

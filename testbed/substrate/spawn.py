@@ -28,6 +28,7 @@ LONGEST_HANG = 30.0  # seconds of silence after which it does however busy this 
 LEAST_PATIENCE = 0.5  # seconds worth asking again for
 BOOT_TIMEOUT = 60.0  # seconds until the agent answers
 BUILD_TIMEOUT = 180.0  # seconds until a lab without a control channel has built itself
+HALF_WAY = "the command that brought it up died half way"
 
 
 def bring_up(folder: LabFolder, orders: Sequence[Orders], offline: bool) -> None:
@@ -159,15 +160,29 @@ def _what_died(record: Record) -> tuple[str, int]:
     if record.state == "ended":
         return record.ended, record.culprit
     if record.keeper is None:
-        return ("" if alive(record.starter) else "the command that brought it up died half way"), 0
+        return ("" if alive(record.starter) else HALF_WAY), 0
     if not alive(record.keeper):
-        return "its keeper process is gone", 0
+        return _why_unheld(record), 0
     for number, guest in enumerate(record.guests, 1):
         for process in guest.processes:
             if state(process) == "T":
                 how = f"process {process.pid} of {record.title(number)} is stopped"
                 return f"{how} (`kill -CONT {process.pid}` lets it go on)", number
     return "", 0
+
+
+def _why_unheld(record: Record) -> str:
+    if record.elsewhere is None:
+        return "its keeper process is gone"
+    return (
+        f"the connection to {record.elsewhere.host} is lost; the lab goes on there, and the next command connects "
+        "again (`testbed status`)"
+    )
+
+
+def brought_up(record: Record) -> Liveness:
+    """Return what to say of a lab that answers."""
+    return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")
 
 
 def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], bool]) -> Liveness:
@@ -187,7 +202,7 @@ def liveness(folder: LabFolder, kernel_answers: Callable[[LabFolder, float], boo
             return seen
         reason = f"no answer from {record.title(mute[0])} within {HANG:g} s: it hangs"
         return Liveness(False, reason, folder.console_tail(mute[0]))
-    return Liveness(True, "" if record.state == "running" else "it was never brought up to the end")
+    return brought_up(record)
 
 
 def _mute(folder: LabFolder, record: Record, kernel_answers: Callable[[LabFolder, float], bool]) -> list[int]:

@@ -67,6 +67,9 @@ class Uml:
         orders = [prepare(folder, options, modules, number) for number in range(1, count + 1)]
         spawn.bring_up(folder, orders, offline=options.offline_build is not None)
 
+    def reach(self, folder: LabFolder) -> None:
+        """Its agents are on this machine."""
+
     def liveness(self, folder: LabFolder) -> Liveness:
         return spawn.liveness(folder, lambda lab, timeout: bool(kernel_version(lab, timeout)))
 

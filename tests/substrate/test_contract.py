@@ -26,26 +26,28 @@ from testbed.substrate.folder import Guest, LabFolder, curve_keys
 from testbed.substrate.registry import SUBSTRATES, find
 from testbed.substrate.uml import problems
 
-from .leftovers import Traces, assert_gone, traces, wait_for_end
+from .leftovers import Traces, assert_gone, runs_in, traces, wait_for_end
 
 PROJECT = Path(__file__).parents[2]
 NODE = WireNode(name="n1", kind="host")
 SMALL = StartOptions(GuestOptions(memory=256 * 2**20))
 
 
-@pytest.fixture(params=[pytest.param("uml", marks=pytest.mark.guest), "native"])
+@pytest.fixture(params=[pytest.param("uml", marks=pytest.mark.guest), "native", "ssh+native"])
 def substrate(request: pytest.FixtureRequest) -> str:
     if request.param == "uml" and (lacks := problems()):
         pytest.skip(f"uml: {'; '.join(lacks)}")
-    if request.param == "native" and not (allowed := probe.run("namespaces")).ok:
+    if "native" in request.param and not (allowed := probe.run("namespaces")).ok:
         pytest.skip(f"native: {allowed.detail}")
+    if request.param.startswith("ssh"):
+        return request.getfixturevalue("host").substrate(request.param)
     return request.param
 
 
 @pytest.fixture
 def lab(substrate: str) -> Iterator[Lab]:
     """A running, empty lab, which the test may take down or kill."""
-    folder = LabFolder.create(f"contract-{substrate}", "lab", substrate)
+    folder = LabFolder.create(f"contract-{substrate.partition(':')[0].replace('+', '-')}", "lab", substrate)
     lab = Lab(folder)
     try:
         find(substrate).start(folder, SMALL)
@@ -66,7 +68,7 @@ def test_a_lab_comes_up_is_found_works_and_goes_wholly(lab: Lab):
     assert lab.liveness().alive
     assert lab.folder.record().sealed
     with Lab.open(lab.name).agent() as agent:
-        assert agent.hello().substrate == lab.substrate
+        assert agent.hello().substrate == runs_in(lab.folder).record().substrate
         agent.call(Build(nodes=(NODE,), links=()))
         assert agent.run("n1", ["echo", "here"]).stdout == b"here\n"
     seen = traces(lab.folder)
@@ -85,7 +87,7 @@ def test_only_the_controller_s_key_is_let_in(lab: Lab, tmp_path: Path):
 
 @pytest.mark.parametrize("victim", ["keeper", "launcher", "guest"])
 def test_whoever_is_killed_the_lab_is_found_dead_and_goes_wholly(lab: Lab, victim: str):
-    record = lab.folder.record()
+    record = runs_in(lab.folder).record()
     seen = traces(lab.folder)
     chosen = {"keeper": record.keeper, "launcher": record.processes[0], "guest": _kernel(seen)}[victim]
     assert chosen is not None
@@ -143,12 +145,26 @@ MOMENTS = {
     "spawn.Messages.until = lambda self, folder, event: (until(self, folder, 'booted'), die())",
     "the network is built": "AgentClient.call = die",
 }
+MOMENTS_ELSEWHERE = {
+    "the folder is made": "ssh.Ssh._connect = die",
+    "the keeper is started": "ssh.Ssh._ask = die",
+    "the guest boots": "ask = openssh.Conversation.ask\n"
+    "def die_there(self, line, mark):\n"
+    "    if b'hello' in line: return ask(self, line, mark)\n"
+    "    self.process.stdin.write(line + b'\\n')\n"
+    "    while not list((home() / 'there/labs').glob('hosted-*/keeper.log')): continue\n"
+    "    die()\n"
+    "openssh.Conversation.ask = die_there",
+    "the guest has booted": "ssh.Ssh._forward = die",
+    "the network is built": "AgentClient.call = die",
+}
 STARTER = """
 import os, signal, sys
 from testbed.emulator.client import AgentClient
 from testbed.lab import Lab
 from testbed.model.topology import Topology
-from testbed.substrate import spawn
+from testbed.substrate import openssh, spawn, ssh
+from testbed.substrate.folder import home
 def die(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 {moment}
@@ -163,7 +179,8 @@ def _run_killed(script: str, substrate: str) -> subprocess.CompletedProcess[byte
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_command_killed_at_any_moment_leaves_a_lab_that_is_found_and_removed(substrate: str, moment: str):
-    done = _run_killed(STARTER.format(moment=MOMENTS[moment]), substrate)
+    moments = MOMENTS_ELSEWHERE if substrate.startswith("ssh") else MOMENTS
+    done = _run_killed(STARTER.format(moment=moments[moment]), substrate)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     lab = Lab.open("killed")
     assert [found.name for found in Lab.all() if found.kind == "lab"].count("killed") == 1
@@ -193,7 +210,7 @@ def test_a_build_that_fails_offline_is_reported_in_the_agent_s_words(substrate: 
     folder = LabFolder.create("offline", "rack", substrate)
     try:
         (folder.path / "build.msgpack").write_bytes(b"\xc1")
-        with pytest.raises(GuestFailed, match="offline"):
+        with pytest.raises(GuestFailed, match="malformed"):
             find(substrate).start(folder, StartOptions(SMALL.guest, offline_build="build.msgpack"))
     finally:
         seen = traces(folder)
