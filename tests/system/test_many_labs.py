@@ -28,7 +28,10 @@ links:
   a-b: {endpoints: [{node: a, interface: eth0, addresses: [10.9.0.1/24]}, {node: b, interface: port1}]}
   b-c: {endpoints: [{node: b, interface: port2}, {node: c, interface: eth0, addresses: [10.9.0.3/24]}]}
 """
+EDITED = RING.replace("  c: {kind: host}", "  d: {kind: host}").replace("node: c,", "node: d,")
+EDITED = EDITED.replace("[10.9.0.3/24]}]}", "[10.9.0.3/24]}], mtu: 1400}")
 TRIES, AT_ONCE = 50, 5
+VERBS = ("up", "down", "converge")
 STRANGER = "tb-stranger"
 
 
@@ -101,11 +104,13 @@ class Tries:
 
     def __init__(self, folder: Path, file: Path) -> None:
         self.homes = [folder / "one", folder / "two"]
-        self.file, self.log = file, folder / "log"
+        self.file, self.edited, self.log = file, folder / "edited.yaml", folder / "log"
+        self.edited.write_text(EDITED)
 
     def command(self, number: int, verb: str) -> ForkServerProcess:
         name, home = f"try{number}", self.homes[number % 2]
-        words = ("up", self.file, "--name", name, "--substrate", "native") if verb == "up" else (verb, name)
+        file = {"up": self.file, "converge": self.edited}.get(verb)
+        words = ("down", name) if file is None else ("up", file, "--name", name, "--substrate", "native")
         return begin(home, *words, log=self.log)
 
     def whole(self, numbers: Iterable[int], verb: str) -> float:
@@ -140,28 +145,24 @@ class Tries:
             assert processes_of(home) == []
 
 
-def shared_out(draw: random.Random, numbers: list[int]) -> list[tuple[str, list[int]]]:
-    """Which labs' `up` is killed, and which labs' `down`."""
-    marks = [draw.random() < 0.5 for _ in numbers]
-    return [
-        (verb, [n for n, mark in zip(numbers, marks, strict=True) if mark == up])
-        for verb, up in (("up", True), ("down", False))
-    ]
-
-
 @pytest.mark.timeout(240)
 def test_fifty_commands_killed_at_random_moments_leave_nothing_and_touch_nobody(tmp_path, file, stranger):
     _namespaces_work()
     before, draw = of_the_machine(), random.Random(20)
     tries = Tries(tmp_path, file)
     numbers = list(range(AT_ONCE))
-    longest = {verb: tries.whole(numbers, verb) for verb in ("up", "down")}
+    longest = {verb: tries.whole(numbers, verb) for verb in ("up", "converge", "down")}
     for _ in range(TRIES // AT_ONCE):
-        up, down = ({n: draw.uniform(0.0, longest[verb]) for n in group} for verb, group in shared_out(draw, numbers))
-        living = [tries.command(number, "up") for number in down]
-        tries.killed(up, "up")
+        doomed: dict[str, dict[int, float]] = {verb: {} for verb in VERBS}
+        for number in numbers:
+            verb = draw.choice(VERBS)
+            doomed[verb][number] = draw.uniform(0.0, longest[verb])
+        living = [tries.command(number, "up") for verb in ("down", "converge") for number in doomed[verb]]
+        tries.killed(doomed["up"], "up")
         tries.ended(living)
-        tries.killed(down, "down")
+        tries.killed(doomed["converge"], "converge")
+        tries.whole(doomed["converge"], "converge")
+        tries.killed(doomed["down"], "down")
         tries.swept()
     assert of_the_machine() == before
 
