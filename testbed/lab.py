@@ -244,7 +244,7 @@ def _run_commands(agent: Client, topology: Topology, progress: OnProgress | None
         CommandFailed: one did not end with 0; the message has its node, itself and what it said.
     """
     for name, node in topology.nodes.items():
-        for line in () if node.kind == "bridge" else node.exec:
+        for line in getattr(node, "exec", ()):
             _tell(progress, f"{name}: {line}")
             done = agent.run(name, shlex.split(line), timeout=_COMMAND_PATIENCE)
             if done.code != 0:

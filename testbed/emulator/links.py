@@ -28,7 +28,6 @@ from testbed.errors import BadInput, Unable, nearest
 GROUP = 0x7E57
 """Interface group of every hub end: one message removes them all."""
 _HUB_BASE = 10_000
-_NODE_BASE = 100
 _UNLIMITED_SEGMENTS = 65_535
 _DIRECTIONS = ("forward", "backward")
 
@@ -43,6 +42,10 @@ class Port(Protocol):
 
     @property
     def network(self) -> int: ...
+
+    def place(self, interface: str) -> tuple[str, int]:
+        """Settle what a new interface is called in the node's network, and its index there."""
+        ...
 
 
 @dataclass(slots=True)
@@ -107,8 +110,7 @@ class Wiring:
             yield self._vlan(number, wire, wire.trunk)
         for end in wire.near:
             node = self._nodes[wire.ends[end].node]
-            name = wire.ends[end].interface
-            index = node.interfaces[name] = _NODE_BASE + len(node.interfaces)
+            name, index = node.place(wire.ends[end].interface)
             mac = (0x02_7E_57 << 24 | guest << 18 | 2 * number + end).to_bytes(6, "big")
             segments = 1 if wire.impaired[end] else None
             hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=wire.up, group=GROUP)

@@ -15,6 +15,7 @@ from msgspec import field
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
+from testbed.emulator.segments import BridgeSettings, SwitchSettings
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
 
@@ -32,11 +33,13 @@ class LinkChange(Message, frozen=True, gc=False):
 
 
 class WireEnd(Message, frozen=True):
-    """One end of a link: addresses as `10.0.0.1/30`."""
+    """One end of a link: addresses as `10.0.0.1/30`; of a port, VLANs as `testbed.model.topology.Endpoint` has them."""
 
     node: str
     interface: str
     addresses: tuple[str, ...] = ()
+    vlan: int | None = None
+    trunk: tuple[int, ...] = ()
 
 
 class Trunk(Message, frozen=True):
@@ -65,15 +68,17 @@ class WireNode(Message, frozen=True):
         daemons: FRR daemons to start, in order. config: integrated FRR configuration (frr.conf), byte for byte.
         addresses: on `lo`. gateway: default route of a host.
         sshd: `SshServer` when the node is managed hardware (a rack): its own sshd, host key and account.
+        segment: of a bridge or a switch.
     """
 
     name: str
-    kind: Literal["host", "router", "bridge"]
+    kind: Literal["host", "router", "bridge", "switch"]
     daemons: tuple[str, ...] = ()
     config: str = ""
     addresses: tuple[str, ...] = ()
     gateway: str | None = None
     sshd: SshServer | None = None
+    segment: BridgeSettings | SwitchSettings | None = None
 
 
 class SshServer(Message, frozen=True):

@@ -183,9 +183,9 @@ def vlan(name: str, index: int, parent: int, number: int, mtu: int, *, up: bool,
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)
 
 
-def bridge(name: str) -> Request:
-    """Make an Ethernet bridge, up."""
-    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge"))
+def bridge(name: str, options: bytes = b"") -> Request:
+    """Make an Ethernet bridge, up; `options` are IFLA_BR_* attributes."""
+    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + attribute(IFLA_INFO_DATA, options))
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, 0, UP, UP) + _text(IFLA_IFNAME, name) + info)
 
 
@@ -377,6 +377,11 @@ class Netlink:
     def links(self) -> list[LinkInfo]:
         """List the namespace's interfaces."""
         return [_link_info(data) for data in self._dump(GETLINK, _IFINFO.pack(0, 0, 0, 0, 0))]
+
+    def link_attributes(self) -> list[tuple[int, dict[int, bytes]]]:
+        """List each interface's index with its attributes as the kernel writes them."""
+        dumped = self._dump(GETLINK, _IFINFO.pack(0, 0, 0, 0, 0))
+        return [(_IFINFO.unpack_from(data)[2], attributes(data[_IFINFO.size :])) for data in dumped]
 
     def root_qdiscs(self) -> list[QdiscInfo]:
         """List the namespace's root qdiscs with their raw options."""

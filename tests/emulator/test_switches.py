@@ -1,0 +1,70 @@
+"""Open vSwitch, in userspace on this kernel and by the kernel's datapath in a guest, judged by packets."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.emulator.client import Client
+from testbed.emulator.messages import ListNodes, Throughput, ThroughputResult
+from testbed.emulator.ovsdb import kernel_datapath
+from testbed.errors import Unable
+from tests.emulator.segments import bring_up, network, reaches
+
+LEARNING = {"kind": "switch", "controller": "none"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("agent", "netdev"), id="userspace"),
+        pytest.param(("guest_client", "system"), id="kernel", marks=pytest.mark.guest),
+    ]
+)
+def place(request) -> tuple[Client, str]:
+    """Where switches are, and the type of datapath that `auto` takes there."""
+    fixture, datapath = request.param
+    return request.getfixturevalue(fixture), datapath
+
+
+def test_learning_switches_pass_packets_on_by_the_best_datapath_there_is(place):
+    agent, datapath = place
+    bring_up(agent, network({"s1": LEARNING, "s2": LEARNING}, [("s1", "s2")], {"h1": "s1", "h2": "s2"}))
+    assert reaches(agent, "h1", "h2", count=10) == 10
+    assert ask(agent, "s1", "get", "Bridge", "s1", "datapath_type") in (datapath, "")
+    flow = Throughput(source="h1", destination="10.0.0.2", sink="h2", seconds=1.0)
+    result = agent.call(flow)
+    assert isinstance(result, ThroughputResult)
+    assert result.received_rate > 1e6
+
+
+def ask(agent: Client, switch: str, *words: str) -> str:
+    """Ask the lab's own database, the way a user would."""
+    done = agent.run(switch, ["ovs-vsctl", "--timeout=5", *words])
+    assert done.code == 0, done.stderr
+    return done.stdout.decode().strip().strip('"')
+
+
+def test_vlans_are_kept_apart_and_a_trunk_carries_both(place):
+    agent, _ = place
+    ports = {"h1": ("s1", 10), "h2": ("s2", 10), "h3": ("s1", 20), "h4": ("s2", 20)}
+    hosts = {h: {"node": s, "vlan": vlan} for h, (s, vlan) in ports.items()}
+    bring_up(agent, network({"s1": LEARNING, "s2": LEARNING}, [("s1", "s2")], hosts, trunk=[10, 20]))
+    assert reaches(agent, "h1", "h2") == 3
+    assert reaches(agent, "h3", "h4") == 3
+    assert reaches(agent, "h1", "h3") == 0
+    assert reaches(agent, "h1", "h4") == 0
+
+
+def test_a_ring_of_learning_switches_with_a_spanning_tree_carries(place):
+    agent, _ = place
+    segments = {f"s{i}": {**LEARNING, "stp": True} for i in (1, 2, 3)}
+    cables = [("s1", "s2"), ("s2", "s3"), ("s3", "s1")]
+    bring_up(agent, network(segments, cables, {"h1": "s1", "h2": "s2"}))
+    assert reaches(agent, "h1", "h2", count=10) == 10
+
+
+def test_a_datapath_that_the_kernel_lacks_is_refused_before_anything_is_left(agent):
+    if kernel_datapath():
+        pytest.skip("this machine's kernel has Open vSwitch's datapath")
+    with pytest.raises(Unable, match=r"s1: this kernel has no datapath of Open vSwitch .* `datapath: userspace`"):
+        bring_up(agent, network({"s1": {**LEARNING, "datapath": "kernel"}}, [], {"h1": "s1"}))
+    assert agent.call(ListNodes()).nodes == ()
