@@ -15,7 +15,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.emulator import ovsdb
+from testbed.control.messages import Network
+from testbed.emulator import control, netlink, ovsdb
+from testbed.emulator.control import Controller
 from testbed.emulator.execute import PATH, Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
@@ -44,6 +46,7 @@ _FOLDERS = {
     "/var/tmp": "1777",
 }
 _FIRST_INDEX = 1000
+LOOPBACK = 1
 _TUN = Path("/dev/net/tun")
 _INSTALL = "apt-get install openvswitch-switch"
 
@@ -79,6 +82,7 @@ class Fabric:
                 raise Unable(f"the lab has switches, and {program} is not installed: {_INSTALL}")
         self._children = children
         ((net, inside),) = new_networks(1, [{"ipv6/conf/default/disable_ipv6": "1"}])
+        inside.run([netlink.set_link(LOOPBACK, up=True)])
         inside.close()
         mnt, uts, self._run = new_machine("switches", _FOLDERS, {}, net)
         self.namespaces = Namespaces(net, mnt, uts)
@@ -86,6 +90,7 @@ class Fabric:
         self._processes: list[Process] = []
         self._database: Database | None = None
         self.in_userspace = False
+        self.controller: Controller | None = None
 
     def share(self) -> tuple[Namespaces, Netlink]:
         """Return the namespaces once more, with a socket in them: for one switch, which closes them."""
@@ -104,17 +109,21 @@ class Fabric:
         self._devices[switch, interface] = name
         return name, _FIRST_INDEX + number
 
-    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]]) -> None:
+    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], network: Network) -> None:
         """Start the daemons, and make all switches with their ports in one transaction of the database.
 
         Args:
             switches: with their ends of links, in the order that numbers the ports.
+            network: what our own controller is to know; it is started where it has a switch.
 
         Raises:
             Unable: the kernel lacks what was asked for, or a daemon or the database refuses; with its words.
             NotReady: a daemon did not start in time.
         """
         bridges = [self._bridge(node, ends) for node, ends in switches]
+        if network.switches:
+            self.controller = Controller(self._run, network, self._start_controller)
+            self._processes.append(self.controller.process)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._start_database()
         assert self._database is not None
@@ -122,6 +131,18 @@ class Fabric:
             self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
         )
         self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
+        if self.controller is not None:
+            self.controller.connect(self._died)
+            self.controller.install(self.controller.policy)
+
+    def _start_controller(self) -> Process:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        log = os.open(f"/proc/self/fd/{self._run}/{control.LOG}", flags, 0o644)
+        try:
+            stdio, environment = (log, log, log), control.environment()
+            return self._children.start(self.namespaces, control.COMMAND, stdio=stdio, environment=environment)
+        finally:
+            os.close(log)
 
     def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd]) -> ovsdb.Bridge:
         settings = node.wire.segment
@@ -176,7 +197,11 @@ class Fabric:
     def _died(self) -> str:
         """Say which daemon has ended; empty while all run."""
         dead = next((process for process in self._processes if process.code is not None), None)
-        return f"{dead.name} ended with code {dead.code}" if dead else ""
+        if dead is None:
+            return ""
+        if self.controller is not None and dead is self.controller.process:
+            return f"the controller ended with code {dead.code}: {self.controller.last_words()}"
+        return f"{dead.name} ended with code {dead.code}"
 
     def unready(self, wires: Iterable[SeenWire]) -> list[str]:
         """Return a line for each daemon, switch or port that is not ready."""
@@ -200,6 +225,8 @@ class Fabric:
         """End the daemons and let the namespaces go."""
         if self._database is not None:
             self._database.close()
+        if self.controller is not None:
+            self.controller.close()
         stop_all(self._processes, START_PATIENCE)
         os.close(self._run)
         self.namespaces.close()

@@ -32,6 +32,11 @@ _UNLIMITED_SEGMENTS = 65_535
 _DIRECTIONS = ("forward", "backward")
 
 
+def mac_of(guest: int, number: int, end: int) -> bytes:
+    """Return the MAC of a link's end: each in a lab has its own, always the same for the same links."""
+    return (0x02_7E_57 << 24 | guest << 18 | 2 * number + end).to_bytes(6, "big")
+
+
 class Port(Protocol):
     """A node, as far as a wire needs it."""
 
@@ -111,7 +116,7 @@ class Wiring:
         for end in wire.near:
             node = self._nodes[wire.ends[end].node]
             name, index = node.place(wire.ends[end].interface)
-            mac = (0x02_7E_57 << 24 | guest << 18 | 2 * number + end).to_bytes(6, "big")
+            mac = mac_of(guest, number, end)
             segments = 1 if wire.impaired[end] else None
             hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=wire.up, group=GROUP)
             inner = VethEnd(name, index, mac, up=False, namespace=node.network, gso_max_segs=segments)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from testbed import processes
 from testbed.emulator import bridges, netlink, offload, sshd
+from testbed.emulator.control import network_of
 from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.fabric import Fabric
 from testbed.emulator.frr import Frr
@@ -208,7 +209,8 @@ class Laboratory:
             if node.kind == "bridge":
                 bridges.join(node, ends[name])
         if self.fabric is not None:
-            self.fabric.start([(node, ends[name]) for name, node in self.nodes.items() if node.kind == "switch"])
+            switches = [(node, ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
+            self.fabric.start(switches, network_of(request))
             if self.fabric.in_userspace:
                 for node in (node for node in self.nodes.values() if node.fabric is None):
                     offload.complete_checksums(node, node.interfaces)

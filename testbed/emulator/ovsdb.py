@@ -14,6 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
+from testbed.control.messages import PORT
 from testbed.emulator.netlink import attribute
 from testbed.emulator.segments import SwitchSettings
 from testbed.emulator.spanning import FORWARD_DELAY, HELLO, MAX_AGE, Tree
@@ -27,12 +28,15 @@ _COLUMNS = {
     ),
     "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids", "qos"),
     "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
-    "Controller": ("target", "is_connected", "connection_mode"),
+    "Controller": ("target", "is_connected", "connection_mode", "max_backoff"),
 }
 _THREADS = {"n-handler-threads": "1", "n-revalidator-threads": "1"}
 """A lab's switches share one or two processors with all its nodes: more threads would only take turns."""
 _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
+_BACKOFF = 1000
+"""Milliseconds between tries to reach a controller."""
+OWN_CONTROLLER = f"tcp:127.0.0.1:{PORT}"
 _ROUNDS = 3
 """Of ovs-vswitchd's main loop until new ports pass frames: they are made, then found to have carrier, then flows know
 it. On a busy machine seconds can lie between them."""
@@ -114,9 +118,11 @@ class Database:
             "disable-in-band": "true",
             **({key: str(value) for key, value in times.items()} if settings.stp else {}),
         }
-        if settings.controller not in ("none", "testbed"):
+        if settings.controller != "none":
             controller = change.insert(tables["Controller"])
-            controller.target = settings.controller
+            controller.target = OWN_CONTROLLER if settings.controller == "testbed" else settings.controller
+            controller.connection_mode = "out-of-band"
+            controller.max_backoff = _BACKOFF
             row.controller = [controller]
         row.ports = [self._local(change, bridge.name), *(self._port(change, port) for port in bridge.ports)]
         return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ def settled(agent: Client, deadline: float = 40.0) -> None:
     """Wait until nothing is missing."""
     readiness = agent.call(WaitReady(deadline=deadline))
     assert isinstance(readiness, Readiness)
-    assert readiness.missing == ()
+    assert readiness.missing == (), readiness.missing
 
 
 def reaches(agent: Client, source: str, target: str, count: int = 3) -> int:
@@ -56,3 +57,16 @@ def reaches(agent: Client, source: str, target: str, count: int = 3) -> int:
     result = agent.call(Reach(source=source, destination=address, count=count))
     assert isinstance(result, Reached)
     return result.received
+
+
+def frames(agent: Client, host: str) -> int:
+    """Return how many frames have reached a host."""
+    done = agent.run(host, ["ip", "-statistics", "-json", "link", "show", "eth0"])
+    return json.loads(done.stdout)[0]["stats64"]["rx"]["packets"]
+
+
+def heard_of_broadcasts(agent: Client, source: str, host: str) -> int:
+    """Return how many frames reach `host` while `source` sends five to everybody."""
+    before = frames(agent, host)
+    agent.run(source, ["ping", "-n", "-b", "-c5", "-i0.2", "-W1", "10.0.0.255"])
+    return frames(agent, host) - before

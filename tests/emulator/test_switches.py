@@ -8,7 +8,7 @@ from testbed.emulator.client import Client
 from testbed.emulator.messages import ListNodes, Throughput, ThroughputResult
 from testbed.emulator.ovsdb import kernel_datapath
 from testbed.errors import Unable
-from tests.emulator.segments import bring_up, network, reaches
+from tests.emulator.segments import bring_up, heard_of_broadcasts, network, reaches
 
 LEARNING = {"kind": "switch", "controller": "none"}
 
@@ -68,3 +68,17 @@ def test_a_datapath_that_the_kernel_lacks_is_refused_before_anything_is_left(age
     with pytest.raises(Unable, match=r"s1: this kernel has no datapath of Open vSwitch .* `datapath: userspace`"):
         bring_up(agent, network({"s1": {**LEARNING, "datapath": "kernel"}}, [], {"h1": "s1"}))
     assert agent.call(ListNodes()).nodes == ()
+
+
+def test_a_ring_of_our_controllers_switches_carries_without_a_storm(place):
+    agent, _ = place
+    bring_up(agent, controlled_ring())
+    for target in ("h2", "h3", "h4"):
+        assert reaches(agent, "h1", target) == 3
+    assert 5 <= heard_of_broadcasts(agent, "h1", "h3") < 100  # one that circles comes back thousands of times
+
+
+def controlled_ring():
+    segments = {f"s{i}": {"kind": "switch"} for i in (1, 2, 3, 4)}
+    cables = [("s1", "s2"), ("s2", "s3"), ("s3", "s4"), ("s4", "s1")]
+    return network(segments, cables, {f"h{i}": f"s{i}" for i in (1, 2, 3, 4)})
