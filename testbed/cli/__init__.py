@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from testbed import __version__
-from testbed.cli import audit, changes, demo, doctor, exchange, labs, profile, rack, schema, trace, twin
+from testbed.cli import audit, changes, demo, doctor, exchange, labs, profile, rack, schema, switch, trace, twin
 from testbed.errors import ExitCode, TestbedError
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, labs, exchange, profile, trace, rack, twin, changes, audit, schema, demo):
+for group in (doctor, labs, exchange, profile, trace, switch, rack, twin, changes, audit, schema, demo):
     group.register(app)
 
 

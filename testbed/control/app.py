@@ -25,6 +25,7 @@ from testbed.control import messages
 from testbed.control.messages import Count, Counted, FlowCount, Install, Installed, Network, Policy, PortCount
 from testbed.control.paths import forwarding
 from testbed.control.rules import Group, Rules, Target, rules
+from testbed.errors import BadInput
 
 ofp_event: Any = _ofp_event  # its classes are made when it is imported
 _KINDS = {"all": "OFPGT_ALL", "select": "OFPGT_SELECT", "failover": "OFPGT_FF"}
@@ -134,6 +135,10 @@ class Controller(app_manager.OSKenApp):
 
     def _install(self, request: Install) -> Installed:
         started = time.monotonic()
+        try:
+            forwarding(request.network, request.policy)
+        except BadInput as error:
+            return Installed(refused=str(error))
         with self._changed:
             self._network, self._policy = request.network, request.policy
             self._write()

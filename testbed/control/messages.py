@@ -68,8 +68,9 @@ class Install(Message, frozen=True):
 
 
 class Installed(Message, frozen=True):
-    """`missing`: switches that have not, one line each."""
+    """`refused`: why the policy cannot be, then nothing was changed. `missing`: switches that do not forward so."""
 
+    refused: str = ""
     missing: tuple[str, ...] = ()
     seconds: float = 0.0
 

@@ -30,7 +30,7 @@ from testbed.emulator.links import mac_of
 from testbed.emulator.messages import Build
 from testbed.emulator.namespaces import watch
 from testbed.emulator.segments import SwitchSettings
-from testbed.errors import NotReady
+from testbed.errors import BadInput, NotReady
 
 START_PATIENCE = 60.0
 OWN = "testbed"
@@ -104,13 +104,16 @@ class Controller:
         """Let all switches forward by a policy; return when they do.
 
         Raises:
-            NotReady: some do not; the message names them.
+            BadInput: the policy cannot be; nothing was changed. NotReady: some do not; the message names them.
         """
         answer = self._ask(Install(network=self.network, policy=policy))
-        if not isinstance(answer, Installed) or answer.missing:
-            names = ", ".join(answer.missing) if isinstance(answer, Installed) else "all"
-            raise NotReady(f"these switches did not take what the controller wrote: {names}")
+        if not isinstance(answer, Installed):
+            raise NotReady("the controller has gone")
+        if answer.refused:
+            raise BadInput(answer.refused)
         self.policy = policy
+        if answer.missing:
+            raise NotReady(f"these switches did not take what the controller wrote: {', '.join(answer.missing)}")
 
     def count(self) -> Counted:
         """Return what the switches have counted.

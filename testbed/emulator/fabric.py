@@ -22,9 +22,9 @@ from testbed.emulator.execute import PATH, Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
 from testbed.emulator.netlink import Netlink
-from testbed.emulator.segments import SwitchSettings
+from testbed.emulator.segments import Steer, Steered, SwitchCounts, SwitchSettings
 from testbed.emulator.spanning import Tree
-from testbed.errors import NotReady, Unable
+from testbed.errors import BadInput, NotReady, Unable
 
 if TYPE_CHECKING:
     from testbed.emulator.ovsdb import Database
@@ -47,6 +47,10 @@ _FOLDERS = {
 }
 _FIRST_INDEX = 1000
 LOOPBACK = 1
+_COUNTS_CORES_AFTER = 10.5
+"""Seconds since the kernel started. ovs-vswitchd counts processors every 10 s, and takes them for none before the first
+10 s of the monotonic clock: with the kernel's datapath it would start no thread for the packets that need it (seen with
+3.1; "Overriding n-handler-threads to 0"). A guest that has just booted is younger."""
 _TUN = Path("/dev/net/tun")
 _INSTALL = "apt-get install openvswitch-switch"
 
@@ -89,6 +93,7 @@ class Fabric:
         self._devices: dict[tuple[str, str], str] = {}
         self._processes: list[Process] = []
         self._database: Database | None = None
+        self._interfaces: dict[str, dict[int, str]] = {}
         self.in_userspace = False
         self.controller: Controller | None = None
 
@@ -127,6 +132,8 @@ class Fabric:
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._start_database()
         assert self._database is not None
+        if any(bridge.datapath == "system" for bridge in bridges):
+            time.sleep(max(0.0, _COUNTS_CORES_AFTER - time.monotonic()))
         self._processes.append(
             self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
         )
@@ -147,6 +154,7 @@ class Fabric:
     def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd]) -> ovsdb.Bridge:
         settings = node.wire.segment
         assert isinstance(settings, SwitchSettings)
+        self._interfaces[node.name] = {number: end.interface for number, end in enumerate(ends, 1)}
         ports = [
             ovsdb.Port(self._devices[node.name, end.interface], number, end.interface, end.vlan, end.trunk)
             for number, end in enumerate(ends, 1)
@@ -216,6 +224,31 @@ class Fabric:
                     said = "whole" if wire.lit else "cut"
                     lines.append(f"{end[0]}: port {end[1]} has not noticed that its wire is {said}")
         return lines
+
+    def steer(self, request: Steer) -> Steered:
+        """Change where packets go; see `Steer`.
+
+        Raises:
+            BadInput: no switch has our own controller, or it cannot be. NotReady: some switch does not follow.
+        """
+        controller = self._own_controller()
+        before = controller.policy
+        after = request.applied(before)
+        controller.install(after)
+        return Steered(before=before, after=after)
+
+    def count(self) -> SwitchCounts:
+        """Return what the switches have counted.
+
+        Raises:
+            BadInput: no switch has our own controller.
+        """
+        return SwitchCounts(counted=self._own_controller().count(), interfaces=self._interfaces)
+
+    def _own_controller(self) -> Controller:
+        if self.controller is None:
+            raise BadInput("no switch of the lab has `controller: testbed`, which alone is told by this command")
+        return self.controller
 
     def trees(self) -> dict[str, Tree]:
         """Return what each switch that speaks the spanning tree protocol knows."""

@@ -15,7 +15,7 @@ from msgspec import field
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
-from testbed.emulator.segments import BridgeSettings, SwitchSettings
+from testbed.emulator.segments import BridgeSettings, CountSwitches, Steer, Steered, SwitchCounts, SwitchSettings
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
 
@@ -484,11 +484,12 @@ class Shutdown(Message, frozen=True):
 Request = (
     Hello | SetClock | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty
     | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Play | StopPlay
-    | PlayStatus | Shutdown | Part
+    | PlayStatus | Steer | CountSwitches | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
     | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult | PlayState
+    | Steered | SwitchCounts
 )  # fmt: skip
 
 

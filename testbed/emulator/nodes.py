@@ -169,6 +169,16 @@ class Laboratory:
             raise BadInput(f"no node called {name!r}{nearest(name, self.nodes)} (known: {known})")
         return self.nodes[name]
 
+    def switches(self) -> Fabric:
+        """Return the lab's switches.
+
+        Raises:
+            BadInput: it has none.
+        """
+        if self.fabric is None:
+            raise BadInput("the lab has no switch (`kind: switch`)")
+        return self.fabric
+
     def owner_of(self, address: str) -> str | None:
         """Return the node that was built with this address, or None."""
         return self._owners.get(_bare(address))

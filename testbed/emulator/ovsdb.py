@@ -30,8 +30,6 @@ _COLUMNS = {
     "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
     "Controller": ("target", "is_connected", "connection_mode", "max_backoff"),
 }
-_THREADS = {"n-handler-threads": "1", "n-revalidator-threads": "1"}
-"""A lab's switches share one or two processors with all its nodes: more threads would only take turns."""
 _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
 _BACKOFF = 1000
@@ -92,7 +90,6 @@ class Database:
             self._until(self._idl.has_ever_connected, "ovsdb-server", deadline, died)
             change = self._transaction(self._idl)
             root = change.insert(self._idl.tables["Open_vSwitch"])
-            root.other_config = _THREADS
             root.next_cfg = 1
             root.bridges = [self._insert(change, bridge) for bridge in bridges]
             self._commit(change)

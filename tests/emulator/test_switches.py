@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from testbed.control.messages import Pin
+from testbed.control.samples import samples
 from testbed.emulator.client import Client
-from testbed.emulator.messages import ListNodes, Throughput, ThroughputResult
+from testbed.emulator.messages import (
+    LinkChange,
+    ListNodes,
+    SetLinks,
+    StreamStart,
+    StreamStop,
+    Throughput,
+    ThroughputResult,
+)
 from testbed.emulator.ovsdb import kernel_datapath
-from testbed.errors import Unable
+from testbed.emulator.segments import CountSwitches, Steer
+from testbed.errors import BadInput, Unable
 from tests.emulator.segments import bring_up, heard_of_broadcasts, network, reaches
 
 LEARNING = {"kind": "switch", "controller": "none"}
@@ -82,3 +95,51 @@ def controlled_ring():
     segments = {f"s{i}": {"kind": "switch"} for i in (1, 2, 3, 4)}
     cables = [("s1", "s2"), ("s2", "s3"), ("s3", "s4"), ("s4", "s1")]
     return network(segments, cables, {f"h{i}": f"s{i}" for i in (1, 2, 3, 4)})
+
+
+def test_a_drained_link_carries_nothing_and_a_pin_is_followed(place):
+    agent, _ = place
+    bring_up(agent, controlled_ring())
+    agent.call(Steer(drain=("s1-s2",)))
+    assert _carried(agent, "s2", "eth0", "h1", "h2") < 5  # beside what comes to everybody
+    assert _carried(agent, "s2", "eth1", "h1", "h2") >= 5
+    done = agent.call(Steer(restore=("s1-s2",)))
+    assert done.before.drained == ("s1-s2",)
+    assert _carried(agent, "s2", "eth0", "h1", "h2") >= 5
+    pin = Pin(source="h1", destination="h2", links=("s4-s1", "s3-s4", "s2-s3"))
+    assert agent.call(Steer(pin=(pin,))).after.pins == (pin,)
+    assert _carried(agent, "s2", "eth1", "h1", "h2") >= 5
+    with pytest.raises(BadInput, match=r"no link 's1-s9' between switches; did you mean"):
+        agent.call(Steer(drain=("s1-s9",)))
+
+
+def _carried(agent: Client, switch: str, interface: str, source: str, target: str) -> float:
+    """Return how many packets come in by a port while five go from one host to another."""
+    reaches(agent, source, target)  # neither asks for the other's MAC any more
+
+    def read() -> float:
+        said = agent.call(CountSwitches())
+        found = samples(said.counted, said.interfaces, 0.0)
+        entity = f"interface:{switch}:{interface}"
+        return next(one.value for one in found if (one.entity, one.metric) == (entity, "received_packets"))
+
+    before = read()
+    assert reaches(agent, source, target, count=5) == 5
+    return read() - before
+
+
+def test_a_cut_costs_few_packets_because_the_switch_knows_another_way(place):
+    agent, _ = place
+    segments = {f"s{i}": {"kind": "switch"} for i in (1, 2, 3)}
+    cables = [("s1", "s2"), ("s2", "s3"), ("s3", "s1")]
+    bring_up(agent, network(segments, cables, {"h1": "s1", "h2": "s2"}))
+    assert reaches(agent, "h1", "h2") == 3
+    flow = StreamStart(source="h1", destination="10.0.0.2", sink="h2", interval=0.005)
+    stream = agent.call(flow).stream
+    threading.Event().wait(0.5)
+    agent.call(SetLinks(changes=(LinkChange(link="s1-s2", up=False),)))
+    threading.Event().wait(1.5)
+    result = agent.call(StreamStop(stream=stream))
+    print(f"lost {result.sent - result.received} of {result.sent}, longest gap {1e3 * result.longest_gap:.1f} ms")
+    assert result.received > 0.5 * result.sent
+    assert result.longest_gap < 1.0
