@@ -212,11 +212,11 @@ class Fabric:
         return f"{dead.name} ended with code {dead.code}"
 
     def unready(self, wires: Iterable[SeenWire]) -> list[str]:
-        """Return a line for each daemon, switch or port that is not ready."""
+        """Return a line for each daemon or port that is not ready."""
         died = self._died()
         if died or self._database is None:
             return [died] if died else []
-        lines = self._database.controllers_missing()
+        lines: list[str] = []
         carriers = self._database.carriers()
         for wire in wires:
             for end in wire.ends:

@@ -21,14 +21,14 @@ from testbed.emulator.spanning import FORWARD_DELAY, HELLO, MAX_AGE, Tree
 from testbed.errors import NotReady, Unable
 
 _COLUMNS = {
-    "Open_vSwitch": ("bridges", "cur_cfg", "next_cfg", "other_config"),
+    "Open_vSwitch": ("bridges", "cur_cfg", "next_cfg"),
     "Bridge": (
         *("name", "ports", "controller", "datapath_type", "fail_mode", "protocols", "other_config", "stp_enable"),
         "status",
     ),
-    "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids", "qos"),
+    "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids"),
     "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
-    "Controller": ("target", "is_connected", "connection_mode", "max_backoff"),
+    "Controller": ("target", "connection_mode", "max_backoff"),
 }
 _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
@@ -173,17 +173,6 @@ class Database:
 
     def _rows(self, table: str) -> list[Any]:
         return list(self._idl.tables[table].rows.values())
-
-    def controllers_missing(self) -> list[str]:
-        """Return a line for each controller that a switch is not connected to."""
-        with self._lock:
-            self._idl.run()
-            return [
-                f"{bridge.name}: controller {controller.target} is not connected"
-                for bridge in self._rows("Bridge")
-                for controller in bridge.controller
-                if not controller.is_connected
-            ]
 
     def carriers(self) -> dict[tuple[str, str], bool]:
         """Return (switch, interface) to whether ovs-vswitchd knows its wire to be whole; it says so once it acts so."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import psutil
 import pytest
 
 from testbed.control.messages import Pin
 from testbed.control.samples import samples
-from testbed.emulator.client import Client
+from testbed.emulator.client import AgentClient, Client
+from testbed.emulator.lower import build_of
 from testbed.emulator.messages import (
     LinkChange,
     ListNodes,
@@ -21,6 +23,7 @@ from testbed.emulator.messages import (
 from testbed.emulator.ovsdb import kernel_datapath
 from testbed.emulator.segments import CountSwitches, Steer
 from testbed.errors import BadInput, Unable
+from tests.emulator.conftest import start_agent, write_keys
 from tests.emulator.segments import bring_up, heard_of_broadcasts, network, reaches
 
 LEARNING = {"kind": "switch", "controller": "none"}
@@ -95,6 +98,21 @@ def controlled_ring():
     segments = {f"s{i}": {"kind": "switch"} for i in (1, 2, 3, 4)}
     cables = [("s1", "s2"), ("s2", "s3"), ("s3", "s4"), ("s4", "s1")]
     return network(segments, cables, {f"h{i}": f"s{i}" for i in (1, 2, 3, 4)})
+
+
+def test_killing_the_agent_ends_the_daemons_and_the_controller(tmp_path):
+    write_keys(tmp_path)
+    process = start_agent(tmp_path, "--endpoint", f"ipc://{tmp_path}/socket")
+    with AgentClient(tmp_path, f"ipc://{tmp_path}/socket") as client:
+        client.hello(timeout=20)
+        client.call(build_of(controlled_ring()))
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert {"ovsdb-server", "ovs-vswitchd"} <= {one.name() for one in started}
+    assert any("testbed.control.app" in one.cmdline() for one in started)
+    process.kill()
+    process.wait()
+    _, left = psutil.wait_procs(started, timeout=10)
+    assert left == []
 
 
 def test_a_drained_link_carries_nothing_and_a_pin_is_followed(place):
