@@ -146,7 +146,19 @@ def _memory() -> Answer:
 
 
 def _python() -> Answer:
-    wanted = ("cryptography", "msgspec", "networkx", "numpy", "paramiko", "pydantic", "pyroute2", "pyzmq", "rich")
+    wanted = (
+        "cryptography",
+        "msgspec",
+        "networkx",
+        "numpy",
+        "os-ken",
+        "ovs",
+        "paramiko",
+        "pydantic",
+        "pyroute2",
+        "pyzmq",
+        "rich",
+    )
     missing = []
     for name in (*wanted, "ruamel.yaml", "scapy", "typer"):
         try:
