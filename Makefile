@@ -8,7 +8,8 @@ demo: setup
 
 # Tests mostly wait: for routing to converge, for timers to run out. So they run in three parts side by side, which two
 # cores bear easily. What judges by the times and rates that it measures has the machine to itself at the end.
-test: setup
+test:
+	scripts/setup tests
 	$(MAKE) --no-print-directory --keep-going --jobs 3 test-trials test-guests test-others
 	$(python) -m pytest -m alone
 
@@ -26,8 +27,7 @@ check: setup
 	.venv/bin/ruff check .
 	.venv/bin/pyright
 
-bench:
-	scripts/setup bench
+bench: setup
 	$(python) -m benchmarks
 
 setup:

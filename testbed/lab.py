@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from testbed.emulator.loading import LoadFlow, SetLoad
 from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
 from testbed.emulator.playing import Play, Track
 from testbed.errors import BadInput, CommandFailed, NotReady, Unable
 from testbed.model.impairment import Impairment
-from testbed.model.topology import Topology
+from testbed.model.topology import Bridge, Switch, Topology
 from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Kind, LabFolder, write_atomically
@@ -66,8 +67,9 @@ class Lab:
         """
         from testbed.emulator.lower import build_of, topology_tracks
         from testbed.emulator.spread import split
+        from testbed.load import declared_flows
 
-        build, tracks = build_of(topology), topology_tracks(topology)
+        build, tracks, flows = build_of(topology), topology_tracks(topology), declared_flows(topology)
         split(build, topology.guest.guests)  # refuses before anything is started what no guests can be joined by
         chosen, why = substrate_for(topology, substrate)
         lab = cls._create(name or topology.name, kind, chosen, topology)
@@ -76,6 +78,7 @@ class Lab:
             chosen.start(lab.folder, StartOptions(topology.guest))
             lab._build(build, progress, ready_timeout)
             lab._play(tracks)
+            lab._load(flows)
             lab.folder.update(state="running")
         except BaseException as problem:
             if keep and isinstance(problem, NotReady):
@@ -105,6 +108,8 @@ class Lab:
         traced = [key for key, link in topology.links.items() if link.trace]
         if traced:
             raise BadInput(f"links {', '.join(traced[:5])} have a trace, which only labs play: a {kind} has no agent")
+        if topology.load is not None:
+            raise BadInput(f"{topology.name} has a `load`, which only labs send: a {kind} has no agent")
         chosen, why = substrate_for(topology, substrate, own_kernel=True)
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
@@ -124,27 +129,25 @@ class Lab:
         return cls(folder)
 
     def _build(self, build: Build, progress: OnProgress | None, ready_timeout: float) -> None:
-        def report(event: Progress | Output) -> None:
-            if progress is not None and isinstance(event, Progress):
-                progress(event)
-
         with self.agent() as agent:
-            agent.call(build, on_event=report)
-            _run_commands(agent, self.topology, progress)
-            _tell(progress, "waiting for the network to be ready")
-            readiness = agent.call(WaitReady(deadline=ready_timeout), on_event=report)
-        assert isinstance(readiness, Readiness)
-        if readiness.missing:
-            raise NotReady(
-                f"lab {self.name!r} is not ready after {ready_timeout:g} s: {'; '.join(readiness.missing)}. "
-                "Look into the named nodes' configuration, or allow more time"
+            agent.call(build, on_event=only_progress(progress))
+            nodes = self.topology.nodes.items()
+            lines = (
+                (name, line) for name, node in nodes if not isinstance(node, Bridge | Switch) for line in node.exec
             )
+            run_commands(agent, lines, progress)
+            wait_until_ready(self.name, agent, ready_timeout, progress)
 
     def _play(self, tracks: tuple[Track, ...]) -> None:
         """Traces begin when the network is ready, so that none delays it and all of each is seen."""
         if tracks:
             with self.agent() as agent:
                 agent.call(Play(tracks=tracks))
+
+    def _load(self, flows: tuple[LoadFlow, ...]) -> None:
+        if flows:
+            with self.agent() as agent:
+                agent.call(SetLoad(flows=flows, measured=True))
 
     def _abandon(self) -> None:
         """Take away what was half brought up."""
@@ -237,19 +240,47 @@ class Lab:
         self.down()
 
 
-def _run_commands(agent: Client, topology: Topology, progress: OnProgress | None) -> None:
-    """Run what nodes have under `exec`, node by node.
+def run_commands(agent: Client, lines: Iterable[tuple[str, str]], progress: OnProgress | None) -> None:
+    """Run what nodes have under `exec`, (node, line) after (node, line).
 
     Raises:
         CommandFailed: one did not end with 0; the message has its node, itself and what it said.
     """
-    for name, node in topology.nodes.items():
-        for line in getattr(node, "exec", ()):
-            _tell(progress, f"{name}: {line}")
-            done = agent.run(name, shlex.split(line), timeout=_COMMAND_PATIENCE)
-            if done.code != 0:
-                said = (done.stderr or done.stdout).decode(errors="replace").strip()
-                raise CommandFailed(f"node {name}: exec {line!r} ended with {done.code}: {said or 'it said nothing'}")
+    for name, line in lines:
+        _tell(progress, f"{name}: {line}")
+        done = agent.run(name, shlex.split(line), timeout=_COMMAND_PATIENCE)
+        if done.code != 0:
+            said = (done.stderr or done.stdout).decode(errors="replace").strip()
+            raise CommandFailed(f"node {name}: exec {line!r} ended with {done.code}: {said or 'it said nothing'}")
+
+
+def wait_until_ready(name: str, agent: Client, patience: float, progress: OnProgress | None) -> None:
+    """Return when a lab's network is ready.
+
+    Args:
+        name: of the lab, for messages. patience: seconds.
+
+    Raises:
+        NotReady: it is not by then; the message names what is missing.
+    """
+    _tell(progress, "waiting for the network to be ready")
+    readiness = agent.call(WaitReady(deadline=patience), on_event=only_progress(progress))
+    assert isinstance(readiness, Readiness)
+    if readiness.missing:
+        raise NotReady(
+            f"lab {name!r} is not ready after {patience:g} s: {'; '.join(readiness.missing)}. "
+            "Look into the named nodes' configuration, or allow more time"
+        )
+
+
+def only_progress(progress: OnProgress | None) -> Callable[[Progress | Output], None]:
+    """Return what passes an agent's events on, without the output of commands."""
+
+    def report(event: Progress | Output) -> None:
+        if progress is not None and isinstance(event, Progress):
+            progress(event)
+
+    return report
 
 
 def _tell(progress: OnProgress | None, text: str) -> None:

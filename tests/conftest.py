@@ -20,6 +20,7 @@ import pytest
 from testbed.emulator.client import Client
 from testbed.errors import Unable
 from testbed.lab import Lab
+from testbed.mininet_package import let_in
 from testbed.model.topology import GuestOptions
 from testbed.substrate.base import StartOptions
 from testbed.substrate.folder import LabFolder
@@ -49,6 +50,15 @@ def uml_works() -> None:
     """Skip, naming what lacks, where no guest can run."""
     if lacks := problems():
         pytest.skip(f"uml: {'; '.join(lacks)}")
+
+
+@pytest.fixture(scope="session")
+def mininet_package() -> None:
+    """Skip where Mininet's own Python package is not installed."""
+    try:
+        let_in()
+    except Unable as lack:
+        pytest.skip(f"mininet: {lack}")
 
 
 @pytest.fixture(scope="session")

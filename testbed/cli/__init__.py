@@ -13,7 +13,22 @@ from typing import Any
 import typer
 
 from testbed import __version__
-from testbed.cli import audit, changes, demo, doctor, exchange, labs, profile, rack, schema, switch, trace, twin
+from testbed.cli import (
+    audit,
+    changes,
+    demo,
+    doctor,
+    exchange,
+    labs,
+    load,
+    mininet,
+    profile,
+    rack,
+    schema,
+    switch,
+    trace,
+    twin,
+)
 from testbed.errors import ExitCode, TestbedError
 
 app = typer.Typer(
@@ -23,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, labs, exchange, profile, trace, switch, rack, twin, changes, audit, schema, demo):
+for group in (doctor, labs, exchange, mininet, profile, trace, load, switch, rack, twin, changes, audit, schema, demo):
     group.register(app)
 
 

@@ -20,6 +20,9 @@ Source = Annotated[
 FormatOption = Annotated[
     str | None, typer.Option("--format", "-f", help="What the source is, where its name does not tell.")
 ]
+Mininet = Annotated[
+    bool, typer.Option("--mininet", help="SOURCE is FILE.py:NAME, a Topo class or a key of the file's `topos`.")
+]
 SkipUnsupported = Annotated[
     bool, typer.Option("--skip-unsupported", help="Leave out what cannot be kept, with a line for each.")
 ]
@@ -33,6 +36,17 @@ def read_source(source: str, format: str | None = None, skip_unsupported: bool =
     imported = import_from(source, format, skip_unsupported)
     say(imported.notes)
     return imported.topology
+
+
+def said_format(format: str | None, mininet: bool) -> str | None:
+    """Return the format that a user names, by `--format` or by `--mininet`.
+
+    Raises:
+        BadInput: they say different things.
+    """
+    if mininet and format not in (None, "mininet"):
+        raise BadInput(f"--mininet and --format {format}: expected one of them")
+    return "mininet" if mininet else format
 
 
 def read_lab_or_source(source: str):

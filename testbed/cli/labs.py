@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 import typer
 
 from testbed.cli.complete import labs, links, nodes
-from testbed.cli.exchange import FormatOption, SkipUnsupported, Source, read_lab_or_source, read_source
+from testbed.cli.converging import converge, running_lab, save
+from testbed.cli.exchange import (
+    FormatOption,
+    Mininet,
+    SkipUnsupported,
+    Source,
+    read_lab_or_source,
+    read_source,
+    said_format,
+)
 from testbed.cli.guest import Guests, Memory, overridden
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout
 from testbed.errors import BadInput, ExitCode
@@ -40,15 +49,52 @@ def up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be built.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
     format: FormatOption = None,
+    mininet: Mininet = False,
     skip_unsupported: SkipUnsupported = False,
+    keep_runtime: Annotated[
+        bool, typer.Option("--keep-runtime", help="Of a running lab, keep what was changed while it ran.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring up a topology, ours or another tool's; return when the network is ready or say what is not."""
+    """Bring up a topology, ours or another tool's; return when the network is ready or say what is not.
+
+    Where the lab runs already, change only what differs.
+    """
+    topology = read_source(source, said_format(format, mininet), skip_unsupported)
+    topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
+    up_or_converge(topology, substrate, name, timeout, dry_run=dry_run, keep_runtime=keep_runtime, as_json=as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `testbed save` wrote.", metavar="FILE")],
+    substrate: SubstrateOption = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the lab; the saved one's when not given.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait until the network is ready.")] = 90.0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring up a lab that was saved, or set one that runs back to what was saved."""
+    from testbed.model.load import load_topology
+
+    up_or_converge(load_topology(file), substrate, name, timeout, dry_run=dry_run, keep_runtime=False, as_json=as_json)
+
+
+def up_or_converge(
+    topology, substrate: str, name: str | None, timeout: float, *, dry_run: bool, keep_runtime: bool, as_json: bool
+) -> None:
+    """Bring up a lab, or change the one of this name that runs."""
+    running = running_lab(name or topology.name)
+    if running is not None:
+        converge(running, topology, substrate, timeout, keep_runtime=keep_runtime, dry_run=dry_run, as_json=as_json)
+    else:
+        bring_up(topology, substrate, name, timeout, dry_run=dry_run, as_json=as_json)
+
+
+def bring_up(topology, substrate: str, name: str | None, timeout: float, *, dry_run: bool, as_json: bool) -> None:
+    """Bring up a lab that is not there yet."""
     from testbed.lab import Lab
     from testbed.substrate.registry import pick
 
-    topology = read_source(source, format, skip_unsupported)
-    topology = topology.model_copy(update={"guest": overridden(topology.guest, memory, guests)})
     if dry_run:
         chosen, why = pick(substrate)
         _print_plan(topology, chosen.name, why, as_json)
@@ -65,11 +111,13 @@ def up(
 def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
     from testbed.emulator.lower import build_of, topology_tracks
     from testbed.emulator.spread import split
+    from testbed.load import declared_flows
 
-    build, tracks = build_of(topology), topology_tracks(topology)
+    build, tracks, flows = build_of(topology), topology_tracks(topology), declared_flows(topology)
     guests = [[node.name for node in part.nodes] for part in split(build, topology.guest.guests)]
     if as_json:
-        print_json({"substrate": substrate, "why": why, "build": build, "guests": guests, "traces": tracks})
+        plan = {"build": build, "guests": guests, "traces": tracks, "load": flows}
+        print_json({"substrate": substrate, "why": why, **plan})
         return
     stdout.print(f"substrate {substrate}: {why}")
     if len(guests) > 1:
@@ -87,6 +135,8 @@ def _print_plan(topology, substrate: str, why: str, as_json: bool) -> None:
     )
     if tracks:
         print_table(["link", "trace", "plays", "settings", "lasts"], [_trace_row(topology, track) for track in tracks])
+    if flows:
+        stdout.print(f"load: {len(flows)} flows, {sum(flow.rate for flow in flows) / 1e6:.4g} Mbit/s", markup=False)
     stdout.print("nothing was changed (--dry-run)")
 
 
@@ -266,6 +316,6 @@ def graph(
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (up, down, status, link, graph):
+    for command in (up, save, restore, down, status, link, graph):
         app.command()(command)
     app.command("exec")(exec_)

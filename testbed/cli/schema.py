@@ -9,7 +9,9 @@ import typer
 from testbed.cli.output import print_json
 
 
-def schema(name: Annotated[str, typer.Argument(help="topology, impairment, change, plan, verdict or rack.")]) -> None:
+def schema(
+    name: Annotated[str, typer.Argument(help="topology, impairment, change, plan, verdict, rack or load.")],
+) -> None:
     """Print the JSON schema of a kind of file."""
     from testbed.model.schema import schema as schema_of
 

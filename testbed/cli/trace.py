@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -38,11 +39,12 @@ def play(
     """Play a trace on a link, in the lab; this command does not wait for its end."""
     from testbed.emulator.lower import tracks_of
     from testbed.emulator.playing import Play
-    from testbed.model.traces.spec import read_trace
+    from testbed.model.traces.spec import anchored, read_trace
 
     track = read_trace(trace, repeat=repeat)
     ways: tuple[tuple[Literal[0, 1], bool], ...] = ((0, forward), (1, backward))
-    tracks = tracks_of(link, track, [end for end, asked in ways if asked or forward == backward])
+    ends: list[Literal[0, 1]] = [end for end, asked in ways if asked or forward == backward]
+    tracks = tracks_of(link, track, ends, anchored(trace, Path()), repeat)
     opened = only_lab(lab)
     with opened.agent() as agent:
         state = agent.call(Play(tracks=tracks))

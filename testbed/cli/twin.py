@@ -53,6 +53,12 @@ def start(
     inventory: InventoryFile,
     name: Annotated[str | None, typer.Option(help="Name of the twin; the rack's with -twin when not given.")] = None,
     topology: Annotated[Path | None, typer.Option(help="Topology; discovered when not given.")] = None,
+    echo_every: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between two packets that measure a link: less shows loss sooner and costs devices more."
+        ),
+    ] = 0.2,
     capacity_every: Annotated[
         float, typer.Option(help="Seconds between two measurements of a link's capacity; 0 measures none.")
     ] = 60.0,
@@ -67,12 +73,14 @@ def start(
 
     if not 0 <= capacity_every < math.inf:
         raise BadInput(f"--capacity-every {capacity_every:g}: expected seconds, such as 60, or 0 to measure none")
+    if not 0.01 <= echo_every <= 10:
+        raise BadInput(f"--echo-every {echo_every:g}: expected 0.01 to 10 seconds")
     with Reporter() as report:
         known = load_topology(topology) if topology else None
         guest = overridden(known.guest if known else GuestOptions(), memory, guests)
         state = mirrors.start(
             load_inventory(inventory), known, name, base=inventory.parent, guest=guest,
-            capacity_every=capacity_every or None, progress=report,
+            echo_every=echo_every, capacity_every=capacity_every or None, progress=report,
         )  # fmt: skip
     if as_json:
         print_json(state)

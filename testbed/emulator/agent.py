@@ -30,8 +30,9 @@ from zmq.utils import z85
 
 import testbed
 from testbed import errors, kernel
-from testbed.emulator import bench, messages, parts, playback, playing, uplink
+from testbed.emulator import bench, messages, parts, playback, playing, standing, uplink
 from testbed.emulator.context import Context, Event
+from testbed.emulator.converging import Converging
 from testbed.emulator.execute import PATH, Children
 from testbed.emulator.messages import Done, Failed, Ok, Welcome
 from testbed.emulator.namespaces import home
@@ -51,10 +52,11 @@ _PROBES: dict[type, str] = {
     messages.StreamStart: "stream",
     messages.StreamStop: "stream",
     messages.SetLoad: "load",
+    messages.ReadLoad: "load",
     **dict.fromkeys((parts.ReflectorOpen, parts.ReflectorClose, parts.StampSend), "stamp"),
     **dict.fromkeys((parts.ServerOpen, parts.ServerClose, parts.ClientRun), "throughput"),
     **dict.fromkeys((parts.SinkOpen, parts.SinkWait, parts.SinkClose, parts.FlowStart, parts.FlowStop), "stream"),
-    **dict.fromkeys((parts.LoadSinks, parts.LoadSend), "load"),
+    **dict.fromkeys((parts.LoadSinks, parts.LoadSend, parts.LoadCount), "load"),
 }
 
 
@@ -110,6 +112,9 @@ class Agent:
             messages.Hello: lambda request, context: self._welcome(),
             messages.SetClock: _set_clock,
             messages.Build: self._build,
+            messages.Converge: self._converge,
+            standing.Reconfigure: self._reconfigure,
+            standing.Observe: self._observe,
             messages.WaitReady: lambda r, c: wait_ready(lambda: survey(self.lab), r.deadline, c.emit, c.cancelled),
             messages.Survey: lambda r, c: survey(self.lab),
             messages.SetLinks: self._set_links,
@@ -143,6 +148,36 @@ class Agent:
     def _build(self, request: messages.Build, context: Context) -> messages.Result:
         self._close_shared()
         return self.lab.build(request, context.emit)
+
+    def _converging(self) -> Converging:
+        return Converging(self.lab, self.shared.get("Play"))
+
+    def _converge(self, request: messages.Converge, context: Context) -> messages.Result:
+        started = time.monotonic()
+        self._converging().converge(request, context.emit)
+        goal = request.goal
+        return messages.Built(nodes=len(goal.nodes), links=len(goal.links), seconds=time.monotonic() - started)
+
+    def _reconfigure(self, request: standing.Reconfigure, context: Context) -> messages.Result:
+        for done, change in enumerate(request.routers, 1):
+            self.lab.reconfigure(change)
+            count = len(request.routers)
+            context.emit(messages.Progress(text=f"{change.node} reconfigured", done=done, total=count))
+        return Ok()
+
+    def _observe(self, request: standing.Observe, context: Context) -> messages.Result:
+        with self.lab.changing:
+            player = self.shared.get("Play")
+            links = self._converging().standing().links
+            return messages.Observed(
+                links=tuple(
+                    messages.LinkState(name=w.name, up=w.up, forward=w.forward, backward=w.backward) for w in links
+                ),
+                traces=player.traced() if player is not None else (),
+                routers=self.lab.configurations(),
+                addresses={n.name: n.addresses() for n in self.lab.nodes.values()} if request.addresses else {},
+                dark=tuple(name for name, node in self.lab.nodes.items() if not node.powered),
+            )
 
     def _set_links(self, request: messages.SetLinks, context: Context) -> messages.Result:
         player = self.shared.get("Play")

@@ -49,7 +49,7 @@ class Wire(Protocol):
 
 
 def join(node: BridgeNode, ends: Iterable[WireEnd]) -> None:
-    """Join a node's interfaces by a bridge.
+    """Join a node's interfaces by a bridge, which is made where there is none yet.
 
     Args:
         ends: the node's ends of links, with their VLANs.
@@ -60,8 +60,9 @@ def join(node: BridgeNode, ends: Iterable[WireEnd]) -> None:
     settings = _settings(node)
     try:
         with node.lock:
-            node.netlink.run([netlink.bridge(NAME, _options(settings))])
-            master = node.netlink.index_of(NAME)
+            if (master := node.netlink.index_of(NAME)) is None:
+                node.netlink.run([netlink.bridge(NAME, options=_options(settings))])
+                master = node.netlink.index_of(NAME)
     except NetlinkError as error:
         raise _explained(error, node.name, settings) from None
     ports = dict(node.interfaces)

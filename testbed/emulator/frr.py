@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from testbed.emulator.execute import Children, Process, stop_all
@@ -91,6 +91,7 @@ class Frr:
         self._folder = f"/proc/self/fd/{run}/frr"
         self._vtysh = Vtysh(node, namespaces, children)
         self.daemons = {name: Daemon(name) for name in DAEMONS if name in daemons or name == "zebra"}
+        self.given: dict[str, str] = {}
 
     def start(self, configuration: str) -> None:
         """Start the daemons and give them their configuration.
@@ -100,16 +101,50 @@ class Frr:
             NotReady: a daemon did not open its vty in time.
         """
         self.close()
+        self._start(list(self.daemons.values()))
+        load(self, configuration)
+        self.given = self.running()
+
+    def running(self) -> dict[str, str]:
+        """Return what each daemon that lives has for its configuration, as it tells vtysh when that asks for all."""
+        lives = self.alive()
+        return {name: self.ask(name, ["write terminal"])[0][0] for name in self.daemons if lives[name]}
+
+    def change(self, daemons: Sequence[str], configuration: str, lines: str) -> None:
+        """Become what runs these daemons with this configuration, without a restart of those that run already.
+
+        Args:
+            configuration: all of it, for new daemons. lines: what changes it in the others.
+
+        Raises:
+            As `start`.
+        """
+        wanted = {name for name in DAEMONS if name in daemons or name == "zebra"}
+        running, new = list(self.daemons), [name for name in DAEMONS if name in wanted - self.daemons.keys()]
+        self._start([Daemon(name) for name in new])
+        known = load(self, configuration, new, lenient=True) if new else frozenset()
+        if lines.strip():
+            load(self, lines, running, known)
+        for name in self.daemons.keys() - wanted:
+            self._end(self.daemons.pop(name))
+
+    def _start(self, daemons: list[Daemon]) -> None:
         appearing = watch(self._folder)
         try:
-            for number, daemon in enumerate(self.daemons.values()):
+            for daemon in daemons:
+                self.daemons[daemon.name] = daemon
                 daemon.process = self._children.start(self._namespaces, _command(daemon.name))
-                if number == 0:
-                    self._wait([daemon], appearing)
-            self._wait(list(self.daemons.values()), appearing)
+                if daemon.name == "zebra":
+                    self._wait([daemon], appearing)  # the others connect to it
+            self._wait(daemons, appearing)
         finally:
             os.close(appearing)
-        load(self, configuration)
+
+    def _end(self, daemon: Daemon) -> None:
+        if daemon.process is not None:
+            stop_all([daemon.process], 10.0)
+        if daemon.vty is not None:
+            daemon.vty.close()
 
     def _wait(self, daemons: list[Daemon], appearing: int) -> None:
         deadline = time.monotonic() + START_PATIENCE
@@ -215,23 +250,34 @@ def lines_of(configuration: str) -> list[Line]:
     return found
 
 
-def load(frr: Frr, configuration: str) -> None:
-    """Give an integrated configuration to all daemons.
+def load(
+    frr: Frr, configuration: str, only: Sequence[str] = (), known: Collection[str] = (), *, lenient: bool = False
+) -> frozenset[str]:
+    """Give an integrated configuration to all daemons, or to some.
+
+    Args:
+        only: daemons. known: lines that daemons which are not asked have taken; with `lenient` any line may be theirs.
+
+    Returns:
+        The lines that were taken.
 
     Raises:
         AgentError: a line that no daemon takes, or that one refuses: node, line number, line, FRR's words.
     """
     lines = lines_of(configuration)
     answers: dict[int, list[tuple[str, str, int]]] = {line.number: [] for line in lines}
-    for name in frr.daemons:
+    for name in only or frr.daemons:
         frr.converse(name, ["configure terminal", "XFRR_start_configuration"])
         for line, text, code in _feed(frr, name, lines):
             answers[line.number].append((name, text, code))
         frr.converse(name, ["XFRR_end_configuration", "end"])
-    rejected = [why for line in lines if (why := _rejection(line, answers[line.number]))]
+    strange = {n for n, said in answers.items() if all(code == NO_MATCH for *_, code in said)}
+    judged = [line for line in lines if line.number not in strange or not (lenient or line.text in known)]
+    rejected = [why for line in judged if (why := _rejection(line, answers[line.number]))]
     if rejected:
         more = f" (and {len(rejected) - 3} more)" if len(rejected) > 3 else ""
         raise AgentError(f"{frr.node}: frr.conf was rejected: " + "; ".join(rejected[:3]) + more)
+    return frozenset(line.text for line in lines if line.number not in strange)
 
 
 def _feed(frr: Frr, daemon: str, lines: Sequence[Line]) -> list[tuple[Line, str, int]]:

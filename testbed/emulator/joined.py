@@ -13,8 +13,9 @@ from typing import Any
 
 from msgspec import structs
 
-from testbed.emulator import clocks, messages, playing
+from testbed.emulator import clocks, messages, playing, standing
 from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
+from testbed.emulator.loading import FlowReport
 from testbed.emulator.messages import Build, LinkChange, LinkState, Request
 from testbed.emulator.parts import FlowStop
 from testbed.emulator.probes import load, stamp, stream, throughput
@@ -50,6 +51,9 @@ class JoinedClient(Client):
         self._ways: Mapping[type, Callable[[Any, OnEvent | None, float | None], Any]] = {
             messages.Hello: self._hello,
             messages.Build: self._build,
+            messages.Converge: self._converge,
+            standing.Reconfigure: self._reconfigure,
+            standing.Observe: self._observe,
             messages.WaitReady: self._wait_ready,
             messages.Survey: self._survey,
             messages.SetLinks: self._set_links,
@@ -62,6 +66,7 @@ class JoinedClient(Client):
             messages.StreamStart: self._start_stream,
             messages.StreamStop: self._stop_stream,
             messages.SetLoad: self._set_load,
+            messages.ReadLoad: self._read_load,
             playing.Play: self._play,
             playing.StopPlay: self._stop_play,
             playing.PlayStatus: self._play_status,
@@ -167,6 +172,41 @@ class JoinedClient(Client):
         self._locate(messages.Locate())
         took = time.monotonic() - started
         return messages.Built(nodes=len(request.nodes), links=len(request.links), seconds=took)
+
+    def _converge(self, request: messages.Converge, on_event: OnEvent | None, timeout: float | None) -> messages.Built:
+        """Each guest goes all the way or stays; who asked sends all of them back where one did not."""
+        started = time.monotonic()
+        parts = enumerate(split(request.goal, len(self._agents)), 1)
+        try:
+            asked = {guest: structs.replace(request, goal=part) for guest, part in parts}
+            self._ask(asked, on_event, timeout)
+        finally:
+            self._nodes, self._links = {}, {}  # asked anew when next needed
+        goal, took = request.goal, time.monotonic() - started
+        return messages.Built(nodes=len(goal.nodes), links=len(goal.links), seconds=took)
+
+    def _reconfigure(
+        self, request: standing.Reconfigure, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.Ok:
+        shares: dict[int, list[standing.RouterChange]] = {}
+        for change in request.routers:
+            shares.setdefault(self._guest_of(change.node), []).append(change)
+        asked = {guest: standing.Reconfigure(routers=tuple(share)) for guest, share in shares.items()}
+        self._ask(asked, on_event, timeout)
+        return messages.Ok()
+
+    def _observe(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Observed:
+        self._locate(messages.Locate())
+        answers = self._ask(dict.fromkeys(self._agents, request), on_event, timeout)
+        found = {guest: {state.name: state for state in seen.links} for guest, seen in answers.items()}
+        seen = list(answers.values())
+        return messages.Observed(
+            links=tuple(self._whole(name, found) for name in self._links),
+            traces=tuple(trace for here in seen for trace in here.traces),
+            routers={name: text for here in seen for name, text in here.routers.items()},
+            addresses={name: given for here in seen for name, given in here.addresses.items()},
+            dark=tuple(name for here in seen for name in here.dark),
+        )
 
     def _survey(
         self, request: Request, on_event: OnEvent | None = None, timeout: float | None = None
@@ -312,8 +352,24 @@ class JoinedClient(Client):
         return stream.stop(number, ask, on_event or _nobody)
 
     def _set_load(self, request: messages.SetLoad, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
-        asks = {guest: partial(agent.call, on_event=on_event, timeout=timeout) for guest, agent in self._agents.items()}
-        return load.carry_out(request, self._guest_of, asks)
+        return load.carry_out(request, self._guest_of, self._asks(on_event, timeout))
+
+    def _read_load(
+        self, request: messages.ReadLoad, on_event: OnEvent | None, timeout: float | None
+    ) -> messages.LoadReport:
+        report = load.read(request, self._asks(on_event, timeout))
+        clock = {guest: clocks.read(agent) for guest, agent in self._agents.items()} if report.flows else {}
+        return structs.replace(report, flows=tuple(self._with_error(flow, clock) for flow in report.flows))
+
+    def _with_error(self, report: FlowReport, clock: Mapping[int, clocks.Reading]) -> FlowReport:
+        """Round trips of TCP are timed by one clock alone."""
+        source, sink = self._guest_of(report.flow.source), self._guest_of(report.flow.sink)
+        if source == sink or report.flow.protocol == "tcp":
+            return report
+        return structs.replace(report, clock_error=clocks.apart(clock[source], clock[sink]))
+
+    def _asks(self, on_event: OnEvent | None, timeout: float | None) -> dict[int, Ask]:
+        return {guest: partial(agent.call, on_event=on_event, timeout=timeout) for guest, agent in self._agents.items()}
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> BadInput:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Protocol
 
 from testbed.emulator import netem, netlink
@@ -27,6 +28,8 @@ from testbed.errors import BadInput, Unable, nearest
 
 GROUP = 0x7E57
 """Interface group of every hub end: one message removes them all."""
+_DOOMED = GROUP + 1
+"""Those that one message is about to remove."""
 _HUB_BASE = 10_000
 _UNLIMITED_SEGMENTS = 65_535
 _DIRECTIONS = ("forward", "backward")
@@ -99,16 +102,95 @@ class Wiring:
             BadInput: an impairment no link can have; nothing was made. Unable: the kernel refuses, with its reason.
         """
         with self._lock:
-            wires = [_wire(number, link, nodes) for number, link in enumerate(links)]
-            self._nodes, self._dark = nodes, set()
-            self._wires = {wire.name: wire for wire in wires}
-            batch = _Batch()
-            for number, wire in enumerate(wires):
-                batch.add(self._devices(number, wire, guest), wire.name)
+            self._wires, self._dark = {}, set()
+            self._make(links, nodes, guest)
+
+    def extend(self, links: Sequence[WireLink], nodes: dict[str, Port], guest: int = 1) -> None:
+        """Make further wires.
+
+        Raises:
+            As `build`; what was made of them is removed by `remove`.
+        """
+        with self._lock:
+            self._make(links, nodes, guest)
+
+    def _make(self, links: Sequence[WireLink], nodes: dict[str, Port], guest: int) -> None:
+        taken = {(wire.hub[0] - _HUB_BASE) // 2 for wire in self._wires.values()}
+        free = (number for number in count() if number not in taken)
+        wires = [(number, _wire(number, link, nodes)) for number, link in zip(free, links, strict=False)]
+        self._nodes = nodes
+        self._wires |= {wire.name: wire for _, wire in wires}
+        batch = _Batch()
+        for number, wire in wires:
+            batch.add(self._devices(number, wire, guest), wire.name)
+        for _, wire in wires:
+            batch.add(_redirects(wire), wire.name)
+            batch.add(self._netems(wire), f"{wire.name}: netem")
+        batch.run(self._hub)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove wires with both their ends, in one kernel transaction; those that are not there are no error."""
+        with self._lock:
+            wires = [self._wires.pop(name) for name in names if name in self._wires]
             for wire in wires:
-                batch.add(_redirects(wire), wire.name)
-                batch.add(self._netems(wire), f"{wire.name}: netem")
+                for end in wire.near:
+                    self._nodes[wire.ends[end].node].interfaces.pop(wire.ends[end].interface, None)
+            requests = [netlink.set_link(index, group=_DOOMED) for wire in wires for index in wire.hub]
+            if not requests:
+                return
+            try:
+                self._hub.run([*requests, netlink.delete_group(_DOOMED)])
+            except NetlinkError as error:
+                if any(failure.errno != errno.ENODEV for failure in error.failures):
+                    raise  # one that was only half made lacks an end
+
+    def alter(self, links: Iterable[WireLink]) -> None:
+        """Give wires the MTU and the addresses of these, settings and ends stay.
+
+        Addresses are taken note of; the nodes themselves have to be given them.
+        """
+        with self._lock:
+            batch = _Batch()
+            for link in links:
+                wire = self._wires[link.name]
+                wire.ends = link.ends
+                if wire.mtu != link.mtu:
+                    wire.mtu = link.mtu
+                    self._resize(wire)
+                    batch.add((netlink.set_link(index, mtu=wire.mtu) for index in wire.hub), f"{wire.name}: mtu")
+                    sized = (end for end in wire.near if wire.impaired[end])
+                    again = (self._netem(wire, end, wire.state[end], create=False) for end in sized)
+                    batch.add(again, f"{wire.name}: netem")
             batch.run(self._hub)
+
+    def _resize(self, wire: Wire) -> None:
+        for end in wire.near:
+            node = self._nodes[wire.ends[end].node]
+            with node.lock:
+                node.netlink.run([netlink.set_link(node.interfaces[wire.ends[end].interface], mtu=wire.mtu)])
+
+    def asked(self, names: Iterable[str] = ()) -> tuple[LinkState, ...]:
+        """Return links' settings as they were asked for; of all when none is named.
+
+        Raises:
+            BadInput: no such link.
+        """
+        with self._lock:
+            wires = [self._wires.get(name) or self._unknown(name) for name in names or self._wires]
+            return tuple(
+                LinkState(name=w.name, up=w.up, forward=w.state[0].patch(), backward=w.state[1].patch()) for w in wires
+            )
+
+    def made(self) -> tuple[WireLink, ...]:
+        """Return what the wires were made of, with the settings that they have now."""
+        with self._lock:
+            return tuple(
+                WireLink(
+                    name=w.name, ends=w.ends, forward=w.state[0].patch(), backward=w.state[1].patch(), mtu=w.mtu,
+                    up=w.up, trunk=w.trunk,
+                )
+                for w in self._wires.values()
+            )  # fmt: skip
 
     def _devices(self, number: int, wire: Wire, guest: int) -> Iterable[Request]:
         if wire.trunk is not None:
@@ -118,7 +200,7 @@ class Wiring:
             name, index = node.place(wire.ends[end].interface)
             mac = mac_of(guest, number, end)
             segments = 1 if wire.impaired[end] else None
-            hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=wire.up, group=GROUP)
+            hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=self._lit(wire), group=GROUP)
             inner = VethEnd(name, index, mac, up=False, namespace=node.network, gso_max_segs=segments)
             yield netlink.veth(hub, inner, wire.mtu)
 

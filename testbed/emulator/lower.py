@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from testbed.emulator import netem, patch, playing
 from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
@@ -111,14 +111,20 @@ def patch_of(impairment: Impairment) -> LinkPatch:
     return LinkPatch(**fields, burst=patch.GilbertElliott(**burst.model_dump()) if burst else None)
 
 
-def tracks_of(link: str, track: traces.Track, ends: Iterable[Literal[0, 1]]) -> tuple[playing.Track, ...]:
-    """Put a trace on directions of a link: 0 forward, 1 backward. A loss that it sets takes the place of a burst."""
+def tracks_of(
+    link: str, track: traces.Track, ends: Iterable[Literal[0, 1]], source: str = "", repeat: bool = False
+) -> tuple[playing.Track, ...]:
+    """Put a trace on directions of a link: 0 forward, 1 backward. A loss that it sets takes the place of a burst.
+
+    Args:
+        source, repeat: what the trace was read from, so that a running lab can tell.
+    """
     patches = tuple(_trace_patch(setting) for setting in track.settings)
-    waits = tuple(_waits(track))
-    return tuple(
-        playing.Track(link=link, end=end, times=track.times, patches=patches, waits=waits, lap=track.lap)
-        for end in ends
-    )
+    whole = playing.Track(
+        link=link, times=track.times, patches=patches, waits=tuple(_waits(track)), lap=track.lap, source=source,
+        repeat=repeat,
+    )  # fmt: skip
+    return tuple(structs.replace(whole, end=end) for end in ends)
 
 
 def _trace_patch(setting: traces.Setting) -> LinkPatch:
@@ -136,7 +142,7 @@ def topology_tracks(topology: Topology) -> tuple[playing.Track, ...]:
     traced = ((name, link, link.trace) for name, link in topology.links.items() if link.trace)
     for name, link, trace in traced:
         for end, text in trace.ways():
-            (track,) = tracks_of(name, read_trace(text, repeat=trace.repeat), [end])
+            (track,) = tracks_of(name, read_trace(text, repeat=trace.repeat), [end], text, trace.repeat)
             state = netem.merge(netem.Netem(), patch_of((link.forward, link.backward)[end]), name)
             for change in track.patches:
                 netem.merge(state, change, f"{name}: trace {text}")

@@ -12,10 +12,12 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
+from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
 from testbed.emulator.segments import BridgeSettings, CountSwitches, Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.standing import Observe, Reconfigure, RouterText, Traced
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
 
@@ -136,6 +138,35 @@ class Built(Message, frozen=True):
     nodes: int
     links: int
     seconds: float
+
+
+class Converge(Message, frozen=True):
+    """Make what runs into `goal`, changing only what differs; all of it, or nothing. -> Built
+
+    The configuration of routers that stay is left alone, see `Reconfigure`.
+
+    Attributes:
+        silence: links whose traces end first, each giving back what it had set.
+    """
+
+    goal: Build
+    silence: tuple[str, ...] = ()
+
+
+class Observed(Message, frozen=True):
+    """What a lab is made of besides what only its file knows.
+
+    Attributes:
+        links: as asked for, in full, without what traces set.
+        addresses: where asked for, of each node, as (interface, address) in its kernel; link-local ones left out.
+        dark: nodes whose power is off.
+    """
+
+    links: tuple[LinkState, ...] = ()
+    traces: tuple[Traced, ...] = ()
+    routers: dict[str, RouterText] = field(default_factory=dict)
+    addresses: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    dark: tuple[str, ...] = ()
 
 
 class WaitReady(Message, frozen=True):
@@ -460,36 +491,20 @@ class StreamResult(Message, frozen=True):
     duplicated: int = 0
 
 
-class LoadFlow(Message, frozen=True):
-    """Background UDP, `rate` bit/s of IP packets of `size` bytes."""
-
-    source: str
-    destination: str
-    sink: str
-    rate: float
-    size: int = 1000
-    dscp: int = 0
-
-
-class SetLoad(Message, frozen=True):
-    """Replace all background load by these flows; none stops it. -> Ok"""
-
-    flows: tuple[LoadFlow, ...] = ()
-
-
 class Shutdown(Message, frozen=True):
     """Stop everything and end the agent. -> Ok"""
 
 
 Request = (
-    Hello | SetClock | Build | WaitReady | Survey | SetLinks | GetLinks | Locate | ListNodes | Exec | WriteFile | Vty
-    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | Play | StopPlay
+    Hello | SetClock | Build | Converge | Reconfigure | Observe | WaitReady | Survey | SetLinks | GetLinks | Locate
+    | ListNodes | Exec | WriteFile | Vty
+    | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | ReadLoad | Play | StopPlay
     | PlayStatus | Steer | CountSwitches | Shutdown | Part
 )  # fmt: skip
 Result = (
-    Welcome | Built | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput | Ok
-    | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | PartResult | PlayState
-    | Steered | SwitchCounts
+    Welcome | Built | Observed | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput
+    | Ok | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | LoadReport | PartResult
+    | PlayState | Steered | SwitchCounts
 )  # fmt: skip
 
 

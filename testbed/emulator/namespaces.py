@@ -171,6 +171,18 @@ def new_machine(host_name: str, folders: Mapping[str, str], files: Mapping[str, 
         _go_home_but_net()
 
 
+def new_mounts(net: int) -> int:
+    """Give a node mounts of its own, whose /sys shows its own network; return their file descriptor."""
+    own_file_system()
+    try:
+        unshare(kernel.CLONE_NEWNS)
+        mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        _show_own_devices(net)
+        return _open("mnt")
+    finally:
+        _go_home_but_net()
+
+
 def _furnish(folders: Mapping[str, str], files: Mapping[str, str]) -> None:
     own = Path("/run/own")
     own.mkdir()

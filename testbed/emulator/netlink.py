@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,8 @@ from testbed.errors import Unable
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
-NEWROUTE = 24
+NEWROUTE, DELROUTE = 24, 25
+NEWNEIGH = 28
 NEWQDISC, DELQDISC, GETQDISC = 36, 37, 38
 NEWTFILTER = 44
 ERROR, DONE = 2, 3
@@ -27,7 +29,9 @@ REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
 ACK_TLVS = 0x200
 
-UP, LOWER_UP = 0x1, 0x10000
+UP, RUNNING, LOWER_UP = 0x1, 0x40, 0x10000
+LINK_EVENTS = 1
+"""Multicast group (RTNLGRP_LINK) that tells of every change of an interface."""
 ROOT, CLSACT = 0xFFFFFFFF, 0xFFFFFFF1
 INGRESS = 0xFFFFFFF2
 FIRST_HANDLE = 0x00010000
@@ -35,8 +39,11 @@ FIRST_HANDLE = 0x00010000
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 IFLA_GROUP, IFLA_NET_NS_FD, IFLA_GSO_MAX_SEGS = 27, 28, 40
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER, VLAN_ID = 1, 2, 1, 1
+IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING = 5, 23
+IFLA_INFO_SLAVE_DATA, BRPORT_STATE = 5, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_F_NODAD = 1, 2, 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
+NDA_DST, NDA_LLADDR, NUD_PERMANENT = 1, 2, 0x80
 TCA_KIND, TCA_OPTIONS = 1, 2
 TCA_U32_SEL, TCA_U32_ACT, TC_U32_TERMINAL = 5, 7, 1
 TCA_ACT_KIND, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS = 1, 2, 2
@@ -49,7 +56,8 @@ _IFINFO = struct.Struct("=BxHiII")
 _TCMSG = struct.Struct("=BxxxiIII")
 _IFADDR = struct.Struct("=BBBBI")
 _INT = struct.Struct("=i")
-_UNIVERSE, _SITE = 0, 200
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_UNIVERSE, _SITE, _LINK = 0, 200, 253
 
 NETLINK_CAP_ACK, NETLINK_EXT_ACK, SOL_NETLINK = 10, 11, 270
 _SEND_LIMIT = 128 * 1024
@@ -121,8 +129,12 @@ def _link_settings(
     master: int | None = None,
     group: int | None = None,
     gso_max_segs: int | None = None,
+    namespace: int | None = None,
 ) -> bytes:
-    numbers = ((IFLA_MTU, mtu), (IFLA_MASTER, master), (IFLA_GROUP, group), (IFLA_GSO_MAX_SEGS, gso_max_segs))
+    numbers = (
+        (IFLA_MTU, mtu), (IFLA_MASTER, master), (IFLA_GROUP, group), (IFLA_GSO_MAX_SEGS, gso_max_segs),
+        (IFLA_NET_NS_FD, namespace),
+    )  # fmt: skip
     body = b"".join(_number(kind, value) for kind, value in numbers if value is not None)
     if mac is not None:
         body += attribute(IFLA_ADDRESS, mac)
@@ -151,10 +163,9 @@ class VethEnd:
         """Return `ifinfomsg` and attributes."""
         flags = UP if self.up else 0
         settings = _link_settings(
-            name=self.name, mac=self.mac, mtu=mtu, group=self.group, gso_max_segs=self.gso_max_segs
-        )
-        if self.namespace is not None:
-            settings += _number(IFLA_NET_NS_FD, self.namespace)
+            name=self.name, mac=self.mac, mtu=mtu, group=self.group, gso_max_segs=self.gso_max_segs,
+            namespace=self.namespace,
+        )  # fmt: skip
         return _IFINFO.pack(0, 0, self.index, flags, flags), settings
 
 
@@ -183,10 +194,24 @@ def vlan(name: str, index: int, parent: int, number: int, mtu: int, *, up: bool,
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)
 
 
-def bridge(name: str, options: bytes = b"") -> Request:
-    """Make an Ethernet bridge, up; `options` are IFLA_BR_* attributes."""
+def bridge(name: str, index: int = 0, options: bytes = b"") -> Request:
+    """Make an Ethernet bridge, up.
+
+    Args:
+        index: 0 lets the kernel choose. options: IFLA_BR_* attributes.
+    """
     info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + attribute(IFLA_INFO_DATA, options))
-    return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, 0, UP, UP) + _text(IFLA_IFNAME, name) + info)
+    return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, UP, UP) + _text(IFLA_IFNAME, name) + info)
+
+
+def bridge_options(*, stp: bool, snooping: bool) -> bytes:
+    """Encode options of a bridge.
+
+    Args:
+        stp: it speaks IEEE 802.1D. snooping: it listens for who wants which multicast group (RFC 4541), and says on
+            all its ports that it does.
+    """
+    return _number(IFLA_BR_STP_STATE, stp) + attribute(IFLA_BR_MCAST_SNOOPING, bytes([snooping]))
 
 
 def set_link(
@@ -196,11 +221,20 @@ def set_link(
     name: str | None = None,
     mtu: int | None = None,
     master: int | None = None,
+    group: int | None = None,
     gso_max_segs: int | None = None,
+    mac: bytes | None = None,
+    namespace: int | None = None,
 ) -> Request:
-    """Change an interface; what is None stays. `mtu` in bytes, `master` an interface index (0 releases)."""
+    """Change an interface; what is None stays.
+
+    Args:
+        mtu: bytes. master: an interface index (0 releases). namespace: file descriptor of the network it moves to.
+    """
     flags, change = (UP if up else 0), (UP if up is not None else 0)
-    settings = _link_settings(name=name, mtu=mtu, master=master, gso_max_segs=gso_max_segs)
+    settings = _link_settings(
+        name=name, mac=mac, mtu=mtu, master=master, group=group, gso_max_segs=gso_max_segs, namespace=namespace
+    )
     return Request(NEWLINK, 0, _IFINFO.pack(0, 0, index, flags, change) + settings)
 
 
@@ -230,15 +264,37 @@ def delete_address(index: int, text: str) -> Request:
     return address(index, text)._replace(kind=DELADDR, flags=0)
 
 
-def route(gateway: str, destination: str = "", index: int = 0) -> Request:
-    """Add a unicast route to `destination` (`10.0.0.0/8`; empty is the default route) by a gateway."""
-    family, packed = _packed(gateway)
+def route(gateway: str | None, destination: str = "", index: int = 0) -> Request:
+    """Add a unicast route to `destination` (`10.0.0.0/8`; empty is the default route).
+
+    Args:
+        gateway: None where the destination is on the link itself. index: the interface, 0 where the gateway tells.
+    """
     host, _, length = destination.partition("/")
-    body = struct.pack("=BBBBBBBBI", family, int(length or 0), 0, 0, 254, 3, 0, 1, 0)  # main table, boot, universe
-    body += attribute(RTA_GATEWAY, packed)
+    family, packed = _packed(gateway or host or "0.0.0.0")
+    scope = _UNIVERSE if gateway else _LINK
+    body = _RTMSG.pack(family, int(length or 0), 0, 0, 254, 3, scope, 1, 0)  # main table, boot, unicast
+    body += attribute(RTA_GATEWAY, packed) if gateway else b""
     body += attribute(RTA_DST, _packed(host)[1]) if host else b""
     body += _number(RTA_OIF, index) if index else b""
     return Request(NEWROUTE, CREATE | REPLACE, body)
+
+
+def add_route(gateway: str) -> Request:
+    """Add a default route where there is none of this family yet."""
+    return route(gateway)._replace(flags=CREATE | EXCLUSIVE)
+
+
+def delete_route(gateway: str) -> Request:
+    """Take the default route by a gateway away."""
+    return route(gateway)._replace(kind=DELROUTE, flags=0)
+
+
+def neighbour(index: int, address: str, mac: bytes) -> Request:
+    """Tell an interface for good which hardware address an IP address has (a static ARP entry)."""
+    family, packed = _packed(address)
+    body = struct.pack("=BxxxiHBB", family, index, NUD_PERMANENT, 0, 1)
+    return Request(NEWNEIGH, CREATE | REPLACE, body + attribute(NDA_DST, packed) + attribute(NDA_LLADDR, mac))
 
 
 _CLSACT_KIND = _text(TCA_KIND, "clsact")
@@ -280,12 +336,20 @@ def delete_root(index: int) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class LinkInfo:
-    """An interface as the kernel lists it. `carrier`: the wire is there."""
+    """An interface as the kernel lists it.
+
+    Attributes:
+        carrier: the wire is there. running: the kernel has seen that and lets packets through.
+        port_state: of a bridge's port (linux/if_bridge.h BR_STATE_*), None of others.
+    """
 
     index: int
     name: str
     up: bool
     carrier: bool
+    running: bool
+    mac: bytes = b""
+    port_state: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,18 +365,34 @@ class Netlink:
     """An rtnetlink socket; it belongs to the network namespace of the thread that opens it, whoever uses it later.
 
     Not thread-safe: its user holds a lock.
+
+    Args:
+        groups: multicast groups it hears of, a bit mask.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, groups: int = 0) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
-        self._socket.bind((0, 0))
+        self._socket.bind((0, groups))
         self._sequence = 0
 
     def close(self) -> None:
         self._socket.close()
+
+    def heard(self, seconds: float) -> bool:
+        """Wait until one of the groups tells something, `seconds` at most; say whether one did."""
+        poller = select.poll()  # select(2) takes no descriptor from 1024 on
+        poller.register(self._socket, select.POLLIN)
+        if not poller.poll(max(seconds, 0.0) * 1000):
+            return False
+        try:
+            self._socket.recv(1 << 16)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # more was told than could be kept
+                raise
+        return True
 
     def run(self, requests: Sequence[Request]) -> None:
         """Carry out all messages, in order.
@@ -405,15 +485,31 @@ class Netlink:
                 found.append((index, f"{socket.inet_ntop(family, packed)}/{prefix}"))
         return found
 
+    def look(self, index: int = 0, name: str | None = None) -> LinkInfo | None:
+        """Return one interface of this namespace, by its index or its name; None where there is none."""
+        sequence = self._sequence
+        self._sequence += 1
+        body = _IFINFO.pack(0, 0, index, 0, 0) + (_text(IFLA_IFNAME, name) if name is not None else b"")
+        self._socket.sendto(_NLMSGHDR.pack(len(body) + 16, GETLINK, REQUEST, sequence, 0) + body, (0, 0))
+        while True:
+            for kind, _, number, data in self._receive():
+                if number == sequence:
+                    return _link_info(data) if kind == NEWLINK else None
+
     def index_of(self, name: str) -> int | None:
         """Return the index of an interface of this namespace, or None."""
-        return next((link.index for link in self.links() if link.name == name), None)
+        found = self.look(name=name)
+        return found.index if found else None
 
 
 def _link_info(data: bytes) -> LinkInfo:
     _, _, index, flags, _ = _IFINFO.unpack_from(data)
-    name = attributes(data[_IFINFO.size :])[IFLA_IFNAME].rstrip(b"\0").decode()
-    return LinkInfo(index, name, bool(flags & UP), bool(flags & LOWER_UP))
+    fields = attributes(data[_IFINFO.size :])
+    name = fields[IFLA_IFNAME].rstrip(b"\0").decode()
+    port = attributes(attributes(fields.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_SLAVE_DATA, b""))
+    state = port[BRPORT_STATE][0] if BRPORT_STATE in port else None
+    up, carrier, running = (bool(flags & bit) for bit in (UP, LOWER_UP, RUNNING))
+    return LinkInfo(index, name, up, carrier, running, fields.get(IFLA_ADDRESS, b""), state)
 
 
 def _chunks(requests: Sequence[Request]) -> Iterator[tuple[int, int]]:

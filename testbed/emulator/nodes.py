@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 from testbed import processes
 from testbed.emulator import bridges, netlink, offload, sshd
 from testbed.emulator.control import network_of
@@ -23,6 +25,7 @@ from testbed.emulator.links import Wiring
 from testbed.emulator.messages import Build, Built, NodeState, Progress, WireEnd, WireNode
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks
 from testbed.emulator.netlink import Netlink, NetlinkError, Request, explain
+from testbed.emulator.standing import RouterChange, RouterText
 from testbed.errors import BadInput, nearest
 
 LOOPBACK = 1
@@ -99,7 +102,7 @@ class Node:
         if self.fabric is not None:
             name, index = self.fabric.place(self.name, interface)
         else:
-            name, index = interface, FIRST_INDEX + len(self.interfaces)
+            name, index = interface, max(self.interfaces.values(), default=FIRST_INDEX - 1) + 1
         self.interfaces[interface] = index
         return name, index
 
@@ -128,6 +131,13 @@ class Node:
             names.append(f"{self.name}: default route by {self.wire.gateway}")
         self.send(requests, names)
 
+    def addresses(self) -> tuple[tuple[str, str], ...]:
+        """Return (interface, address) as the kernel has them, of the lab's interfaces and `lo`."""
+        names = {LOOPBACK: "lo", **{index: name for name, index in self.interfaces.items()}}
+        with self.lock:
+            found = self.netlink.addresses()
+        return tuple((names[index], text) for index, text in found if index in names)
+
     def send(self, requests: Sequence[Request], names: Sequence[str]) -> None:
         """Carry out messages in the node's network, errors named by `names`."""
         try:
@@ -152,10 +162,12 @@ class Laboratory:
         self.children = children
         self.wiring = Wiring()
         self.nodes: dict[str, Node] = {}
+        self.elsewhere: dict[str, tuple[str, ...]] = {}
+        self.guest = 1
+        self.changing = threading.RLock()
         self._owners: dict[bytes, str] = {}
-        self._elsewhere: frozenset[str] = frozenset()
         self._addresses: dict[str, list[tuple[str, str]]] = {}
-        self._changing = threading.RLock()
+        self._ends: dict[str, list[WireEnd]] = {}
         self.fabric: Fabric | None = None
 
     def node(self, name: str) -> Node:
@@ -190,7 +202,7 @@ class Laboratory:
             TestbedError: what could not be built, and nothing of it is left.
         """
         started = time.monotonic()
-        with self._changing:
+        with self.changing:
             self.tear_down()
             try:
                 self._build(request, progress)
@@ -200,34 +212,53 @@ class Laboratory:
         return Built(nodes=len(request.nodes), links=len(request.links), seconds=time.monotonic() - started)
 
     def _build(self, request: Build, progress: Callable[[Progress], None]) -> None:
-        _check(request)
+        check(request)
+        self.take_note(request)
+        self.make_nodes(request.nodes)
+        progress(Progress(text="nodes made", done=len(request.nodes), total=len(request.nodes)))
+        self.wiring.build(request.links, dict(self.nodes), request.guest)
+        progress(Progress(text="links made", done=len(request.links), total=len(request.links)))
+        for node in self.nodes.values():
+            self.configure(node)
+        if self.fabric is not None:
+            self._start_switches(self.fabric, request, progress)
+        self.start_services(list(self.nodes.values()), progress)
+
+    def take_note(self, request: Build) -> None:
+        """Remember who has which address."""
+        self.elsewhere, self.guest = dict(request.elsewhere), request.guest
         self._addresses = {node.name: [] for node in request.nodes}
-        self._elsewhere = frozenset(request.elsewhere)
-        ends: dict[str, list[WireEnd]] = {node.name: [] for node in request.nodes}
-        for end in (end for link in request.links for end in link.ends if end.node not in self._elsewhere):
-            ends[end.node].append(end)
+        self._ends = {node.name: [] for node in request.nodes}
+        for end in (end for link in request.links for end in link.ends if end.node not in self.elsewhere):
+            self._ends[end.node].append(end)
             self._addresses[end.node] += [(end.interface, address) for address in end.addresses]
         self._owners = {_bare(a): n for n, given in self._addresses.items() for _, a in given}
         self._owners |= {_bare(a): node.name for node in request.nodes for a in node.addresses}
         self._owners |= {_bare(a): name for name, given in request.elsewhere.items() for a in given}
-        self._make_nodes(request.nodes)
-        progress(Progress(text="nodes made", done=len(request.nodes), total=len(request.nodes)))
-        self.wiring.build(request.links, dict(self.nodes), request.guest)
-        progress(Progress(text="links made", done=len(request.links), total=len(request.links)))
-        for name, node in self.nodes.items():
-            node.configure(self._addresses[name])
-            if node.kind == "bridge":
-                bridges.join(node, ends[name])
-        if self.fabric is not None:
-            switches = [(node, ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
-            self.fabric.start(switches, network_of(request))
-            if self.fabric.in_userspace:
-                for node in (node for node in self.nodes.values() if node.fabric is None):
-                    offload.complete_checksums(node, node.interfaces)
-            progress(Progress(text="switches made"))
-        self._start_services(progress)
 
-    def _make_nodes(self, wires: Sequence[WireNode]) -> None:
+    def addresses_of(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Return what a node's interfaces are given, `lo` among them."""
+        found: dict[str, tuple[str, ...]] = {"lo": self.nodes[name].wire.addresses}
+        for interface, address in self._addresses[name]:
+            found[interface] = (*found.get(interface, ()), address)
+        return found
+
+    def configure(self, node: Node) -> None:
+        """Give a node its addresses and default route; what it has already of them is no error. Join a bridge."""
+        node.configure(self._addresses[node.name])
+        if node.kind == "bridge":
+            bridges.join(node, self._ends[node.name])
+
+    def _start_switches(self, fabric: Fabric, request: Build, progress: Callable[[Progress], None]) -> None:
+        switches = [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
+        fabric.start(switches, network_of(request))
+        if fabric.in_userspace:
+            for node in (node for node in self.nodes.values() if node.fabric is None):
+                offload.complete_checksums(node, node.interfaces)
+        progress(Progress(text="switches made"))
+
+    def make_nodes(self, wires: Sequence[WireNode]) -> None:
+        """Make nodes with nothing in them."""
         own = [wire for wire in wires if wire.kind != "switch"]
         sysctls = [_ROUTER_SYSCTLS if wire.kind == "router" else _HOST_SYSCTLS for wire in own]
         for wire, (net, inside) in zip(own, new_networks(len(own), sysctls), strict=True):
@@ -237,13 +268,14 @@ class Laboratory:
         for wire in wires:
             if wire.kind == "switch" and self.fabric is not None:
                 self.nodes[wire.name] = Node(wire, *self.fabric.share(), fabric=self.fabric)
-        for node in self.nodes.values():
+        for node in (self.nodes[wire.name] for wire in wires):
             if node.kind == "router" or node.wire.sshd is not None:
                 mnt, uts, node.run = new_machine(node.name, _FOLDERS, _files(node.wire), node.network)
                 node.namespaces = Namespaces(node.network, mnt, uts)
 
-    def _start_services(self, progress: Callable[[Progress], None]) -> None:
-        serving = [node for node in self.nodes.values() if node.kind == "router" or node.wire.sshd]
+    def start_services(self, nodes: Sequence[Node], progress: Callable[[Progress], None]) -> None:
+        """Start what these nodes run, several at a time."""
+        serving = [node for node in nodes if node.kind == "router" or node.wire.sshd]
         if not serving:
             return
         managed = [node for node in serving if node.wire.sshd]
@@ -261,17 +293,40 @@ class Laboratory:
             node.sshd = sshd.start(node, self.children)
         return node
 
+    def reconfigure(self, change: RouterChange) -> None:
+        """Change a router's configuration, also the one that it starts from.
+
+        Raises:
+            AgentError: a daemon died, or refused a line; the others were given them. BadInput: no such router.
+        """
+        node = self.node(change.node)
+        if node.frr is None or not node.powered:
+            raise BadInput(
+                f"{node.name} is {'a ' + node.kind if node.frr is None else 'without power'}: no daemon runs"
+            )
+        with self.changing:
+            node.wire = structs.replace(node.wire, daemons=change.daemons, config=change.config)
+            with node.namespaces.enter():
+                Path("/etc/frr/frr.conf").write_text(change.config)
+            node.frr.change(change.daemons, change.config, change.lines)
+            node.frr.given = node.frr.running() if change.given is None else change.given
+
+    def configurations(self) -> dict[str, RouterText]:
+        """Return what routers were given for a configuration, and what they have now."""
+        serving = ((name, node.frr) for name, node in self.nodes.items() if node.frr is not None and node.powered)
+        return {name: RouterText(given=frr.given, running=frr.running()) for name, frr in serving}
+
     def power(self, name: str, on: bool) -> None:
         """Take a node's power away, or give it back: it starts from its startup configuration.
 
         Off: every process in the node is killed and its wires lose carrier. Repeating either is harmless. Of a node in
         another guest only the wires are here.
         """
-        if name in self._elsewhere:
+        if name in self.elsewhere:
             self.wiring.power(name, on)
             return
         node = self.node(name)
-        with self._changing:
+        with self.changing:
             if on == node.powered:
                 return
             if on:
@@ -288,12 +343,12 @@ class Laboratory:
 
     def _kill(self, nodes: Sequence[Node]) -> None:
         own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
-        processes.kill(_processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
+        processes.kill(processes_in({os.fstat(node.network).st_ino for node in nodes}), PATIENCE)
         stop_all([process for process in own if process.code is None], PATIENCE)
 
     def tear_down(self) -> None:
         """End every process of the lab, then remove its links and namespaces."""
-        with self._changing:
+        with self.changing:
             nodes = list(self.nodes.values())
             if any(node.namespaces.mnt is not None for node in nodes):
                 self._kill(nodes)
@@ -302,7 +357,15 @@ class Laboratory:
                 node.close()
             if self.fabric is not None:
                 self.fabric.close()
-            self.nodes, self._owners, self._elsewhere, self.fabric = {}, {}, frozenset(), None
+            self.nodes, self._owners, self.elsewhere, self.fabric = {}, {}, {}, None
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Remove nodes whose wires are gone, with every process in them."""
+        nodes = [self.nodes.pop(name) for name in names if name in self.nodes]
+        if nodes:
+            self._kill(nodes)
+        for node in nodes:
+            node.close()
 
 
 def _bare(address: str) -> bytes:
@@ -314,7 +377,7 @@ def _bare(address: str) -> bytes:
         raise BadInput(f"{address!r} is not an IP address") from None
 
 
-def _check(request: Build) -> None:
+def check(request: Build) -> None:
     """Refuse what cannot be built; the controller checks more, with the place in the file."""
     names = [*(node.name for node in request.nodes), *request.elsewhere]
     taken: set[tuple[str, str]] = set()
@@ -365,7 +428,7 @@ def _cold(node: Node) -> None:
     node.send(requests, [f"{node.name}: reset of an interface"] * len(requests))
 
 
-def _processes_in(networks: set[int]) -> Iterator[processes.Process]:
+def processes_in(networks: set[int]) -> Iterator[processes.Process]:
     """Find the processes in network namespaces (by inode number), other than the agent's own."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) != os.getpid():

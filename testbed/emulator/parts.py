@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from testbed.emulator.loading import LoadFlow
 from testbed.emulator.patch import Message
 
 
@@ -205,9 +206,14 @@ class Said(Message, frozen=True):
 
 
 class LoadSinks(Message, frozen=True):
-    """Swallow what comes to these (node, address), besides those of the call before this one. -> Ports"""
+    """Swallow what comes to these (node, address, protocol), besides those of the call before this one. -> Ports
 
-    ends: tuple[tuple[str, str], ...] = ()
+    Those of measured load count what comes of its run `run`.
+    """
+
+    ends: tuple[tuple[str, str, str], ...] = ()
+    measured: bool = False
+    run: int = 0
 
 
 class Ports(Message, frozen=True):
@@ -215,24 +221,66 @@ class Ports(Message, frozen=True):
 
 
 class LoadSource(Message, frozen=True):
-    """One flow of `testbed.emulator.messages.LoadFlow`, as its source sends it."""
+    """One flow, as its source sends it: its number in its run, and the port that its sink has."""
 
-    source: str
-    destination: str
+    number: int
     port: int
-    rate: float
-    size: int
-    dscp: int
+    flow: LoadFlow
 
 
 class LoadSend(Message, frozen=True):
-    """Send these flows and no others. -> Closed"""
+    """Send these flows and no others of their kind. -> Closed"""
 
     flows: tuple[LoadSource, ...] = ()
+    measured: bool = False
+    run: int = 0
+
+
+class LoadCount(Message, frozen=True):
+    """What was sent and received here of the measured load; `stop` ends its sending. -> LoadCounts"""
+
+    stop: bool = False
+
+
+class SentFlow(Message, frozen=True):
+    """The source's half of a `FlowReport`; `retransmitted` segments, `rtts` and `jitter` of TCP alone."""
+
+    flow: LoadFlow
+    seconds: float
+    ended: bool
+    asked: int
+    skipped: int
+    sent: int
+    sent_octets: int
+    refused: dict[int, int] = field(default_factory=dict)
+    retransmitted: int = 0
+    rtts: dict[int, int] = field(default_factory=dict)
+    jitter: float = 0.0
+
+
+class ArrivedFlow(Message, frozen=True):
+    """The sink's half: `highest` is the highest number that came, `quiet` the seconds since the last one."""
+
+    received: int
+    received_octets: int
+    highest: int
+    quiet: float
+    reordered: int = 0
+    duplicated: int = 0
+    delays: dict[int, int] = field(default_factory=dict)
+    jitter: float = 0.0
+
+
+class LoadCounts(Message, frozen=True):
+    """By flow number."""
+
+    sent: dict[int, SentFlow] = field(default_factory=dict)
+    arrived: dict[int, ArrivedFlow] = field(default_factory=dict)
+    unread: int = 0
 
 
 Part = (
     ReflectorOpen | ReflectorClose | StampSend | SinkOpen | SinkWait | SinkClose | FlowStart | FlowStop
-    | ServerOpen | ServerClose | ClientRun | LoadSinks | LoadSend
+    | ServerOpen | ServerClose | ClientRun | LoadSinks | LoadSend | LoadCount
 )  # fmt: skip
-PartResult = Opened | Closed | Session | StampLog | SinkHeard | Arrived | Flowed | Said | Ports
+PartResult = Opened | Closed | Session | StampLog | SinkHeard | Arrived | Flowed | Said | Ports | LoadCounts

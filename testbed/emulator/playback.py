@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
@@ -18,10 +18,11 @@ from msgspec import UNSET, structs
 
 from testbed.emulator.context import Context
 from testbed.emulator.links import Wiring, WorkedOut
-from testbed.emulator.messages import LinkChange
+from testbed.emulator.messages import LinkChange, WireLink
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay, Track
 from testbed.emulator.probes.base import shared
+from testbed.emulator.standing import Traced
 from testbed.errors import BadInput, TestbedError
 
 TOGETHER = 0.001
@@ -69,6 +70,7 @@ class Player:
         self._heads: dict[Way, Playhead] = {}
         self._queue: list[Playhead] = []
         self._before: dict[Way, LinkPatch] = {}
+        self._tracks: dict[Way, Track] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -82,7 +84,7 @@ class Player:
         Raises:
             BadInput: no such link, or a setting that no link can have; nothing is played then.
         """
-        states = {state.name: state for state in self._wiring.get(tuple({track.link for track in tracks}))}
+        states = {state.name: state for state in self._wiring.asked({track.link for track in tracks})}
         found = {(t.link, t.end): (states[t.link].forward, states[t.link].backward)[t.end] for t in tracks}
         with self._changed:
             own = {way: _over(state, self._before.get(way, LinkPatch())) for way, state in found.items()}
@@ -99,6 +101,7 @@ class Player:
         for track in tracks:
             way = track.link, track.end
             fields = frozenset(name for patch in track.patches for name in _named(patch))
+            self._tracks[way] = track
             heads[way] = Playhead(begin + track.times[0], track, fields, begin)
             kept = fields | _named(self._before.get(way, LinkPatch()))
             self._before[way] = LinkPatch(**{name: getattr(own[way], name) for name in kept})
@@ -113,8 +116,29 @@ class Player:
             ended = {way for way in self._before if not links or way[0] in links}
             self._reschedule({way: head for way, head in self._heads.items() if way not in ended})
             before = {way: self._before.pop(way) for way in ended}
+            for way in ended:
+                del self._tracks[way]
         if restore:
             self._wiring.set([LinkChange(link=link, end=1 if end else 0, patch=p) for (link, end), p in before.items()])
+
+    def beneath(self, links: Iterable[WireLink]) -> Iterator[WireLink]:
+        """Give links as they would be without what traces have set."""
+        with self._changed:
+            before = dict(self._before)
+        for link in links:
+            forward, backward = (
+                _over(state, before[link.name, end]) if (link.name, end) in before else state
+                for end, state in enumerate((link.forward, link.backward))
+            )
+            yield structs.replace(link, forward=forward, backward=backward)
+
+    def traced(self) -> tuple[Traced, ...]:
+        """Say which directions have a trace that plays, or that came to its end and was not stopped."""
+        with self._changed:
+            return tuple(
+                Traced(link=way[0], end=1 if way[1] else 0, source=track.source, repeat=track.repeat)
+                for way, track in self._tracks.items()
+            )
 
     def claim(self, changes: Iterable[LinkChange], check_only: bool = False) -> None:
         """Let others change links: what a trace has set before is theirs from then on, what one sets now is not.

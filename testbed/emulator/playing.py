@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import field
 
+from testbed.emulator.loading import rank
 from testbed.emulator.patch import LinkPatch, Message
 
 
@@ -17,6 +18,8 @@ class Track(Message, frozen=True):
         waits: seconds on top of the link's own delay; none, or one for each time. Where a patch has a delay, that is
             the link's own from then on.
         lap: seconds after which it begins anew; None plays it once.
+        source: what it was read from, as a person names it (`csv:FILE`, `leo-pass(seed=1)`), or empty.
+        repeat: whether a repetition was asked for; some sources repeat by themselves.
     """
 
     link: str
@@ -25,6 +28,8 @@ class Track(Message, frozen=True):
     patches: tuple[LinkPatch, ...] = ()
     waits: tuple[float, ...] = ()
     lap: float | None = None
+    source: str = ""
+    repeat: bool = False
 
 
 class Play(Message, frozen=True):
@@ -71,13 +76,4 @@ def lateness(late: dict[int, int]) -> dict[str, float]:
         p50, p99 (nearest rank) and max in seconds; nothing where no setting was made.
     """
     ordered = sorted(late.items())
-    return {name: _rank(ordered, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)) if late}
-
-
-def _rank(ordered: list[tuple[int, int]], share: float) -> int:
-    left = share * sum(count for _, count in ordered)
-    for value, count in ordered:
-        left -= count
-        if left <= 1e-9:
-            return value
-    return ordered[-1][0]
+    return {name: rank(ordered, share) / 1e6 for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)) if late}

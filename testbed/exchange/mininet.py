@@ -19,14 +19,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from testbed.errors import BadInput, Unable, nearest
+from testbed.errors import BadInput, nearest
 from testbed.exchange.base import Findings, Format
 from testbed.exchange.names import Names, slug
+from testbed.mininet_package import let_in
 from testbed.model.source import Place, Tree, read_text
 from testbed.model.topology import Topology
 from testbed.model.validated import validated
 
-_DEBIAN = Path("/usr/lib/python3/dist-packages/mininet")
 _BASE = IPv4Interface("10.0.0.0/8")
 """What Mininet numbers its hosts from, unless they say their own address."""
 _PLAIN = frozenset(
@@ -47,21 +47,20 @@ def read(source: str, findings: Findings) -> Topology:
         BadInput: there is no such file or topology, or its code fails; the message has its line.
         Unable: Mininet is not installed.
     """
-    file, _, wanted = source.partition(".py")
+    if not FORMAT.recognises(source):
+        raise BadInput(f"{source}: expected FILE.py:NAME, a Python file and the Topo of Mininet that it makes")
+    file, wanted = re.split(r"\.py(?=:|$)", source, maxsplit=1)
     path = Path(f"{file}.py")
     read_text(path, "Mininet file")
-    with _mininet(path):
+    let_in()
+    with _beside(path):
         topo = _topo(_run(path), wanted.removeprefix(":"), path)
     return _Reader(topo, str(path), findings).topology(slug(wanted.removeprefix(":")) or slug(path.stem))
 
 
 @contextmanager
-def _mininet(path: Path) -> Iterator[None]:
-    """Let the file import Mininet (Debian's, which a virtual environment does not see) and what lies beside it."""
-    if importlib.util.find_spec("mininet") is None and (_DEBIAN / "__init__.py").exists():
-        spec = importlib.util.spec_from_file_location("mininet", _DEBIAN / "__init__.py")
-        assert spec is not None
-        sys.modules["mininet"] = importlib.util.module_from_spec(spec)
+def _beside(path: Path) -> Iterator[None]:
+    """Let the file import what lies beside it; what it prints is not our output."""
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         with warnings.catch_warnings(), redirect_stdout(sys.stderr):
@@ -85,10 +84,6 @@ def _guarded(path: Path, step: Callable[[], Any]) -> Any:
     """Run somebody else's code: whatever it raises is told by the line of their file."""
     try:
         return step()
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] == "mininet":
-            raise Unable("Mininet is not installed: apt-get install mininet") from None
-        raise BadInput(_told(path, error)) from None
     except (Exception, SystemExit) as error:  # any code may raise anything
         raise BadInput(_told(path, error)) from None
 

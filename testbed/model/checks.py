@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import TYPE_CHECKING
 
 from testbed.errors import nearest
 from testbed.model.base import Problem
+from testbed.model.traffic import place_problems
 
 if TYPE_CHECKING:
     from testbed.model.topology import Endpoint, Link, Router, Switch, Topology
@@ -71,7 +73,8 @@ def link(it: Link) -> list[Problem]:
 def topology(it: Topology) -> list[Problem]:
     """Endpoints exist, no interface or address is used twice, gateways are on a link of their host."""
     missing = list(_missing_nodes(it))
-    return [*missing, *_interfaces(it), *_addresses(it), *_ports(it), *_gateways(it), *_dpids(it), *_demands(it)]
+    nodes = (*_gateways(it), *_dpids(it))
+    return [*missing, *_interfaces(it), *_addresses(it), *_ports(it), *nodes, *_demands(it), *_load(it)]
 
 
 def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
@@ -97,6 +100,13 @@ def _demands(it: Topology) -> Iterator[Problem]:
                 yield Problem(place, target, f"expected a node of this topology{nearest(target, it.nodes)}")
             elif target == source:
                 yield Problem(place, target, "expected another node: traffic to itself crosses no link")
+
+
+def _load(it: Topology) -> Iterator[Problem]:
+    if it.load is not None:
+        kinds = {name: node.kind for name, node in it.nodes.items()}
+        for problem in place_problems(it.load, kinds, it.demands):
+            yield replace(problem, where=("load", *problem.where))
 
 
 def _interfaces(it: Topology) -> Iterator[Problem]:

@@ -41,7 +41,7 @@ def _mapping(model: Model) -> CommentedMap:
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         if field.is_required() or value != field.get_default(call_default_factory=True):
-            result[name] = _value(value, _unit(field))
+            result[name] = _value(value, unit_of(field))
     if isinstance(model, Link):
         _merge_directions(result, model)
     if isinstance(model, _ONE_LINE) or (isinstance(model, Host | Router | Bridge | Switch) and "config" not in result):
@@ -89,7 +89,7 @@ def _fits_a_block(text: str) -> bool:
     return len(lines) > 1 and plain and bool(lines[0]) and not lines[0].startswith(" ")
 
 
-def _unit(field: FieldInfo) -> Unit | None:
+def unit_of(field: FieldInfo) -> Unit | None:
     """Look for the mark on the field itself and in `Rate | None`."""
     found = [extra for extra in field.metadata if isinstance(extra, Unit)]
     for member in get_args(field.annotation):

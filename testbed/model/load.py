@@ -14,6 +14,7 @@ from testbed.model.change import Change
 from testbed.model.rack import Inventory
 from testbed.model.source import Tree, parse_yaml, read_text
 from testbed.model.topology import Topology
+from testbed.model.traffic import Traffic
 from testbed.model.validated import descend, validated
 
 M = TypeVar("M", bound=Model)
@@ -74,6 +75,16 @@ def written_change(path: StrPath) -> Written[Change]:
     """
     file = Path(path)
     return _read(read_text(file, "change file"), Change, file)
+
+
+def written_load(path: StrPath) -> Written[Traffic]:
+    """Read a load file and keep where in it everything stands.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    file = Path(path)
+    return _read(read_text(file, "load file"), Traffic, file)
 
 
 def load_inventory(path: StrPath) -> Inventory:

@@ -11,6 +11,7 @@ from testbed.model.impairment import Impairment
 from testbed.model.plan import Plan
 from testbed.model.rack import Inventory
 from testbed.model.topology import Topology
+from testbed.model.traffic import Traffic
 from testbed.model.verdict import Verdict
 
 SCHEMAS: dict[str, type[Model]] = {
@@ -20,6 +21,7 @@ SCHEMAS: dict[str, type[Model]] = {
     "plan": Plan,
     "verdict": Verdict,
     "rack": Inventory,
+    "load": Traffic,
 }
 
 _PATCH = {"description": "as Impairment, key by key over the profile", "$ref": "#/$defs/Impairment"}

@@ -25,6 +25,7 @@ from testbed.model.base import (
     refuse,
 )
 from testbed.model.impairment import Impairment
+from testbed.model.traffic import Traffic
 
 Protocol = Literal["static", "ospf", "isis", "bgp"]
 Daemon = Literal["zebra", "staticd", "ospfd", "bgpd", "isisd"]
@@ -221,6 +222,7 @@ class Topology(Model):
 
     Attributes:
         demands: how much goes from each node to each other, in the unit of whoever measured it; for load.
+        load: what flows from the moment that its lab is up.
     """
 
     name: Name
@@ -228,6 +230,7 @@ class Topology(Model):
     nodes: dict[Name, Node] = Field(min_length=1)
     links: dict[Name, Link] = Field(default_factory=dict)
     demands: dict[Name, dict[Name, Amount]] = Field(default_factory=dict)
+    load: Traffic | None = None
     guest: GuestOptions = GuestOptions()
 
     @model_validator(mode="after")

@@ -95,6 +95,10 @@ chmod 755 /run/modules/modprobe
 echo /run/modules/modprobe > /proc/sys/kernel/modprobe
 echo testbed > /proc/sys/kernel/hostname
 echo 1 > /proc/sys/kernel/panic_on_oops
+# All namespaces share one ARP table of 1024 entries: pings among all pairs of 33 hosts would fill it.
+for table in /proc/sys/net/ipv[46]/neigh/default; do
+    for limit in 1 2 3; do echo 1000000 > "$table/gc_thresh$limit"; done
+done
 modprobe -d /run/modules -a {wanted}
 ip -batch - <<'NETWORK'
 link set lo up

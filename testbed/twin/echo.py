@@ -6,15 +6,20 @@ but its packets, and gives every reply with the device's own time stamp. It ends
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Protocol
 
 from adapters.base import Adapter, PingResult
 from testbed.errors import DeviceError
+from testbed.twin.suspicion import Suspicion, counted
+
+log = logging.getLogger(__name__)
 
 INTERVAL = 0.2
 """Seconds between two packets of one link."""
@@ -31,18 +36,30 @@ only now and then, and connections stall. Beyond that somebody has set the devic
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Round trips that came to an end since the last batch: seconds each, and how many packets were given up.
+    """Round trips that came to an end since the last batch.
 
-    `measured`: when the newest of them ended, Unix seconds on the controller's clock.
+    Attributes:
+        rtts: seconds each. lost: packets that were given up. answered: packets whose round trip says nothing.
+        measured: when the newest of them ended, Unix seconds on the controller's clock.
     """
 
     rtts: tuple[float, ...]
     lost: int
     measured: float
+    answered: int = 0
+
+    @property
+    def packets(self) -> int:
+        """All of them."""
+        return len(self.rtts) + self.answered + self.lost
 
 
 class Stream(Protocol):
     """A command's output on a device while it runs."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when output has come, or will not come any more."""
+        ...
 
     def read(self) -> bytes:
         """What was written since the last call, without waiting.
@@ -77,6 +94,8 @@ class EchoLog:
     offset: float = 0.0
     grace: float = 0.25
     _rest: bytes = b""
+    _verdicts: list[bool] = field(default_factory=list)
+    _missed: set[int] = field(default_factory=set)
     _rtts: list[float] = field(default_factory=list)
     _unanswered: dict[int, float] = field(default_factory=dict)
     _unsent: int = 0
@@ -91,17 +110,35 @@ class EchoLog:
         for line in lines:
             self._read(line.decode("ascii", "replace").strip())
 
+    def verdicts(self) -> list[bool]:
+        """Whether each packet since the last call was answered, said before a grace is over.
+
+        A packet is missed once a later one was answered: links keep their order, and a stalled device answers all.
+        """
+        found, self._verdicts = self._verdicts, []
+        return found
+
     def _read(self, line: str) -> None:
         if found := _REPLY.search(line):
             rtt = float(found[3]) / 1e3
             self._newest = float(found[1])
-            self._unanswered.pop(int(found[2]) % _SEQUENCES, None)
             self._rtts.append(rtt)
+            self._judge(int(found[2]) % _SEQUENCES)
             self._slowest = max(rtt, 0.9 * self._slowest)
         elif found := _UNANSWERED.search(line):
             self._newest = self._unanswered[int(found[2]) % _SEQUENCES] = float(found[1])
         elif _NOT_SENT.search(line):
             self._unsent += 1
+
+    def _judge(self, answered: int) -> None:
+        self._forget(answered)
+        missed = {s for s in self._unanswered if (answered - s) % _SEQUENCES < _SEQUENCES / 2} - self._missed
+        self._missed |= missed
+        self._verdicts += [False] * len(missed) + [True]
+
+    def _forget(self, seq: int) -> None:
+        self._unanswered.pop(seq, None)
+        self._missed.discard(seq)
 
     def take(self, now: float) -> Batch | None:
         """What ended up to `now` (Unix seconds); None when nothing did."""
@@ -110,7 +147,7 @@ class EchoLog:
         patience = max(self.grace, 2 * self._slowest)
         overdue = [seq for seq, told in self._unanswered.items() if clock - told > patience]
         for seq in overdue:
-            del self._unanswered[seq]
+            self._forget(seq)
         lost = len(overdue) + self._unsent
         rtts, self._rtts, self._unsent = tuple(self._rtts), [], 0
         measured, self._newest = now if self._newest is None else self._newest - clock + now, None
@@ -130,6 +167,14 @@ class EchoLog:
 class Echo(Protocol):
     """Measures one link's round trips from one of its ends."""
 
+    def filenos(self) -> Collection[int]:
+        """Descriptors that are readable when `hear` has something to take."""
+        ...
+
+    def hear(self) -> bool:
+        """Take what has come, without waiting; True where it should not wait for the next poll."""
+        ...
+
     def take(self, now: float, offset: float) -> Batch | None:
         """What came to an end since the last call. `offset`: the device's clock minus ours, seconds.
 
@@ -142,29 +187,87 @@ class Echo(Protocol):
 
 
 class StreamedEcho:
-    """One running ping."""
+    """One running ping, and a closer look where it loses packets that it did not lose before."""
 
-    def __init__(self, name: str, start: Callable[[], Stream]) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[], Stream],
+        look: Callable[[], Stream] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args:
+        start: makes the running ping. look: makes the ping of a closer look; None where none is wanted.
+        """
         self._name = name
-        self._start = start
+        self._start, self._look = start, look
+        self._clock = clock
         self._stream: Stream | None = None
+        self._ended = ""
         self._log = EchoLog()
+        self._suspicion = Suspicion()
+        self._closer: Stream | None = None
+        self._said = b""
+        self._found = (0, 0)
 
-    def take(self, now: float, offset: float) -> Batch | None:
+    def filenos(self) -> Collection[int]:
+        return [stream.fileno() for stream in (self._stream, self._closer) if stream is not None]
+
+    def hear(self) -> bool:
         if self._stream is None:
-            self._stream, self._log = self._start(), EchoLog(offset)
-        self._log.offset = offset
+            return False
         try:
             self._log.feed(self._stream.read())
         except (EOFError, OSError) as error:
             self.close()
-            raise DeviceError(f"{self._name}: ping ended: {error}; it is started again at the next poll") from None
-        return self._log.take(now)
+            self._ended = str(error)
+            return False
+        for answered in self._log.verdicts():
+            self._suspicion.saw(answered)
+        return self._look_closer()
+
+    def take(self, now: float, offset: float) -> Batch | None:
+        if self._stream is None and not self._ended:
+            self._stream, self._log = self._start(), EchoLog(offset)
+        self._log.offset = offset
+        self.hear()
+        if self._ended:
+            ended, self._ended = self._ended, ""
+            raise DeviceError(f"{self._name}: ping ended: {ended}; it is started again at the next poll")
+        batch, (answered, lost) = self._log.take(now), self._found
+        self._found = (0, 0)
+        if not answered + lost:
+            return batch
+        batch = batch or Batch((), 0, now)
+        return replace(batch, lost=batch.lost + lost, answered=answered)
 
     def close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
+        for stream in (self._stream, self._closer):
+            if stream is not None:
+                stream.close()
+        self._stream = self._closer = None
+
+    def _look_closer(self) -> bool:
+        """Begin a closer look when one is due, or follow the one that runs; True when it has come to its end."""
+        if self._closer is not None:
+            return self._has_looked(self._closer)
+        if self._look is not None and self._suspicion.due(self._clock()):
+            try:
+                self._closer, self._said = self._look(), b""
+            except DeviceError as error:  # no further channel: what the running ping says must do
+                log.info("%s: no closer look: %s", self._name, error)
+        return False
+
+    def _has_looked(self, closer: Stream) -> bool:
+        try:
+            self._said += closer.read()
+            return False
+        except (EOFError, OSError):
+            closer.close()
+            self._closer = None
+        self._found = counted(self._said.decode("ascii", "replace"))
+        self._suspicion.looked(*self._found)
+        return True
 
 
 class PolledEcho:
@@ -174,6 +277,12 @@ class PolledEcho:
         self._adapter = adapter
         self._destination = destination
         self._clock = clock
+
+    def filenos(self) -> Collection[int]:
+        return ()
+
+    def hear(self) -> bool:
+        return False
 
     def take(self, now: float, offset: float) -> Batch | None:
         started = self._clock()

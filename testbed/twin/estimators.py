@@ -71,16 +71,17 @@ class LinkEstimator:
     _echoes: deque[bool] = field(default_factory=deque)
     _run: int = 0
 
-    def add(self, rtts: Sequence[float], lost: int) -> None:
-        """Take a batch: the round-trip times that came back, in order, and how many did not."""
-        if not rtts:
+    def add(self, rtts: Sequence[float], lost: int, answered: int = 0) -> None:
+        """Take a batch: the round-trip times that came back, in order, how many did not, and how many came untimed."""
+        if not rtts and not answered:
             self._run += lost
             return
         # A run that meant "dead" is an outage that is over, not a share of loss that the link has.
         outage = 0 if self._silent else self._run
         self._run = 0
-        self._heard(rtts)
-        self._count([False] * (outage + lost) + [True] * len(rtts))
+        if rtts:
+            self._heard(rtts)
+        self._count([False] * (outage + lost) + [True] * (len(rtts) + answered))
 
     def _heard(self, rtts: Sequence[float]) -> None:
         self._rtts.extend(rtts)

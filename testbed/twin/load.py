@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from testbed.emulator.messages import LoadFlow
+from testbed.emulator.loading import LoadFlow
 from testbed.twin.picture import LinkView
 from testbed.twin.state import MirroredFlow
 

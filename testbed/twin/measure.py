@@ -18,13 +18,13 @@ from testbed.model.topology import Endpoint, Router, Topology
 from testbed.telemetry.sample import Sample
 from testbed.twin.capacity import Burst, Capacity, Prober
 from testbed.twin.echo import Batch, Echo
-from testbed.twin.notices import Notices
+from testbed.twin.notices import Ears, Notices
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 APART = 0.1
-"""Periods between two polls that a device's own notices bring about: a link that flaps must not be all it does."""
+"""Periods between two polls that are made before their turn: a link that flaps must not be all a device does."""
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ def _peer(here: Endpoint, there: Endpoint) -> object | None:
 class DevicePoller(threading.Thread):
     """Polls one device until told to stop; a device that is lost is asked again at each deadline.
 
-    Between two deadlines it is polled when it tells by itself that a link has changed.
+    Between two deadlines it is polled when it tells by itself that a link has changed, and after a closer look at one.
     """
 
     def __init__(
@@ -138,6 +138,7 @@ class DevicePoller(threading.Thread):
         self._echoes = echoes
         self._prober = prober
         self._notices = notices
+        self._ears = Ears([*echoes.values()] if notices is None else [*echoes.values(), notices])
         self._deliver = deliver
         self._full_every = full_every
         self._stopped = threading.Event()
@@ -160,30 +161,22 @@ class DevicePoller(threading.Thread):
 
     def stop(self) -> None:
         """Ask the thread to end; it does within one poll."""
-        self._stopped.set()
-        if self._notices is not None:
-            self._notices.wake()
+        if not self._stopped.is_set():
+            self._stopped.set()
+            self._ears.wake()
 
     def run(self) -> None:
         while True:
             deadline = self.schedule.next(time.monotonic())
-            while self._told_before(deadline):
+            while self._ears.wait(deadline - time.monotonic()):
                 self._deliver(self.poll(time.time()))
                 self._stopped.wait(min(APART * self.schedule.period, max(0.0, deadline - time.monotonic())))
             if self._stopped.is_set():
                 break
             self._deliver(self.poll(time.time() - (time.monotonic() - deadline)))
-        for part in (*self._echoes.values(), self._prober, self._notices):
+        for part in (*self._echoes.values(), self._prober, self._notices, self._ears):
             if part is not None:
                 part.close()
-
-    def _told_before(self, deadline: float) -> bool:
-        """Wait for a deadline (monotonic clock); True as soon as the device tells that a link has changed."""
-        left = max(0.0, deadline - time.monotonic())
-        if self._notices is not None:
-            return self._notices.wait(left)
-        self._stopped.wait(left)
-        return False
 
     def poll(self, due: float) -> Reading:
         """Read the device once; never raises, since a device's failure must not end the polling."""
@@ -279,6 +272,5 @@ def link_samples(link: str, batch: Batch, received: float, source: str) -> Itera
         middle = sorted(batch.rtts)[len(batch.rtts) // 2]
         for direction in ("forward", "backward"):
             yield Sample(f"link:{link}:{direction}", "delay", middle / 2, "s", batch.measured, received, source)
-    count = len(batch.rtts) + batch.lost
-    if count:
-        yield Sample(f"link:{link}", "loss", batch.lost / count, "1", batch.measured, received, source)
+    if batch.packets:
+        yield Sample(f"link:{link}", "loss", batch.lost / batch.packets, "1", batch.measured, received, source)

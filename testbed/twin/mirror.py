@@ -16,6 +16,7 @@ from testbed.model.topology import GuestOptions, Topology
 from testbed.processes import alive, end
 from testbed.substrate.folder import LabFolder
 from testbed.twin import status as published
+from testbed.twin.echo import INTERVAL
 from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, STOP_TIMEOUT, OnProgress, Order, starting
 from testbed.twin.status import MirrorStatus
 
@@ -35,6 +36,7 @@ def start(
     substrate: str = "auto",
     guest: GuestOptions | None = None,
     tolerance: float = 1.0,
+    echo_every: float = INTERVAL,
     capacity_every: float | None = CAPACITY_EVERY,
     facts: Mapping[str, Facts] | None = None,
     progress: OnProgress | None = None,
@@ -48,6 +50,7 @@ def start(
         period: seconds between two polls; the inventory's when None.
         guest: memory and number of the twin's guests, and of its forks'; the topology's when None.
         tolerance: scales how far a setting may be off before it is sent again; 0 sends at every poll.
+        echo_every: seconds between two packets by which a link's delay and loss are measured.
         capacity_every: seconds from one measurement of a link's capacity to its next; None measures none.
         facts: what the devices have just said, by device; they are asked when None.
         progress: called with each event of the bring-up.
@@ -63,7 +66,8 @@ def start(
     known = running.topology if running else topology
     order = Order(
         twin=twin, inventory=inventory.model_dump_json(), base=str((base or Path()).absolute()),
-        period=period or inventory.poll_period, tolerance=tolerance, capacity_every=capacity_every,
+        period=period or inventory.poll_period, tolerance=tolerance,
+        echo_every=echo_every, capacity_every=capacity_every,
         facts=None if facts is None else dict(facts), topology=None if known is None else known.model_dump_json(),
         guest=None if guest is None or running else guest.model_dump_json(),
     )  # fmt: skip

@@ -96,7 +96,7 @@ class LinkView:
             # Packets lost on the cut wire are told of when their grace is over: up to the batch that reaches so far.
             self.settling = batch.measured < self.back + GRACE
             return False
-        self.estimator.add(batch.rtts, batch.lost)
+        self.estimator.add(batch.rtts, batch.lost, batch.answered)
         return True
 
     def wanted(self, stack_rtt: float) -> Settings | None:

@@ -36,7 +36,7 @@ from testbed.twin.capacity import Prober, Subject
 from testbed.twin.discover import infer, survey
 from testbed.twin.echo import Echo, StreamedEcho, command
 from testbed.twin.loop import Loop, Management, Outlets
-from testbed.twin.measure import plan_echoes
+from testbed.twin.measure import EchoPlan, plan_echoes
 from testbed.twin.notices import COMMAND, Notices
 from testbed.twin.picture import Picture
 from testbed.twin.segments import addresses, management
@@ -44,6 +44,7 @@ from testbed.twin.starter import LOG_FILE, SAMPLES_FILE, Order, Said
 from testbed.twin.state import STATE_FILE, MirroredState
 from testbed.twin.status import MirrorStatus
 from testbed.twin.streams import StreamingTransport
+from testbed.twin.suspicion import closer
 from testbed.twin.watch import FAR_INTERVAL, far_pairs
 
 log = logging.getLogger(__name__)
@@ -59,24 +60,26 @@ def _connect(inventory: Inventory, base: Path | None) -> Sessions:
     }
 
 
-def _echoes(topology: Topology, sessions: Sessions) -> dict[str, dict[str, Echo]]:
-    """Which device measures which links, and which pairs of routers."""
-
-    def streamed(device: str, what: str, line: str) -> Echo:
-        transport = sessions[device][1]
-        return StreamedEcho(f"{device}: {what}", lambda: transport.stream(line))
-
+def _echoes(topology: Topology, sessions: Sessions, every: float) -> dict[str, dict[str, Echo]]:
+    """Which device measures which links, a packet `every` so many seconds, and which pairs of routers."""
     plans = plan_echoes(topology)
-    echoes = {
-        d: {p.link: streamed(d, p.link, command(p.interface, p.destination)) for p in plans[d]}
-        for d in sessions
-        if d in plans
+    echoes: dict[str, dict[str, Echo]] = {
+        device: {plan.link: _link_echo(device, plan, transport, every) for plan in plans[device]}
+        for device, (_, transport) in sessions.items()
+        if device in plans
     }
     for pair in far_pairs(topology):
         if pair.source in sessions:
             line = command(pair.address, pair.destination, FAR_INTERVAL)
-            echoes[pair.source][pair.key] = streamed(pair.source, pair.key, line)
+            running = partial(sessions[pair.source][1].stream, line)
+            echoes[pair.source][pair.key] = StreamedEcho(f"{pair.source}: {pair.key}", running)
     return echoes
+
+
+def _link_echo(device: str, plan: EchoPlan, transport: StreamingTransport, every: float) -> StreamedEcho:
+    running = partial(transport.stream, command(plan.interface, plan.destination, every))
+    look = partial(transport.stream, closer(plan.interface, plan.destination))
+    return StreamedEcho(f"{device}: {plan.link}", running, look)
 
 
 def _probers(topology: Topology, sessions: Sessions, every: float) -> dict[str, Prober]:
@@ -166,7 +169,7 @@ class _Mirror:
         loop = Loop(
             Picture(topology, order.tolerance),
             adapters,
-            _echoes(topology, self._sessions),
+            _echoes(topology, self._sessions, order.echo_every),
             lambda: _agent(order.twin),
             Outlets(Store([_Samples(self._folder / SAMPLES_FILE)]), publisher, _saver(self._folder)),
             name=order.twin,

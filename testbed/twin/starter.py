@@ -23,6 +23,7 @@ from testbed import errors
 from testbed.errors import GuestFailed
 from testbed.processes import Process, end, identify
 from testbed.substrate.guest_init import PROJECT
+from testbed.twin.echo import INTERVAL
 from testbed.twin.loop import SETTLE_TIMEOUT
 
 LOG_FILE, SAMPLES_FILE = "mirror.log", "samples.sqlite"
@@ -38,7 +39,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         twin: lab to keep in step. inventory: as JSON. base: folder that its file names are taken from.
-        period: seconds between two polls. tolerance, capacity_every: see `mirror.start`.
+        period: seconds between two polls. tolerance, echo_every, capacity_every: see `mirror.start`.
         facts: of every device; the process asks when None. topology: of the twin, as JSON; inferred when None.
         guest: its guests' options in place of the topology's, as JSON.
     """
@@ -48,6 +49,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     period: float
     tolerance: float = 1.0
+    echo_every: float = INTERVAL
     capacity_every: float | None = None
     facts: dict[str, Facts] | None = None
     topology: str | None = None

@@ -40,6 +40,7 @@ from tests.cli.commands import call, run
         (["mirror", "status", "nolab"], "nolab"),
         (["mirror", "stop", "nolab"], "nolab"),
         (["mirror", "start", "nowhere.yaml"], "nowhere.yaml"),
+        (["mirror", "start", "nowhere.yaml", "--echo-every", "0"], "--echo-every 0"),
         (["validate", "nowhere.yaml", "--twin", "notwin"], "nowhere.yaml"),
         (["plan", "nowhere.json", "--inventory", "nowhere.yaml"], "nowhere"),
         (["approve", "nowhere.json", "--by", "me", "--key", "nokey"], "nokey"),
@@ -124,7 +125,7 @@ def test_shells_complete_names_of_profiles_and_traces():
     assert complete.profiles("nothing") == []
 
 
-@pytest.mark.parametrize("name", ["topology", "impairment", "change", "plan", "verdict", "rack"])
+@pytest.mark.parametrize("name", ["topology", "impairment", "change", "plan", "verdict", "rack", "load"])
 def test_every_kind_of_file_has_a_schema(name):
     done = call("schema", name)
     assert done.returncode == ExitCode.DONE

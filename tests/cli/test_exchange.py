@@ -11,6 +11,18 @@ from testbed.model.load import load_topology
 from tests.cli.commands import call
 from tests.exchange.labs import LAB, write_lab
 
+MININET = """
+from mininet.topo import Topo
+
+class Pair(Topo):
+    def build(self, hosts=2):
+        switch = self.addSwitch("s1")
+        for number in range(hosts):
+            self.addLink(self.addHost(f"h{number + 1}"), switch)
+
+topos = {"pair": Pair}
+"""
+
 
 def test_an_import_prints_our_file_and_says_the_rest_beside_it(tmp_path):
     done = call("import", write_lab(tmp_path))
@@ -33,6 +45,14 @@ def test_what_another_tool_wrote_can_be_built_and_drawn(tmp_path):
     planned = json.loads(call("up", file, "--dry-run", "--json").stdout)
     assert [node["name"] for node in planned["build"]["nodes"]] == ["core-1", "core-2", "ue1", "ue2", "lan"]
     assert call("graph", file).stdout.startswith("<svg")
+
+
+@pytest.mark.parametrize("name", ["Pair,hosts=3", "pair,3"])
+def test_a_topo_of_mininets_is_built_by_its_class_or_by_its_key_in_topos(mininet_package, tmp_path, name):
+    (tmp_path / "pair.py").write_text(MININET)
+    for words in ([f"{tmp_path / 'pair.py'}:{name}"], ["--mininet", f"{tmp_path / 'pair.py'}:{name}"]):
+        planned = json.loads(call("up", *words, "--dry-run", "--json").stdout)
+        assert [node["name"] for node in planned["build"]["nodes"]] == ["h1", "h2", "h3", "s1"]
 
 
 def test_an_export_writes_all_files_and_comes_back(tmp_path):
@@ -58,6 +78,9 @@ def test_an_export_writes_all_files_and_comes_back(tmp_path):
         (["import", "{folder}/two.clab.yml", "--out", "{folder}/nowhere/x"], "cannot be written"),
         (["export", "{folder}/two.clab.yml", "-f", "containerlab", "--out", "{folder}/core_1"], "cannot be written"),
         (["up", "topohub:sndlib/gaent"], "sndlib/geant"),
+        (["up", "--mininet", "nowhere.py:Two"], "nowhere.py"),
+        (["up", "--mininet", "{folder}/two.clab.yml"], "two.clab.yml: expected FILE.py:NAME"),
+        (["up", "--mininet", "{folder}/x.py", "--format", "gml"], "--mininet and --format gml"),
         (["export", "{folder}/two.clab.yml", "--format", "containerlab"], "--out FILE"),
         (["export", "{folder}/two.clab.yml", "--format", "topohub"], "writable: "),
         (["export", "topohub:sndlib/geant", "--format", "containerlab", "--out", "{folder}/x"], "`links.forward`"),

@@ -110,3 +110,10 @@ def test_a_cut_and_mended_wire_keeps_its_impairment(wire):
     answered, rtts = ping(wire)
     assert answered > 0
     assert min(rtts) >= 10
+
+
+def test_more_hosts_than_the_kernels_first_setting_allows_know_each_others_addresses(wire):
+    """All hosts of a guest share one ARP table; 1024 entries would be those of 32 that all talk to each other."""
+    addresses = "ip route add 10.99.0.0/16 dev eth1; for a in {1..6}; do for b in {1..250}; do"
+    talk = f"{addresses} echo > /dev/udp/10.99.$a.$b/9; done; done; ip neigh | grep -c ^10.99"
+    assert int(wire.run("left", ["bash", "-c", talk]).stdout) == 1500

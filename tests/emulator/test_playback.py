@@ -30,7 +30,7 @@ class Paper:
         self.batches: list[list[LinkChange]] = []
         self.news = threading.Condition()
 
-    def get(self, names):
+    def asked(self, names):
         return [LinkState(name=name, up=True, forward=OWN, backward=OWN) for name in names]
 
     def impair(self, ways):

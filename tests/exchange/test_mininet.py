@@ -1,19 +1,15 @@
 """Topo classes of Mininet, unmodified."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import BadInput
-from testbed.exchange import mininet
 from testbed.exchange.registry import import_from
 from testbed.model.impairment import Impairment
 from testbed.model.topology import Host
 
-pytestmark = pytest.mark.skipif(
-    find_spec("mininet") is None and not mininet._DEBIAN.exists(), reason="Mininet is not installed"
-)
+pytestmark = pytest.mark.usefixtures("mininet_package")
 
 FILE = """\
 from mininet.topo import Topo

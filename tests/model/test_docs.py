@@ -15,6 +15,7 @@ from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, L
 from testbed.model.traces.generators import GENERATORS
 from testbed.model.traces.spec import defaults
 from testbed.model.traces.track import FIELDS
+from testbed.model.traffic import Demands, Gravity, Traffic, TrafficFlow
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXPECTATIONS = get_args(get_args(Change.model_fields["expect"].annotation)[0].__origin__)
@@ -25,17 +26,19 @@ def blocks(page):
 
 
 EXAMPLES = [
-    (page, model, text) for page, model in [("topology.md", Topology), ("change.md", Change)] for text in blocks(page)
+    (page, model, text)
+    for page, model in [("topology.md", Topology), ("change.md", Change), ("load.md", Traffic)]
+    for text in blocks(page)
 ]
 
 
 def test_the_pages_have_examples():
-    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["change.md"] * 2
+    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["change.md"] * 2 + ["load.md"]
 
 
 @pytest.mark.parametrize(("page", "model", "text"), EXAMPLES)
 def test_an_example_loads(page, model, text):
-    assert loads(text, model, DOCS / page).name
+    assert loads(text, model, DOCS / page).model_fields_set
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,7 @@ def test_an_example_loads(page, model, text):
                 GuestOptions,
             ],
         ),
+        ("load.md", [Traffic, TrafficFlow, Demands, Gravity]),
         ("change.md", [Change, ConfigurationStep, InterfaceStep, *EXPECTATIONS]),
     ],
 )

@@ -15,11 +15,11 @@ from typing import Literal
 import pytest
 
 from testbed.emulator.client import Client
+from testbed.emulator.loading import LoadFlow, ReadLoad
 from testbed.emulator.messages import (
     GetLinks,
     LinkChange,
     LinkPatch,
-    LoadFlow,
     Locate,
     Located,
     Power,
@@ -98,6 +98,27 @@ def client(lab: Lab) -> Iterator[Client]:
 
 def _delays(client: Client, link: str, delay: float) -> None:
     client.set_links([LinkChange(link=link, end=end, patch=LinkPatch(delay=delay)) for end, _ in WAYS])
+
+
+def test_up_again_changes_links_and_routers_in_both_guests(lab: Lab, client: Client, tmp_path: Path):
+    (crossing, *_) = _crossing()
+    for text, delay in ((_topology().replace("5ms", "7ms"), 0.007), (_topology(), DELAY)):
+        (tmp_path / "spread.yaml").write_text(text)
+        done = run("up", tmp_path / "spread.yaml", "--guests", "2", "--json")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        assert len(json.loads(done.stdout)["edits"]) == 2 * len(RING)
+        (state,) = client.call(GetLinks(names=(crossing,))).links
+        assert state.forward.delay == state.backward.delay == pytest.approx(delay)
+    (tmp_path / "spread.yaml").write_text(
+        _topology().replace("addresses: [10.0.1.1/30]}", "cost: 33, addresses: [10.0.1.1/30]}")
+    )
+    done = run("up", tmp_path / "spread.yaml", "--guests", "2", "--json")
+    assert list(json.loads(done.stdout)["routers"]) == ["r2"], done.stderr
+    (tmp_path / "spread.yaml").write_text(_topology())
+    assert run("up", tmp_path / "spread.yaml", "--guests", "2").returncode == ExitCode.DONE
+    refused = run("up", tmp_path / "spread.yaml")
+    assert refused.returncode == ExitCode.BAD_INPUT
+    assert "guest.guests: value 1: the lab runs with 2" in refused.stderr
 
 
 def test_it_runs_on_two_kernels_each_with_its_own_console_and_memory(lab: Lab, client: Client):
@@ -206,6 +227,23 @@ def test_tcp_and_background_load_cross(client: Client):
     assert _received(client) - before > 0.5 * rate / 8 / size
     for link in ("r1-r2", "r2-r3", "r3-r4", "r4-r1"):
         _delays(client, link, DELAY)
+
+
+def test_load_between_guests_is_counted_at_both_ends(client: Client):
+    _until_reached(client, 30)
+    flows = (
+        LoadFlow(source="h1", destination="10.3.0.2", sink="h3", rate=4e5, size=500),
+        LoadFlow(source="h3", destination="10.1.0.2", sink="h1", rate=4e5, protocol="tcp"),
+    )
+    client.call(SetLoad(flows=flows, measured=True))
+    time.sleep(2.0)
+    udp, tcp = client.call(ReadLoad(stop=True)).flows
+    assert udp.received > 0.9 * udp.sent > 100
+    assert 0 < udp.clock_error < 0.1
+    assert udp.delay(0.5) + udp.clock_error >= DELAY
+    assert tcp.received_octets > 20_000
+    assert tcp.clock_error == 0
+    client.call(SetLoad(measured=True))
 
 
 def _received(client: Client) -> int:

@@ -51,12 +51,24 @@ def ping(count=5):
     return run("exec", "a", "--lab", "shell", "--", "ping", "-q", "-c", count, "-i", "0.1", "-W", "1", "10.0.2.2")
 
 
-def test_a_second_lab_of_the_same_name_is_refused(lab, tmp_path):
+def test_up_again_changes_what_differs_and_nothing_else(lab, tmp_path):
     file = tmp_path / "again.yaml"
-    file.write_text(TOPOLOGY)
-    done = run("up", file, "--substrate", "uml")
-    assert done.returncode == ExitCode.BAD_INPUT
-    assert "testbed down shell" in done.stderr
+    pids = daemons(lab)
+    for text in (TOPOLOGY.replace("20ms", "30ms"), TOPOLOGY):
+        file.write_text(text)
+        done = run("up", file, "--substrate", "uml", "--json")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        (edit, _) = json.loads(done.stdout)["edits"]
+        assert edit["path"] == ["links", "r1-r2", "forward", "delay"]
+    assert run("up", file).stdout.strip() == "lab shell is as the topology says; nothing to change"
+    assert daemons(lab) == pids
+    refused = run("up", file, "--substrate", "native")
+    assert refused.returncode == ExitCode.BAD_INPUT
+    assert "testbed down shell" in refused.stderr
+
+
+def daemons(lab):
+    return run("exec", "r1", "--lab", lab, "--", "pidof", "zebra", "ospfd").stdout
 
 
 def test_packets_cross_two_routers_with_the_delay_that_was_asked(lab):

@@ -133,7 +133,7 @@ def test_a_machine_without_apt_is_told_the_packages_by_name(folder: Path, tmp_pa
 
 def test_an_unknown_extra_is_bad_input(folder: Path):
     code, said = set_up(folder, "bunch")
-    assert (code, said) == (2, "setup: unknown extra 'bunch' (known: bench, pictures)\n")
+    assert (code, said) == (2, "setup: unknown extra 'bunch' (known: pictures, tests)\n")
 
 
 # --- Debian packages, in a machine whose disk is this one's with memory laid over ---

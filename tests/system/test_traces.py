@@ -89,3 +89,27 @@ def test_a_trace_of_no_link_is_refused(lab):
         done = run(*words, "--lab", "traced")
         assert done.returncode == ExitCode.BAD_INPUT
         assert "no link called 'ab'; did you mean 'a-b'" in done.stderr
+
+
+def test_up_again_leaves_a_trace_alone_and_a_saved_lab_plays_it(lab):
+    assert run("up", lab).returncode == ExitCode.DONE
+    edited = lab.with_name("edited.yaml")
+    before = ask("trace", "status")["applied"]
+    edited.write_text(TOPOLOGY.replace("nodes: {a: {kind: host},", "nodes: {c: {kind: host}, a: {kind: host},"))
+    done = run("up", edited, "--json")
+    assert [edit["path"] for edit in json.loads(done.stdout)["edits"]] == [["nodes", "c"]], done.stderr
+    assert ask("trace", "status")["applied"] >= before
+    assert run("trace", "stop", "--restore", "--lab", "traced").returncode == ExitCode.DONE
+    done = run("up", lab, "--json")
+    assert [edit["path"] for edit in json.loads(done.stdout)["edits"]] == [["nodes", "c"], ["links", "a-b", "trace"]]
+    assert ask("trace", "status")["playing"] == ["a-b"]
+    assert ask("link", "a-b", "loss_correlation=5%")["after"]["forward"]["loss_correlation"] == pytest.approx(0.05)
+    saved = lab.with_name("saved.yaml")
+    assert run("save", "traced", saved).returncode == ExitCode.DONE
+    assert run("up", lab).returncode == ExitCode.DONE
+    assert forward(ask("link", "a-b"))["loss_correlation"] == 0
+    assert run("restore", saved).returncode == ExitCode.DONE
+    assert forward(ask("link", "a-b"))["loss_correlation"] == pytest.approx(0.05)
+    assert ask("trace", "status")["playing"] == ["a-b"]
+    assert run("restore", saved).stdout.endswith("nothing to change\n")
+    assert run("up", lab).returncode == ExitCode.DONE

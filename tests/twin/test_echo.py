@@ -115,6 +115,9 @@ class Script:
     def __init__(self, *pieces):
         self.pieces, self.closed = list(pieces), False
 
+    def fileno(self):
+        return id(self)
+
     def read(self):
         if not self.pieces:
             raise EOFError("closed")
@@ -139,6 +142,67 @@ def test_a_ping_that_ends_is_told_and_started_again():
     assert again.rtts == (4e-3,)
     echo.close()
     assert streams[1].closed
+
+
+LOOK = b"--- 10.0.11.2 ping statistics ---\n40 packets transmitted, 28 received, 30% packet loss, time 400ms\n"
+
+
+def pieces(*answered):
+    """What a running ping prints for packets 0.2 s apart, one piece each."""
+    lines = [reply(n, 1.5, n / 5) if ok else silence(n, (n + 1) / 5) for n, ok in enumerate(answered, 1)]
+    return [line.encode() for line in lines]
+
+
+def test_a_lost_packet_on_a_clean_link_brings_a_closer_look_whose_packets_count_once():
+    closer = Script(b"PING 10.0.11.2\n", LOOK)
+    running = Script(*pieces(*[True] * 5, False, *[True] * 6))
+    echo = StreamedEcho("a:eth1", lambda: running, lambda: closer)
+    assert echo.take(0.0, 0.0) is not None
+    heard = [(echo.hear(), len(echo.filenos())) for _ in range(9)]
+    assert heard == [(False, 1)] * 5 + [(False, 2)] * 3 + [(True, 1)]
+    batch = echo.take(2.5, 0.0)
+    assert batch is not None
+    assert (len(batch.rtts), batch.answered, batch.lost, batch.packets) == (9, 28, 13, 50)
+    assert closer.closed
+    later = echo.take(2.6, 0.0)
+    assert later is not None
+    assert later.packets == 1
+
+
+def test_a_device_that_allows_no_further_channel_goes_on_with_what_it_has():
+    def refused():
+        raise DeviceError("a: no further channel")
+
+    echo = StreamedEcho("a:eth1", lambda: running, refused)
+    running = Script(*pieces(True, False, True, True, True))
+    echo.take(0.0, 0.0)
+    assert [echo.hear() for _ in range(3)] == [False] * 3
+    batch = echo.take(5.0, 0.0)
+    assert batch is not None
+    assert (len(batch.rtts), batch.lost) == (3, 1)
+
+
+def test_a_device_that_stalls_answers_all_at_once_and_a_dead_link_nothing_and_neither_is_suspected():
+    def never():
+        raise AssertionError("no reason to look")
+
+    stalled = [silence(n, n / 5) for n in range(2, 7)] + [reply(n, 900 - 200 * (n - 2), 1.3) for n in range(2, 7)]
+    running = Script(
+        *[line.encode() for line in (reply(1, 1, 0.1), *stalled, *(silence(n, n / 5) for n in range(8, 40)))]
+    )
+    echo = StreamedEcho("a:eth1", lambda: running, never)
+    echo.take(0.0, 0.0)
+    assert not any(echo.hear() for _ in range(len(running.pieces)))
+
+
+def test_a_link_so_long_that_packets_are_under_way_when_the_next_is_sent_is_not_suspected():
+    def never():
+        raise AssertionError("no reason to look")
+
+    running = Script(*[(silence(n, n / 5) + reply(n - 1, 250, n / 5 + 0.05)).encode() for n in range(2, 30)])
+    echo = StreamedEcho("a:sat", lambda: running, never)
+    echo.take(0.0, 0.0)
+    assert not any(echo.hear() for _ in range(27))
 
 
 def test_a_device_without_streams_is_pinged_at_each_poll():

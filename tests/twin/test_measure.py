@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 from dataclasses import replace
@@ -72,6 +73,12 @@ class Device:
 class Hearing:
     def __init__(self, batch):
         self.batch = batch
+
+    def filenos(self):
+        return ()
+
+    def hear(self):
+        return False
 
     def take(self, now, offset):
         return self.batch
@@ -160,7 +167,7 @@ class Told:
     """Notices of a device that tells of a link `times` times, as soon as it is listened to."""
 
     def __init__(self, times):
-        self.left, self.heard, self.stopped = times, False, threading.Event()
+        self.left, self.heard, self._ready = times, False, os.eventfd(1)
 
     def listen(self):
         self.heard = True
@@ -168,18 +175,16 @@ class Told:
     def lost(self):
         self.heard = False
 
-    def wait(self, timeout):
-        if self.heard and self.left:
-            self.left -= 1
-            return True
-        self.stopped.wait(timeout)
-        return False
+    def filenos(self):
+        return (self._ready,) if self.heard and self.left else ()
 
-    def wake(self):
-        self.stopped.set()
+    def hear(self):
+        self.left -= 1
+        return True
 
     def close(self):
         self.heard = False
+        os.close(self._ready)
 
 
 def test_a_device_that_tells_of_a_link_is_polled_before_its_turn_but_not_all_the_time():

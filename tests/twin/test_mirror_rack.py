@@ -320,9 +320,11 @@ def test_a_killed_mirror_is_said_to_have_died_and_can_be_started_again(rack, twi
     os.kill(process.pid, signal.SIGKILL)
     assert wait([process], 5.0) == []
     assert mirror.status(TWIN).phase == "died"
-    again = mirror.start(rack.inventory(), base=rack.folder, name=TWIN)
+    again = mirror.start(rack.inventory(), base=rack.folder, name=TWIN, echo_every=0.05)
     assert (again.phase, again.in_step) == ("running", True)
     assert again.process != process
+    assert again.process is not None
+    assert "-i 0.05 " in on_device(rack, "r1", "ps -C ping -o args= || true")
 
 
 def test_a_twin_on_two_guests_follows_the_rack_and_its_forks_have_two(rack):

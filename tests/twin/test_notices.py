@@ -11,7 +11,7 @@ import pytest
 
 from testbed.errors import DeviceError
 from testbed.processes import alive, identify
-from testbed.twin.notices import COMMAND, Notices
+from testbed.twin.notices import COMMAND, Ears, Notices
 
 
 class Line:
@@ -48,29 +48,58 @@ def notices(line):
     made.close()
 
 
-def test_what_a_device_tells_ends_the_waiting_at_once(notices, line):
+@pytest.fixture
+def ears(notices):
+    made = Ears([notices])
+    yield made
+    made.close()
+
+
+def test_what_a_device_tells_ends_the_waiting_at_once(notices, ears, line):
     notices.listen()
     assert notices.heard
     line.device.sendall(b"3: eth1: <NO-CARRIER>\n")
-    assert notices.wait(30)
+    assert ears.wait(30)
     started = time.monotonic()
-    assert not notices.wait(0.05)
+    assert not ears.wait(0.05)
     assert time.monotonic() - started >= 0.05
+
+
+def test_what_is_no_reason_to_look_does_not_end_the_waiting(notices, ears, line):
+    class Chatter(Notices):
+        heard_so_far = 0
+
+        def hear(self):
+            super().hear()
+            self.heard_so_far += 1
+            return self.heard_so_far == 3
+
+    chatter = Chatter("r1", lambda: line)
+    chatter.listen()
+    listening = Ears([notices, chatter])
+    for delay in (0.02, 0.06, 0.1):
+        threading.Timer(delay, line.device.sendall, (b"[1.0] 64 bytes\n",)).start()
+    assert listening.wait(30)
+    assert chatter.heard_so_far == 3
+    chatter.close()
+    listening.close()
 
 
 def test_a_line_that_ends_is_no_notice_and_is_not_tried_again_until_the_device_was_away(line):
     again = Line()
     lines = [line, again]
     notices = Notices("r1", lambda: lines.pop(0))
+    ears = Ears([notices])
     notices.listen()
     line.device.close()
-    assert not notices.wait(30)
+    assert not ears.wait(0.2)
     notices.listen()
     assert not notices.heard
     notices.lost()
     notices.listen()
     assert (notices.heard, lines) == (True, [])
     notices.close()
+    ears.close()
     again.device.close()
 
 
@@ -81,14 +110,14 @@ def test_a_device_that_allows_no_channel_is_left_to_the_polls(line):
     notices = Notices("r1", refused)
     notices.listen()
     assert not notices.heard
-    assert not notices.wait(0.01)
+    assert not notices.filenos()
     notices.close()
 
 
-def test_waking_ends_the_waiting_for_good(notices):
-    threading.Timer(0.05, notices.wake).start()
-    assert not notices.wait(30)
-    assert not notices.wait(30)
+def test_waking_ends_the_waiting_for_good(ears):
+    threading.Timer(0.05, ears.wake).start()
+    assert not ears.wait(30)
+    assert not ears.wait(30)
 
 
 def test_the_command_on_the_device_ends_with_its_channel():
@@ -113,5 +142,6 @@ def test_the_command_on_the_device_ends_with_its_channel():
 def test_nothing_stays_open(line):
     before = len(os.listdir("/proc/self/fd"))
     notices = Notices("r1", lambda: line)
+    Ears([notices]).close()
     notices.close()
     assert len(os.listdir("/proc/self/fd")) == before

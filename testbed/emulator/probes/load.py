@@ -1,149 +1,71 @@
-"""Background load: many paced UDP flows from one thread, thrown away at the sinks by the kernel."""
+"""Load: many paced flows from one thread, to sinks that count what comes, or whose kernel throws it away."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import socket
-import threading
+import errno
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from testbed.emulator.context import Context
-from testbed.emulator.messages import LoadFlow, Ok, SetLoad
-from testbed.emulator.parts import Closed, LoadSend, LoadSinks, LoadSource, Ports
-from testbed.emulator.probes import sockets
-from testbed.emulator.probes.base import Ask, check_owner, check_range, shared
+from testbed.emulator.loading import FlowReport, LoadFlow, LoadReport, ReadLoad, SetLoad
+from testbed.emulator.messages import Ok
+from testbed.emulator.parts import (
+    ArrivedFlow,
+    Closed,
+    LoadCount,
+    LoadCounts,
+    LoadSend,
+    LoadSinks,
+    LoadSource,
+    Ports,
+    SentFlow,
+)
+from testbed.emulator.probes.base import Ask, check_range, shared
+from testbed.emulator.probes.load_receive import Reader, Sinks
+from testbed.emulator.probes.load_send import Load
+from testbed.errors import BadInput
 
-_TICK = 0.001
-_DEBT = 0.05
+MOST_FLOWS = 65_535
+SMALLEST, LARGEST = 64, 9000
+_ON_ITS_WAY = 2.0
+"""Seconds without an arrival after which what has not come is lost."""
+_SETTLED = 0.25
+_LOOK_AGAIN = 0.05
+_NOTHING = ArrivedFlow(received=0, received_octets=0, highest=-1, quiet=float("inf"))
 
-
-@dataclass(slots=True)
-class Flow:
-    """A running flow. `due` is when its next packet is owed, on the monotonic clock."""
-
-    sock: socket.socket
-    destination: tuple[str, int]
-    payload: bytes
-    size: int
-    period: float
-    due: float = 0.0
-
-    def send(self, now: float) -> None:
-        """Send what is owed at `now` in one system call.
-
-        After a stall at most 50 ms of packets are made up for, so that a busy guest does not answer with a burst.
-        """
-        self.due = max(self.due, now - _DEBT)
-        owed = int((now - self.due) / self.period) + 1
-        count = min(owed, sockets.batch_limit(self.size))
-        self.due += count * self.period
-        sockets.send_batch(self.sock, self.payload[: count * self.size], self.size, self.destination)
+LoadPart = LoadSinks | LoadSend | LoadCount
 
 
-class Load:
-    """Sends all flows of a lab; `replace` changes them at once."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._flows: list[Flow] = []
-        self._sockets = ExitStack()
-        self._generation = 0
-        self._thread: threading.Thread | None = None
-
-    def replace(self, flows: list[Flow], opened: ExitStack) -> None:
-        """Let these flows run and no others; `opened` closes their sockets when they are replaced in turn."""
-        with self._changed:
-            self._flows, self._sockets, old = flows, opened, self._sockets
-            self._generation += 1
-            self._changed.notify()
-            if flows and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-                self._thread.start()
-            old.close()
-
-    def close(self) -> None:
-        """Stop all flows and end the thread."""
-        self.replace([], ExitStack())
-        thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def _run(self) -> None:
-        generation, queue = -1, []
-        while True:
-            with self._changed:
-                if not self._flows:
-                    self._thread = None
-                    return
-                if generation != self._generation:
-                    generation, queue = self._generation, _queue(self._flows)
-                wake = self._send_due(queue)
-                self._changed.wait(wake)
-
-    @staticmethod
-    def _send_due(queue: list[tuple[float, int, Flow]]) -> float:
-        """Send what is due and return the seconds until the next packet, at least one tick."""
-        now = time.monotonic()
-        while queue[0][0] <= now:
-            _, number, flow = queue[0]
-            flow.send(now)
-            heapq.heapreplace(queue, (flow.due, number, flow))
-        return max(_TICK, queue[0][0] - time.monotonic())
-
-
-class Sinks:
-    """Ports that are never read: the kernel drops what comes, and no ICMP error goes back."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._before: dict[tuple[str, str], socket.socket] = {}
-        self._now: dict[tuple[str, str], socket.socket] = {}
-
-    def open(self, ends: Sequence[tuple[str, str]], context: Context) -> tuple[int, ...]:
-        """Return the ports of these (node, address); those of the call before stay open, older ones are closed.
-
-        Raises:
-            BadInput: an unknown node, or an address that is not the node's; nothing was changed.
-        """
-        for node, address in ends:
-            check_owner(context, address, node, "sink")
-        with self._lock:
-            wanted = {end: self._now.get(end) or self._before.get(end) or _sink(*end, context) for end in ends}
-            self._forget([end for end in self._before if end not in self._now and end not in wanted])
-            self._before, self._now = self._now, wanted
-            return tuple(wanted[end].getsockname()[1] for end in ends)
-
-    def _forget(self, ends: Sequence[tuple[str, str]]) -> None:
-        for end in ends:
-            self._before[end].close()
-
-    def close(self) -> None:
-        """Close all."""
-        with self._lock:
-            for sink in {**self._before, **self._now}.values():
-                sink.close()
-            self._before, self._now = {}, {}
-
-
-def handle(request: SetLoad | LoadSinks | LoadSend, context: Context) -> Ok | Ports | Closed:
-    """Replace all background load; when a flow is refused the old load goes on unchanged.
+def handle(request: SetLoad | ReadLoad | LoadPart, context: Context) -> Ok | LoadReport | Ports | Closed | LoadCounts:
+    """Replace the load of one kind, or tell what became of it; when a flow is refused the old load goes on unchanged.
 
     Raises:
-        BadInput: an unknown node, an address that is not the sink's, a rate or size out of range.
+        BadInput: an unknown node, an address that is not the sink's, a number out of range.
     """
+    if isinstance(request, SetLoad):
+        return carry_out(request, lambda node: 1, {1: lambda part: handle(part, context)})
+    if isinstance(request, ReadLoad):
+        return read(request, {1: lambda part: handle(part, context)})
+    if isinstance(request, LoadCount):
+        return _count(request, context)
+    kind = "measured" if request.measured else ""
     if isinstance(request, LoadSinks):
-        return Ports(ports=shared(context, "LoadSinks", Sinks).open(request.ends, context))
-    if isinstance(request, LoadSend):
-        with ExitStack() as stack:
-            flows = [_open(flow, context, stack) for flow in request.flows]
-            opened = stack.pop_all()
-        shared(context, "LoadSend", Load).replace(flows, opened)
-        return Closed()
-    return carry_out(request, lambda node: 1, {1: lambda part: handle(part, context)})
+        sinks: Sinks = shared(context, f"LoadSinks{kind}", lambda: Sinks(Reader() if request.measured else None))
+        return Ports(ports=sinks.open(request, context))
+    shared(context, f"LoadSend{kind}", Load).replace(request, context)
+    return Closed()
+
+
+def _count(request: LoadCount, context: Context) -> LoadCounts:
+    with context.lock:
+        load: Load | None = context.shared.get("LoadSendmeasured")
+        sinks: Sinks | None = context.shared.get("LoadSinksmeasured")
+    if load is not None and request.stop:
+        load.stop()
+    sent = load.report() if load is not None else {}
+    arrived, unread = sinks.report() if sinks is not None else ({}, 0)
+    return LoadCounts(sent=sent, arrived=arrived, unread=unread)
 
 
 def carry_out(request: SetLoad, guest_of: Callable[[str], int], asks: Mapping[int, Ask]) -> Ok:
@@ -155,60 +77,101 @@ def carry_out(request: SetLoad, guest_of: Callable[[str], int], asks: Mapping[in
     Raises:
         As `handle`.
     """
+    check_range("flows", len(request.flows), 0, MOST_FLOWS)
     for flow in request.flows:
-        _check(flow)
+        _check(flow, request.measured)
+    run = int.from_bytes(os.urandom(2), "big")
     sources = [guest_of(flow.source) for flow in request.flows]
-    ends = dict.fromkeys((flow.sink, flow.destination) for flow in request.flows)
-    ports: dict[tuple[str, str], int] = {}
+    ends = dict.fromkeys((flow.sink, flow.destination, flow.protocol) for flow in request.flows)
+    ports: dict[tuple[str, str, str], int] = {}
     for guest, ask in asks.items():
         own = tuple(end for end in ends if guest_of(end[0]) == guest)
-        ports |= dict(zip(own, ask(LoadSinks(ends=own)).ports, strict=True))
+        opened = ask(LoadSinks(ends=own, measured=request.measured, run=run))
+        ports |= dict(zip(own, opened.ports, strict=True))
     for guest, ask in asks.items():
-        own = [flow for flow, source in zip(request.flows, sources, strict=True) if source == guest]
-        ask(LoadSend(flows=tuple(_half(flow, ports[flow.sink, flow.destination]) for flow in own)))
+        flows = tuple(
+            LoadSource(number=number, port=ports[flow.sink, flow.destination, flow.protocol], flow=flow)
+            for number, (flow, source) in enumerate(zip(request.flows, sources, strict=True))
+            if source == guest
+        )
+        ask(LoadSend(flows=flows, measured=request.measured, run=run))
     return Ok()
 
 
-def _half(flow: LoadFlow, port: int) -> LoadSource:
-    return LoadSource(
-        source=flow.source, destination=flow.destination, port=port, rate=flow.rate, size=flow.size, dscp=flow.dscp
+def read(request: ReadLoad, asks: Mapping[int, Ask]) -> LoadReport:
+    """Tell what became of the measured load of a whole lab; once it has stopped, when no more packets come."""
+    counts = _ask(LoadCount(stop=request.stop), asks)
+    deadline = time.monotonic() + _ON_ITS_WAY
+    while request.stop and not _settled(counts) and time.monotonic() < deadline:
+        time.sleep(_LOOK_AGAIN)  # between looks: packets that a network loses never tell
+        counts = _ask(LoadCount(), asks)
+    flows = tuple(
+        told(sent, counts.arrived.get(number, _NOTHING), request.stop) for number, sent in sorted(counts.sent.items())
+    )
+    running = any(not flow.ended for flow in flows)
+    return LoadReport(flows=flows, time=time.time(), running=running, unread=counts.unread)
+
+
+def _ask(request: LoadCount, asks: Mapping[int, Ask]) -> LoadCounts:
+    answers: list[LoadCounts] = [ask(request) for ask in asks.values()]
+    return LoadCounts(
+        sent={number: sent for answer in answers for number, sent in answer.sent.items()},
+        arrived={number: seen for answer in answers for number, seen in answer.arrived.items()},
+        unread=sum(answer.unread for answer in answers),
     )
 
 
-def _check(flow: LoadFlow) -> None:
-    check_range("size", flow.size, 64, 9000)
-    check_range("rate", flow.rate, 1, 1e11)
-    check_range("dscp", flow.dscp, 0, 63)
+def _settled(counts: LoadCounts) -> bool:
+    """Whether of each flow all has come, or nothing for a while."""
+    seen = ((sent, counts.arrived.get(number, _NOTHING)) for number, sent in counts.sent.items())
+    return all(arrived.received >= sent.sent or _SETTLED < arrived.quiet < float("inf") for sent, arrived in seen)
 
 
-def _open(flow: LoadSource, context: Context, stack: ExitStack) -> Flow:
-    with context.node(flow.source).enter():
-        sock = stack.enter_context(socket.socket(sockets.family(flow.destination), socket.SOCK_DGRAM))
-    sock.setblocking(False)
-    sockets.set_dscp(sock, flow.dscp)
-    payload = flow.size - sockets.headers(sock)
-    block = bytes(payload * sockets.batch_limit(payload))
-    return Flow(sock, (flow.destination, flow.port), block, payload, flow.size * 8 / flow.rate)
+def told(sent: SentFlow, arrived: ArrivedFlow, stopped: bool) -> FlowReport:
+    """Put the halves of a flow's report together."""
+    tcp = sent.flow.protocol == "tcp"
+    final = stopped or arrived.quiet > _ON_ITS_WAY
+    on_its_way = 0 if final else max(0, sent.sent - arrived.highest - 1)
+    return FlowReport(
+        flow=sent.flow,
+        seconds=sent.seconds,
+        ended=sent.ended,
+        asked=sent.asked,
+        skipped=sent.skipped,
+        refused=sent.refused,
+        sent=sent.sent,
+        sent_octets=sent.sent_octets,
+        received=arrived.received,
+        received_octets=arrived.received_octets,
+        lost=sent.retransmitted if tcp else max(0, sent.sent - on_its_way - arrived.received),
+        reordered=arrived.reordered,
+        duplicated=arrived.duplicated,
+        delays=sent.rtts if tcp else arrived.delays,
+        jitter=sent.jitter if tcp else arrived.jitter,
+    )
 
 
-def _sink(node: str, address: str, context: Context) -> socket.socket:
-    with context.node(node).enter():
-        sink = socket.socket(sockets.family(address), socket.SOCK_DGRAM)
-    sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-    try:
-        sockets.bind_free(sink, address)
-    except BaseException:
-        sink.close()
-        raise
-    return sink
+def explain(flow: FlowReport) -> list[str]:
+    """Say what of a flow was not sent, and why; nothing when all was."""
+    refused = {reason: count for reason, count in flow.refused.items() if count}
+    lines = [f"{flow.skipped} packets skipped: the agent could not keep up"] if flow.skipped else []
+    for reason, count in refused.items():
+        full = flow.flow.protocol == "tcp" and reason == errno.EAGAIN
+        why = "the connection takes no more" if full else os.strerror(reason)
+        lines.append(f"{count} packets not sent: {why}")
+    return lines
 
 
-def _queue(flows: list[Flow]) -> list[tuple[float, int, Flow]]:
-    """Order flows by when they are due, spread over their first period so that they do not all send at once."""
-    now = time.monotonic()
-    queue = []
-    for number, flow in zip(itertools.count(), flows, strict=False):
-        flow.due = now + flow.period * number / len(flows)
-        queue.append((flow.due, number, flow))
-    heapq.heapify(queue)
-    return queue
+def _check(flow: LoadFlow, measured: bool) -> None:
+    what = f"flow {flow.name}: " if flow.name else ""
+    for size in (size for size, _ in flow.mix or ((flow.size, 1.0),)):
+        check_range(f"{what}size", size, SMALLEST, LARGEST)
+    for _, weight in flow.mix:
+        check_range(f"{what}weight", weight, 1e-9, 1e9)
+    check_range(f"{what}rate", flow.rate, 1, 1e11)
+    check_range(f"{what}dscp", flow.dscp, 0, 63)
+    check_range(f"{what}start", flow.start, 0, 1e8)
+    for name in ("on", "off", "duration"):
+        check_range(f"{what}{name}", getattr(flow, name) or 1.0, 1e-3, 1e8)
+    if flow.protocol == "tcp" and not measured:
+        raise BadInput(f"{what}background load is UDP; TCP needs somebody who reads it (measured)")

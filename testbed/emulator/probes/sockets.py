@@ -171,7 +171,7 @@ def headers(sock: socket.socket) -> int:
     return 28 if sock.family == socket.AF_INET else 48
 
 
-def send(sock: socket.socket, data: bytes, address: tuple[str, int], ancillary: list | None = None) -> int:
+def send(sock: socket.socket, data: bytes | memoryview, address: tuple[str, int], ancillary: list | None = None) -> int:
     """Send one packet; return 0, or the errno that says why it cannot be delivered.
 
     An ICMP error about an earlier packet is reported by the kernel on the next send: that send is tried once more.
@@ -188,7 +188,7 @@ def send(sock: socket.socket, data: bytes, address: tuple[str, int], ancillary: 
     return failure
 
 
-def send_batch(sock: socket.socket, data: bytes, size: int, address: tuple[str, int]) -> int:
+def send_batch(sock: socket.socket, data: bytes | memoryview, size: int, address: tuple[str, int]) -> int:
     """Send `data` as packets of `size` bytes in one system call: the kernel cuts it (UDP_SEGMENT, udp(7)).
 
     Args:

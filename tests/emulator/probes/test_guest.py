@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from testbed.emulator.client import AgentClient
+from testbed.emulator.loading import LoadFlow, ReadLoad
 from testbed.emulator.messages import (
     Build,
     LinkChange,
     LinkPatch,
-    LoadFlow,
     Reach,
     SetLinks,
     SetLoad,
@@ -56,6 +56,7 @@ def client(_built: None, guest_client: AgentClient) -> Iterator[AgentClient]:
     yield guest_client
     impair(guest_client, NOTHING, NOTHING)
     guest_client.call(SetLoad())
+    guest_client.call(SetLoad(measured=True))
 
 
 def impair(client: AgentClient, forward: LinkPatch, backward: LinkPatch | None = None) -> None:
@@ -144,6 +145,33 @@ def test_load_fills_the_queue_that_probes_wait_in(client):
     waited = median(arrived(loaded.rtt))
     assert waited > quiet + 0.03  # 50 packets of 1014 bytes at 5 Mbit/s are 81 ms
     assert loaded.lost_forward > 0
+
+
+def test_each_loads_losses_are_those_of_the_link(client):
+    impair(client, LinkPatch(loss=0.1, delay=0.02), LinkPatch(loss=0.0))
+    back: dict[str, Any] = {"source": "probes-b", "destination": "10.231.0.1", "sink": "probes-a"}
+    flows = (LoadFlow(**PATH, sink="probes-b", rate=1.2e6, size=500, dscp=46), LoadFlow(**back, rate=4e5, size=500))
+    client.call(SetLoad(flows=flows, measured=True))
+    time.sleep(4.0)
+    there, again = client.call(ReadLoad(stop=True)).flows
+    low, high = binomial_interval(there.lost, there.sent, 0.9999)
+    assert there.sent > 600
+    assert low <= 0.1 <= high
+    assert there.delay(0.5) >= 0.0198  # buckets are 1.6 % apart
+    assert (again.lost, again.received) == (0, again.sent)
+
+
+def test_a_rate_limit_bounds_what_is_delivered_and_tcp_gives_way(client):
+    impair(client, LinkPatch(rate=2e6, limit=20))
+    flows = (LoadFlow(**PATH, sink="probes-b", rate=4e6), LoadFlow(**PATH, sink="probes-b", rate=4e6, protocol="tcp"))
+    client.call(SetLoad(flows=flows, measured=True))
+    time.sleep(3.0)
+    udp, tcp = client.call(ReadLoad(stop=True)).flows
+    assert udp.lost > 0.3 * udp.sent
+    assert udp.delivered + tcp.delivered < 2.2e6  # what was queued when it stopped comes on top
+    assert udp.delivered > 0.5e6
+    assert tcp.delivered < 0.5 * tcp.flow.rate
+    assert tcp.shortfall > 0.3
 
 
 def test_many_requests_at_once_are_served_side_by_side(client, guest_lab):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from testbed.emulator.messages import LoadFlow, Ok, SetLoad
+from testbed.emulator.loading import LoadFlow, SetLoad
+from testbed.emulator.messages import Ok
 from testbed.emulator.probes import load
 from testbed.errors import BadInput
 

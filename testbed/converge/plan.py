@@ -1,0 +1,170 @@
+"""What it takes to make a running lab into another topology: shown by `--dry-run`, carried out by `carry_out`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from adapters import frr_config
+from testbed.converge.difference import Edit, applied, difference
+from testbed.converge.observe import as_it_runs, strayed
+from testbed.emulator.loading import LoadFlow
+from testbed.emulator.lower import build_of, topology_tracks
+from testbed.emulator.messages import Build, Observed, WireNode
+from testbed.emulator.playing import Track
+from testbed.emulator.spread import split
+from testbed.emulator.standing import RouterChange
+from testbed.errors import BadInput
+from testbed.load import declared_flows
+from testbed.model.topology import Bridge, Switch, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a lab becomes another one.
+
+    Attributes:
+        before: the lab as it runs. goal: what it shall be. seen: what `before` was made of.
+        edits: of the topology. build: of the goal.
+        routers: those that stay and whose configuration changes, because of the edits or back from changes by hand.
+        silence: links on which a trace ends. tracks: those that begin. commands: (node, line) to run.
+        load: what the lab's load shall be; None where it stays as it is.
+    """
+
+    before: Topology
+    goal: Topology
+    seen: Observed
+    edits: tuple[Edit, ...]
+    build: Build
+    routers: tuple[RouterChange, ...]
+    silence: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    commands: tuple[tuple[str, str], ...]
+    load: tuple[LoadFlow, ...] | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.edits and not self.routers
+
+    @property
+    def reroutes(self) -> bool:
+        """Whether more changes than links' settings, so that the network has to become ready again."""
+        settings = {"forward", "backward", "trace", "medium"}
+        return bool(self.routers) or any(
+            edit.path[0] in ("nodes", "links") and not (len(edit.path) > 2 and edit.path[2] in settings)
+            for edit in self.edits
+        )
+
+
+def planned(saved: Topology, wanted: Topology, seen: Observed, keep_runtime: bool = False) -> Plan:
+    """Work out how a running lab becomes `wanted`.
+
+    Args:
+        saved: what the lab was brought up with. seen: what it is now.
+        keep_runtime: what was changed while it ran stays, unless the topology says something new about it.
+
+    Raises:
+        BadInput: it cannot be changed into this while it runs.
+    """
+    before = as_it_runs(saved, seen)
+    goal = applied(difference(saved, wanted), before) if keep_runtime else wanted
+    _refuse_substrate(before, goal)
+    build, old = build_of(goal), build_of(before)
+    _refuse_moves(old, build, goal.guest.guests)
+    edits = difference(before, goal)
+    _refuse_switches(before, goal, edits)
+    retraced = _retraced(before, goal)
+    return Plan(
+        before=before,
+        goal=goal,
+        seen=seen,
+        edits=edits,
+        build=build,
+        routers=_routers(old, build, {} if keep_runtime else strayed(seen)),
+        silence=tuple(name for name in retraced if name in before.links and before.links[name].trace is not None),
+        tracks=tuple(track for track in topology_tracks(goal) if track.link in retraced),
+        commands=tuple(_commands(before, goal)),
+        load=declared_flows(goal) if declared_flows(before) != declared_flows(goal) else None,
+    )
+
+
+def _refuse_substrate(before: Topology, goal: Topology) -> None:
+    for what in ("guests", "memory"):
+        old, new = getattr(before.guest, what), getattr(goal.guest, what)
+        if old != new:
+            raise BadInput(
+                f"guest.{what}: value {new}: the lab runs with {old}, which cannot change while it runs; "
+                "`testbed down` first, then `testbed up`"
+            )
+
+
+def _refuse_switches(before: Topology, goal: Topology, edits: Iterable[Edit]) -> None:
+    """Switches, and what is plugged into them, are made with the lab; links' settings may change."""
+    kinds = {name: node.kind for topology in (before, goal) for name, node in topology.nodes.items()}
+    for edit in edits:
+        if edit.path[0] == "nodes":
+            touched = edit.path[1:2] if kinds.get(str(edit.path[1])) == "switch" else ()
+        elif edit.path[0] == "links" and (len(edit.path) == 2 or edit.path[2] in ("endpoints", "mtu")):
+            links = (topology.links.get(str(edit.path[1])) for topology in (before, goal))
+            touched = [e.node for link in links if link for e in link.endpoints if kinds[e.node] == "switch"]
+        else:
+            continue
+        if touched:
+            raise BadInput(
+                f"{'.'.join(map(str, edit.path))}: switch {touched[0]} cannot be given other settings or links while "
+                "the lab runs; `testbed down` first, then `testbed up`"
+            )
+
+
+def _refuse_moves(old: Build, new: Build, guests: int) -> None:
+    """No node or wire can move from one guest to another."""
+    if guests == 1:
+        return
+    now, then = split(old, guests), split(new, guests)
+    for guest, (before, after) in enumerate(zip(now, then, strict=True), 1):
+        moved = {node.name for node in before.nodes} & after.elsewhere.keys()
+        wires = {link.name: link.trunk for link in before.links}
+        moved |= {link.name for link in after.links if wires.get(link.name, link.trunk) != link.trunk}
+        if moved:
+            raise BadInput(
+                f"{', '.join(sorted(moved)[:5])} would have to leave guest {guest} of {guests}, which cannot be done "
+                "while the lab runs; `testbed down` first, then `testbed up`"
+            )
+
+
+def _routers(old: Build, new: Build, back: dict[str, str]) -> tuple[RouterChange, ...]:
+    before = {node.name: node for node in old.nodes if node.kind == "router"}
+    stay = [node for node in new.nodes if node.kind == "router" and node.name in before]
+    changes = (_router(before[node.name], node, back.get(node.name, "")) for node in stay)
+    return tuple(change for change in changes if change is not None)
+
+
+def _router(old: WireNode, new: WireNode, back: str) -> RouterChange | None:
+    if (old.config, old.daemons) == (new.config, new.daemons) and not back:
+        return None
+    lines = frr_config.difference(frr_config.parse(old.config), frr_config.parse(new.config))
+    return RouterChange(node=new.name, daemons=new.daemons, config=new.config, lines=back + lines)
+
+
+def _retraced(before: Topology, goal: Topology) -> set[str]:
+    """Return links whose traces end or begin: another trace, other settings below it, or a wire made anew."""
+
+    def played(topology: Topology, name: str) -> object:
+        link = topology.links.get(name)
+        if link is None or link.trace is None:
+            return None
+        ends = tuple((end.node, end.interface, topology.nodes[end.node].kind) for end in link.endpoints)
+        return link.trace, link.forward, link.backward, ends
+
+    names = {**before.links, **goal.links}
+    return {name for name in names if played(before, name) != played(goal, name)}
+
+
+def _commands(before: Topology, goal: Topology) -> Iterator[tuple[str, str]]:
+    """Give the lines of new nodes, and those that nodes which stay have more."""
+    for name, node in goal.nodes.items():
+        old = before.nodes.get(name)
+        if not isinstance(node, Bridge | Switch):
+            had = old.exec if isinstance(old, type(node)) else ()
+            yield from ((name, line) for line in node.exec if line not in had)

@@ -1,0 +1,172 @@
+"""Mininet itself: what it does with forks, done over netlink; all else is its own code."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from testbed.emulator.mininet import rooms, stock
+from testbed.emulator.mininet.measure import commands, throughput
+from testbed.emulator.mininet.rooms import Room
+from testbed.emulator.mininet.switch import PORT_DISABLED, say_once
+from testbed.emulator.netlink import LinkInfo
+from testbed.errors import BadInput, NotReady, Unable
+
+_PATIENCE = 10.0
+_ARP_LIMIT = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
+"""Entries of the one ARP table that all network namespaces of a kernel share; shown in the first of them alone."""
+
+
+class Mininet(stock.net.Mininet):
+    """A network of Mininet's on our engine. What a script changes or asks is as it was; making it needs no process."""
+
+    def __init__(self, *args: Any, **params: Any) -> None:
+        type(self).init()
+        super().__init__(*args, **params)
+
+    @classmethod
+    def init(cls) -> None:
+        """Check that this process may do it, and that it may open what a large network needs.
+
+        Raises:
+            Unable: not root.
+        """
+        if os.geteuid() != 0:
+            raise Unable("Mininet needs root here; as an ordinary user: testbed mininet run --substrate uml SCRIPT")
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        stock.net.Mininet.inited = True  # its own would fork, and change more of the machine's settings
+
+    def build(self) -> None:
+        """Build it; when that fails nothing is left of it."""
+        try:
+            super().build()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        for node in [*self.hosts, *self.switches, *self.controllers]:
+            node.terminate()
+        rooms.sweep()
+
+    def start(self) -> None:
+        """Start controllers and switches; return when every wire that is up carries packets."""
+        if not self.autoStaticArp:
+            _warn_of_arp_table(len(self.hosts))
+        super().start()
+        deadline = time.monotonic() + _PATIENCE
+        for intf in (end for link in self.links for end in (link.intf1, link.intf2)):
+            if not intf.room.await_link(intf.number(), _carries, deadline):
+                raise NotReady(f"{intf.name} carries no packets after {_PATIENCE:g} s, though its wire is whole")
+
+    def addLink(self, node1: Any, node2: Any, *args: Any, **params: Any) -> Any:
+        """Add a link; one that cannot be as asked is not made."""
+        ends = [node if not isinstance(node, str) else self[node] for node in (node1, node2)]
+        before = [(node, set(node.nameToIntf)) for node in ends]
+        try:
+            return super().addLink(*ends, *args, **params)
+        except BaseException:
+            for node, known in before:
+                for name in set(node.nameToIntf) - known:
+                    node.nameToIntf[name].delete()
+            raise
+
+    def staticArp(self) -> None:
+        """Tell every host every other's address, in one send per host."""
+        known = [(host, host.IP(), host.MAC()) for host in self.hosts]
+        for host in self.hosts:
+            entries = [host.arp_entry(ip, mac) for other, ip, mac in known if other is not host and ip and mac]
+            host.room.run(entries, f"{host.name}: static ARP")
+
+    def delNode(self, node: Any, nodes: Any = None) -> None:
+        """Delete a node, and end what runs in it."""
+        super().delNode(node, nodes)
+        rooms.sweep()
+
+    def stop(self) -> None:
+        """Take it all down: no process, interface or namespace of it is left.
+
+        The kernel clears namespaces in the background; a bridge takes it some milliseconds.
+        """
+        self._take_wires()
+        super().stop()
+        rooms.sweep()
+
+    def _take_wires(self) -> None:
+        """Remove at once what is in namespaces that stay; all else goes with its namespace, without a message each."""
+        staying: dict[Room, list[int]] = {rooms.caller(): []}
+        for room in {switch.room for switch in self.switches if switch.room is not None}:
+            if room.users > sum(switch.room is room for switch in self.switches):
+                staying[room] = []
+        for intf in (end for link in self.links for end in (link.intf1, link.intf2) if end is not None):
+            if intf.node.room is not None:
+                index = intf.room.interfaces.pop(intf.name, None)
+                if index is not None and intf.room in staying:
+                    staying[intf.room].append(index)
+        for switch in self.switches:
+            if switch.room in staying and switch.bridge is not None:
+                staying[switch.room].append(switch.bridge)
+            switch.bridge = None
+        for room, indexes in staying.items():
+            room.delete(indexes)
+
+    def iperf(
+        self,
+        hosts: Any = None,
+        l4Type: str = "TCP",
+        udpBw: str = "10M",
+        fmt: str | None = None,
+        seconds: float = 5,
+        port: int = 5001,
+    ) -> list[str]:
+        """Measure throughput between two hosts, the first and the last when not said.
+
+        Mininet's own waits for a report of the server that iperf from 2.1 on does not give, for ever.
+
+        Args:
+            hosts: two. l4Type: TCP or UDP. udpBw: what UDP sends. fmt: iperf's format letter.
+            seconds: how long. port: of the server.
+
+        Returns:
+            Rates that server and client saw, with units; before them `udpBw` for UDP.
+
+        Raises:
+            BadInput: another l4Type. NotReady: the server does not listen, or does not report.
+        """
+        client, server = hosts or (self.hosts[0], self.hosts[-1])
+        if l4Type not in ("TCP", "UDP"):
+            raise BadInput(f"iperf l4Type={l4Type!r}: expected 'TCP' or 'UDP'")
+        stock.log.output(f"*** Iperf: testing {l4Type} bandwidth between {client} and {server}\n")
+        said = throughput(client, server, commands(l4Type, udpBw, fmt, seconds, port), seconds)
+        result = [self._parseIperf(text) for text in said]
+        result = [udpBw, *result] if l4Type == "UDP" else result
+        stock.log.output(f"*** Results: {result}\n")
+        return result
+
+    def nodes(self) -> Iterable[Any]:
+        """Return hosts, switches and controllers."""
+        return [*self.hosts, *self.switches, *self.controllers]
+
+
+def _carries(seen: LinkInfo) -> bool:
+    """Say whether the kernel has opened it: it sees to that in the background once both ends of a wire are up."""
+    return not seen.carrier or (seen.running and seen.port_state != PORT_DISABLED)
+
+
+def _warn_of_arp_table(hosts: int) -> None:
+    """Say that packets may get lost when all hosts talk at once: the limit is the machine's, and not ours to raise.
+
+    Static entries do not count towards it (neighbour.c, `exempt_from_gc`).
+    """
+    limit = int(_ARP_LIMIT.read_text()) if _ARP_LIMIT.exists() else None  # a guest's is out of reach, and high
+    if limit is not None and hosts * (hosts - 1) > limit:
+        say_once(
+            f"this machine's ARP table holds {limit} addresses, fewer than the pairs of {hosts} hosts: when all talk "
+            "within seconds, packets get lost. autoStaticArp=True (mn --arp) avoids it, as does a guest "
+            "(--substrate uml) or, for the whole machine, sysctl -w net.ipv4.neigh.default.gc_thresh3=100000"
+        )
