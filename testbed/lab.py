@@ -14,7 +14,7 @@ from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitRe
 from testbed.emulator.playing import Play, Track
 from testbed.errors import BadInput, CommandFailed, NotReady, Unable
 from testbed.model.impairment import Impairment
-from testbed.model.topology import Topology
+from testbed.model.topology import Bridge, Switch, Topology
 from testbed.substrate import probe
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Elsewhere, Kind, LabFolder, write_atomically
@@ -133,7 +133,9 @@ class Lab:
         with self.agent() as agent:
             agent.call(build, on_event=only_progress(progress))
             nodes = self.topology.nodes.items()
-            lines = ((name, line) for name, node in nodes if node.kind != "bridge" for line in node.exec)
+            lines = (
+                (name, line) for name, node in nodes if not isinstance(node, Bridge | Switch) for line in node.exec
+            )
             run_commands(agent, lines, progress)
             wait_until_ready(self.name, agent, ready_timeout, progress)
 

@@ -16,7 +16,7 @@ from testbed.emulator.probes.load import explain
 from testbed.errors import BadInput
 from testbed.model.base import WRITTEN
 from testbed.model.load import Written, written_load
-from testbed.model.topology import Topology
+from testbed.model.topology import Bridge, Switch, Topology
 from testbed.model.traffic import SIZE, UNIT, Matrix, Pairs, Shape, Traffic, gravity, place_problems
 from testbed.telemetry.sample import Sample
 
@@ -77,7 +77,7 @@ def scaled_demands(topology: Topology, scale: float) -> Pairs:
 
 def _weights(topology: Topology, by: str) -> dict[str, float]:
     degrees = Counter(end.node for link in topology.links.values() for end in link.endpoints)
-    nodes = [name for name, node in topology.nodes.items() if node.kind != "bridge" and degrees[name]]
+    nodes = [name for name, node in topology.nodes.items() if not isinstance(node, Bridge | Switch) and degrees[name]]
     if len(nodes) < 2:
         raise BadInput(f"{topology.name}: gravity needs two hosts or routers with links; it has {len(nodes)}")
     return {name: float(degrees[name]) if by == "degree" else 1.0 for name in nodes}

@@ -115,8 +115,8 @@ class LabNet(stock.net.Mininet):
         }
         self.links = [self._wire(name, link.endpoints) for name, link in topology.links.items()]
         nodes = self.nameToNode.values()
-        self.hosts = [node for node in nodes if node.kind != "bridge"]
-        self.switches = [node for node in nodes if node.kind == "bridge"]
+        self.hosts = [node for node in nodes if node.kind not in ("bridge", "switch")]
+        self.switches = [node for node in nodes if node.kind in ("bridge", "switch")]
         self.controllers, self.terms = [], []
 
     def _wire(self, name: str, ends: Any) -> LabLink:

@@ -231,7 +231,9 @@ def _refuse_clashes(topology: Topology) -> None:
     if not any(node.kind == "router" for node in topology.nodes.values()):
         raise BadInput(f"{topology.name}: a rack needs at least one router; its nodes are hosts and bridges")
     for name, node in topology.nodes.items():
-        if node.kind != "bridge" and node.exec:
+        if node.kind == "switch":
+            raise BadInput(f"{topology.name}: {name} is a switch; a rack's devices are routers, hosts and bridges")
+        if getattr(node, "exec", ()):
             raise BadInput(f"{topology.name}: {name} has `exec`; a rack's devices take commands over SSH alone")
     for name, address in _managed_prefixes(topology):
         raise BadInput(f"{topology.name}: {name} has {address}, but {MANAGEMENT} is the rack's management network")

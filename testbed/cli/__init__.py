@@ -26,6 +26,7 @@ from testbed.cli import (
     profile,
     rack,
     schema,
+    switch,
     trace,
     twin,
 )
@@ -38,7 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, labs, exchange, mininet, profile, trace, load, rack, twin, changes, audit, schema, demo, hosted):
+for group in (
+    doctor, labs, exchange, mininet, profile, trace, load, switch, rack, twin, changes, audit, schema, demo, hosted,
+):  # fmt: skip
     group.register(app)
 
 

@@ -14,22 +14,28 @@ import msgspec
 from testbed.converge.observe import back_to, reread
 from testbed.converge.plan import Plan, planned
 from testbed.emulator.client import Client
+from testbed.emulator.loading import SetLoad
 from testbed.emulator.lower import build_of, topology_tracks
 from testbed.emulator.messages import Converge, ListNodes, Observed
 from testbed.emulator.playing import Play
 from testbed.emulator.standing import Observe, Reconfigure, RouterChange, RouterText
 from testbed.errors import AgentError, BadInput, TestbedError, Unable
 from testbed.lab import Lab, OnProgress, only_progress, run_commands, substrate_for, wait_until_ready
-from testbed.model.topology import Bridge, Topology
+from testbed.load import declared_flows
+from testbed.model.topology import Bridge, Switch, Topology
 from testbed.substrate.folder import LabFolder, write_atomically
 from testbed.substrate.spawn import look
 
 
 class Journal(msgspec.Struct, frozen=True):
-    """What a lab was before it was changed: its topology, as JSON, and its routers' configurations."""
+    """What a lab was before it was changed: its topology, as JSON, and its routers' configurations.
+
+    `load`: whether its load is changed, too.
+    """
 
     topology: msgspec.Raw
     routers: dict[str, RouterText]
+    load: bool = False
 
 
 def _journal(folder: LabFolder) -> Path:
@@ -82,6 +88,7 @@ def _refuse(lab: Lab, substrate: str, wanted: Topology) -> None:
         raise BadInput(
             f"lab {lab.name!r} runs on {lab.substrate}; to have it on {substrate}, `testbed down {lab.name}` first"
         )
+    lab.substrate_object.reach(lab.folder)
     state = look(lab.folder)  # whether its agent answers will show at once
     if not state.alive:
         raise Unable(f"lab {lab.name!r} is dead ({state.reason}); `testbed down {lab.name}`, then bring it up again")
@@ -89,7 +96,7 @@ def _refuse(lab: Lab, substrate: str, wanted: Topology) -> None:
 
 
 def _change(lab: Lab, agent: Client, plan: Plan, progress: OnProgress | None) -> None:
-    _write_journal(lab.folder, plan.before, plan.seen)
+    _write_journal(lab.folder, plan)
     try:
         agent.call(Converge(goal=plan.build, silence=plan.silence), on_event=only_progress(progress))
         if plan.routers:
@@ -97,6 +104,8 @@ def _change(lab: Lab, agent: Client, plan: Plan, progress: OnProgress | None) ->
         run_commands(agent, plan.commands, progress)
         if plan.tracks:
             agent.call(Play(tracks=plan.tracks))
+        if plan.load is not None:
+            agent.call(SetLoad(flows=plan.load, measured=True))
         write_atomically(lab.folder.topology, plan.goal.model_dump_json(indent=1).encode())
     except BaseException as problem:
         _undo_for(problem, lab.folder, agent)
@@ -114,8 +123,9 @@ def _undo_for(problem: BaseException, folder: LabFolder, agent: Client) -> None:
         ) from problem
 
 
-def _write_journal(folder: LabFolder, before: Topology, seen: Observed) -> None:
-    journal = Journal(msgspec.Raw(before.model_dump_json().encode()), seen.routers)
+def _write_journal(folder: LabFolder, plan: Plan) -> None:
+    topology = msgspec.Raw(plan.before.model_dump_json().encode())
+    journal = Journal(topology, plan.seen.routers, plan.load is not None)
     write_atomically(_journal(folder), msgspec.json.encode(journal))
 
 
@@ -139,13 +149,15 @@ def recover(folder: LabFolder, agent: Client) -> None:
     lines = ((name, line) for name in sorted(anew) for line in _exec_of(before, name))
     run_commands(agent, lines, None)
     _play_missing(agent, before)
+    if journal.load:
+        agent.call(SetLoad(flows=declared_flows(before), measured=True))
     write_atomically(folder.topology, before.model_dump_json(indent=1).encode())
     path.unlink()
 
 
 def _exec_of(topology: Topology, name: str) -> tuple[str, ...]:
     node = topology.nodes[name]
-    return () if isinstance(node, Bridge) else node.exec
+    return () if isinstance(node, Bridge | Switch) else node.exec
 
 
 def _retraced_since(before: Topology, now: Observed) -> Iterable[str]:

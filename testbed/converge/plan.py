@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adapters import frr_config
 from testbed.converge.difference import Edit, applied, difference
 from testbed.converge.observe import as_it_runs, strayed
+from testbed.emulator.loading import LoadFlow
 from testbed.emulator.lower import build_of, topology_tracks
 from testbed.emulator.messages import Build, Observed, WireNode
 from testbed.emulator.playing import Track
 from testbed.emulator.spread import split
 from testbed.emulator.standing import RouterChange
 from testbed.errors import BadInput
-from testbed.model.topology import Bridge, Topology
+from testbed.load import declared_flows
+from testbed.model.topology import Bridge, Switch, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Plan:
         edits: of the topology. build: of the goal.
         routers: those that stay and whose configuration changes, because of the edits or back from changes by hand.
         silence: links on which a trace ends. tracks: those that begin. commands: (node, line) to run.
+        load: what the lab's load shall be; None where it stays as it is.
     """
 
     before: Topology
@@ -37,6 +40,7 @@ class Plan:
     silence: tuple[str, ...]
     tracks: tuple[Track, ...]
     commands: tuple[tuple[str, str], ...]
+    load: tuple[LoadFlow, ...] | None
 
     @property
     def empty(self) -> bool:
@@ -68,17 +72,20 @@ def planned(saved: Topology, wanted: Topology, seen: Observed, keep_runtime: boo
     _refuse_substrate(before, goal)
     build, old = build_of(goal), build_of(before)
     _refuse_moves(old, build, goal.guest.guests)
+    edits = difference(before, goal)
+    _refuse_switches(before, goal, edits)
     retraced = _retraced(before, goal)
     return Plan(
         before=before,
         goal=goal,
         seen=seen,
-        edits=difference(before, goal),
+        edits=edits,
         build=build,
         routers=_routers(old, build, {} if keep_runtime else strayed(seen)),
         silence=tuple(name for name in retraced if name in before.links and before.links[name].trace is not None),
         tracks=tuple(track for track in topology_tracks(goal) if track.link in retraced),
         commands=tuple(_commands(before, goal)),
+        load=declared_flows(goal) if declared_flows(before) != declared_flows(goal) else None,
     )
 
 
@@ -89,6 +96,24 @@ def _refuse_substrate(before: Topology, goal: Topology) -> None:
             raise BadInput(
                 f"guest.{what}: value {new}: the lab runs with {old}, which cannot change while it runs; "
                 "`testbed down` first, then `testbed up`"
+            )
+
+
+def _refuse_switches(before: Topology, goal: Topology, edits: Iterable[Edit]) -> None:
+    """Switches, and what is plugged into them, are made with the lab; links' settings may change."""
+    kinds = {name: node.kind for topology in (before, goal) for name, node in topology.nodes.items()}
+    for edit in edits:
+        if edit.path[0] == "nodes":
+            touched = edit.path[1:2] if kinds.get(str(edit.path[1])) == "switch" else ()
+        elif edit.path[0] == "links" and (len(edit.path) == 2 or edit.path[2] in ("endpoints", "mtu")):
+            links = (topology.links.get(str(edit.path[1])) for topology in (before, goal))
+            touched = [e.node for link in links if link for e in link.endpoints if kinds[e.node] == "switch"]
+        else:
+            continue
+        if touched:
+            raise BadInput(
+                f"{'.'.join(map(str, edit.path))}: switch {touched[0]} cannot be given other settings or links while "
+                "the lab runs; `testbed down` first, then `testbed up`"
             )
 
 
@@ -140,5 +165,6 @@ def _commands(before: Topology, goal: Topology) -> Iterator[tuple[str, str]]:
     """Give the lines of new nodes, and those that nodes which stay have more."""
     for name, node in goal.nodes.items():
         old = before.nodes.get(name)
-        had = old.exec if old is not None and old.kind == node.kind and not isinstance(old, Bridge) else ()
-        yield from ((name, line) for line in ([] if isinstance(node, Bridge) else node.exec) if line not in had)
+        if not isinstance(node, Bridge | Switch):
+            had = old.exec if isinstance(old, type(node)) else ()
+            yield from ((name, line) for line in node.exec if line not in had)

@@ -19,7 +19,7 @@ from testbed.emulator.standing import Observe, RouterText
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.dump import dump
-from testbed.model.topology import Bridge, Endpoint, Router, Topology
+from testbed.model.topology import Bridge, Endpoint, Router, Switch, Topology
 
 
 def save(lab: Lab) -> tuple[Topology, tuple[str, ...]]:
@@ -98,7 +98,7 @@ def _with_addresses(topology: Topology, seen: Observed) -> Topology:
     }
     nodes = {
         name: node
-        if isinstance(node, Bridge)
+        if isinstance(node, Bridge | Switch)
         else node.model_copy(update={"loopbacks": now(node.loopbacks, name, "lo")})
         for name, node in topology.nodes.items()
     }

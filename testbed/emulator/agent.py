@@ -129,6 +129,8 @@ class Agent:
             messages.WriteFile: self._write_file,
             messages.Vty: self._vty,
             messages.Power: self._power,
+            messages.Steer: lambda r, c: self.lab.switches().steer(r),
+            messages.CountSwitches: lambda r, c: self.lab.switches().count(),
             messages.Shutdown: self._shutdown,
         }
 

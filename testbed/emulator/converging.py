@@ -76,11 +76,11 @@ def steps(before: Build, goal: Build) -> Steps:
 
 
 def _same_machine(old: WireNode, new: WireNode) -> bool:
-    return (old.kind, old.sshd) == (new.kind, new.sshd)
+    return (old.kind, old.sshd, old.segment) == (new.kind, new.sshd, new.segment)
 
 
 def _same_wire(old: WireLink, new: WireLink, here: set[str]) -> bool:
-    ends = [tuple((end.node, end.interface) for end in link.ends) for link in (old, new)]
+    ends = [tuple((end.node, end.interface, end.vlan, end.trunk) for end in link.ends) for link in (old, new)]
     return ends[0] == ends[1] and old.trunk == new.trunk and all(end.node in here for end in new.ends)
 
 

@@ -70,6 +70,8 @@ class JoinedClient(Client):
             playing.Play: self._play,
             playing.StopPlay: self._stop_play,
             playing.PlayStatus: self._play_status,
+            messages.Steer: self._no_controller,
+            messages.CountSwitches: self._no_controller,
             messages.Shutdown: self._shutdown,
         }
 
@@ -151,6 +153,9 @@ class JoinedClient(Client):
 
     def _hello(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Welcome:
         return self._ask_all(request, on_event, timeout)[0]
+
+    def _no_controller(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> Any:
+        raise BadInput("the lab is in several guests, and our own controller knows the switches of one")
 
     def _shutdown(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
         return self._ask_all(request, on_event, timeout)[0]

@@ -31,9 +31,13 @@ GROUP = 0x7E57
 _DOOMED = GROUP + 1
 """Those that one message is about to remove."""
 _HUB_BASE = 10_000
-_NODE_BASE = 100
 _UNLIMITED_SEGMENTS = 65_535
 _DIRECTIONS = ("forward", "backward")
+
+
+def mac_of(guest: int, number: int, end: int) -> bytes:
+    """Return the MAC of a link's end: each in a lab has its own, always the same for the same links."""
+    return (0x02_7E_57 << 24 | guest << 18 | 2 * number + end).to_bytes(6, "big")
 
 
 class Port(Protocol):
@@ -46,6 +50,10 @@ class Port(Protocol):
 
     @property
     def network(self) -> int: ...
+
+    def place(self, interface: str) -> tuple[str, int]:
+        """Settle what a new interface is called in the node's network, and its index there."""
+        ...
 
 
 @dataclass(slots=True)
@@ -189,9 +197,8 @@ class Wiring:
             yield self._vlan(number, wire, wire.trunk)
         for end in wire.near:
             node = self._nodes[wire.ends[end].node]
-            name = wire.ends[end].interface
-            index = node.interfaces[name] = max(node.interfaces.values(), default=_NODE_BASE - 1) + 1
-            mac = (0x02_7E_57 << 24 | guest << 18 | 2 * number + end).to_bytes(6, "big")
+            name, index = node.place(wire.ends[end].interface)
+            mac = mac_of(guest, number, end)
             segments = 1 if wire.impaired[end] else None
             hub = VethEnd(f"w{number}.{end}", wire.hub[end], up=self._lit(wire), group=GROUP)
             inner = VethEnd(name, index, mac, up=False, namespace=node.network, gso_max_segs=segments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 from msgspec import UNSET, structs
@@ -12,9 +13,11 @@ from msgspec import UNSET, structs
 from testbed.emulator import netem, patch, playing
 from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
 from testbed.emulator.patch import LinkPatch
+from testbed.emulator.rings import refuse_rings
+from testbed.emulator.segments import BridgeSettings, SwitchSettings
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.topology import Bridge, Endpoint, Host, Link, Router, Topology
+from testbed.model.topology import SEGMENTS, Bridge, Endpoint, Host, Link, Router, Switch, Topology
 from testbed.model.traces import track as traces
 from testbed.model.traces.spec import read_trace
 
@@ -32,15 +35,15 @@ def build_of(topology: Topology) -> Build:
         What the agent builds. Given configuration is kept byte for byte, the daemons are inferred from it.
 
     Raises:
-        BadInput: bridges in a ring (frames would circle for ever), a protocol that lacks what it needs, or more guests
-            than nodes.
+        BadInput: a ring of bridges or switches that nothing breaks (frames would circle for ever), a protocol that
+            lacks what it needs, or more guests than nodes.
     """
     if topology.guest.guests > len(topology.nodes):
         raise BadInput(
             f"guest.guests is {topology.guest.guests}, and the topology has {len(topology.nodes)} node(s) to put into "
             "them; ask for fewer guests"
         )
-    _refuse_bridge_rings(topology)
+    refuse_rings(topology)
     return Build(
         nodes=tuple(_node(name, topology) for name in topology.nodes),
         links=tuple(_link(name, link) for name, link in topology.links.items()),
@@ -50,7 +53,10 @@ def build_of(topology: Topology) -> Build:
 def _node(name: str, topology: Topology) -> WireNode:
     node = topology.nodes[name]
     if isinstance(node, Bridge):
-        return WireNode(name=name, kind="bridge")
+        settings = BridgeSettings(stp=node.stp, vlan_filtering=node.vlan_filtering)
+        return WireNode(name=name, kind="bridge", segment=settings)
+    if isinstance(node, Switch):
+        return WireNode(name=name, kind="switch", segment=_switch(name, node, topology))
     addresses = tuple(str(address) for address in node.loopbacks)
     if isinstance(node, Host):
         return WireNode(name=name, kind="host", addresses=addresses, gateway=node.gateway)
@@ -61,9 +67,31 @@ def _node(name: str, topology: Topology) -> WireNode:
     return WireNode(name=name, kind="router", addresses=addresses, daemons=daemons, config=config)
 
 
+def _switch(name: str, node: Switch, topology: Topology) -> SwitchSettings:
+    """Settle what the topology leaves open: datapath ids count the switches, past those that are given."""
+    switches = {key: one for key, one in topology.nodes.items() if isinstance(one, Switch)}
+    given = {one.dpid for one in switches.values()}
+    free = (number for number in count(1) if number not in given)
+    dpids = {key: one.dpid or next(free) for key, one in switches.items()}
+    return SwitchSettings(
+        dpid=dpids[name],
+        datapath=node.datapath,
+        controller=node.controller,
+        fail_mode=node.fail_mode or ("standalone" if node.learns else "secure"),
+        openflow=node.openflow,
+        stp=node.stp,
+    )
+
+
 def _link(name: str, link: Link) -> WireLink:
     one, other = (
-        WireEnd(node=e.node, interface=e.interface, addresses=tuple(str(a) for a in e.addresses))
+        WireEnd(
+            node=e.node,
+            interface=e.interface,
+            addresses=tuple(str(a) for a in e.addresses),
+            vlan=e.vlan,
+            trunk=e.trunk,
+        )
         for e in link.endpoints
     )
     return WireLink(
@@ -146,22 +174,6 @@ def difference(before: Impairment, after: Impairment) -> LinkPatch:
     return LinkPatch(**changed)
 
 
-def _refuse_bridge_rings(topology: Topology) -> None:
-    group = {name: name for name, node in topology.nodes.items() if isinstance(node, Bridge)}
-
-    def root(name: str) -> str:
-        while group[name] != name:
-            name = group[name]
-        return name
-
-    for name, link in topology.links.items():
-        one, other = (endpoint.node for endpoint in link.endpoints)
-        if one in group and other in group:
-            if root(one) == root(other):
-                raise BadInput(f"link {name} closes a ring of bridges ({one}, {other}); frames would circle for ever")
-            group[root(one)] = root(other)
-
-
 # --- FRR -------------------------------------------------------------------------------------------------------------
 
 
@@ -214,7 +226,7 @@ def _ports(name: str, topology: Topology) -> Iterator[Port]:
     for link in topology.links.values():
         for near, far in (link.endpoints, link.endpoints[::-1]):
             if near.node == name:
-                yield Port(near, far, direct=not isinstance(topology.nodes[far.node], Bridge))
+                yield Port(near, far, direct=not isinstance(topology.nodes[far.node], SEGMENTS))
 
 
 def _interface(router: Router, port: Port) -> Iterator[str]:
@@ -326,7 +338,7 @@ def _bgp_peers(ports: tuple[Port, ...], topology: Topology) -> Iterator[tuple[st
 
 
 def _beyond(bridge: str, origin: Endpoint, topology: Topology) -> Iterator[Endpoint]:
-    """Give the ends that share a bridged segment with `origin`; bridges form no ring."""
+    """Give the ends that share a segment with `origin`, across bridges and switches."""
     seen, waiting = {bridge}, [bridge]
     while waiting:
         here = waiting.pop()
@@ -334,7 +346,7 @@ def _beyond(bridge: str, origin: Endpoint, topology: Topology) -> Iterator[Endpo
             for near, far in (link.endpoints, link.endpoints[::-1]):
                 if near.node != here or far == origin:
                     continue
-                if not isinstance(topology.nodes[far.node], Bridge):
+                if not isinstance(topology.nodes[far.node], SEGMENTS):
                     yield far
                 elif far.node not in seen:
                     seen.add(far.node)

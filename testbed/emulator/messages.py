@@ -16,6 +16,7 @@ from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
+from testbed.emulator.segments import BridgeSettings, CountSwitches, Steer, Steered, SwitchCounts, SwitchSettings
 from testbed.emulator.standing import Observe, Reconfigure, RouterText, Traced
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
@@ -34,11 +35,13 @@ class LinkChange(Message, frozen=True, gc=False):
 
 
 class WireEnd(Message, frozen=True):
-    """One end of a link: addresses as `10.0.0.1/30`."""
+    """One end of a link: addresses as `10.0.0.1/30`; of a port, VLANs as `testbed.model.topology.Endpoint` has them."""
 
     node: str
     interface: str
     addresses: tuple[str, ...] = ()
+    vlan: int | None = None
+    trunk: tuple[int, ...] = ()
 
 
 class Trunk(Message, frozen=True):
@@ -67,15 +70,17 @@ class WireNode(Message, frozen=True):
         daemons: FRR daemons to start, in order. config: integrated FRR configuration (frr.conf), byte for byte.
         addresses: on `lo`. gateway: default route of a host.
         sshd: `SshServer` when the node is managed hardware (a rack): its own sshd, host key and account.
+        segment: of a bridge or a switch.
     """
 
     name: str
-    kind: Literal["host", "router", "bridge"]
+    kind: Literal["host", "router", "bridge", "switch"]
     daemons: tuple[str, ...] = ()
     config: str = ""
     addresses: tuple[str, ...] = ()
     gateway: str | None = None
     sshd: SshServer | None = None
+    segment: BridgeSettings | SwitchSettings | None = None
 
 
 class SshServer(Message, frozen=True):
@@ -494,12 +499,12 @@ Request = (
     Hello | SetClock | Build | Converge | Reconfigure | Observe | WaitReady | Survey | SetLinks | GetLinks | Locate
     | ListNodes | Exec | WriteFile | Vty
     | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | ReadLoad | Play | StopPlay
-    | PlayStatus | Shutdown | Part
+    | PlayStatus | Steer | CountSwitches | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Observed | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput
     | Ok | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | LoadReport | PartResult
-    | PlayState
+    | PlayState | Steered | SwitchCounts
 )  # fmt: skip
 
 

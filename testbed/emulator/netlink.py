@@ -194,16 +194,24 @@ def vlan(name: str, index: int, parent: int, number: int, mtu: int, *, up: bool,
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)
 
 
-def bridge(name: str, index: int = 0, *, stp: bool = False, snooping: bool = True) -> Request:
+def bridge(name: str, index: int = 0, options: bytes = b"") -> Request:
     """Make an Ethernet bridge, up.
 
     Args:
-        index: 0 lets the kernel choose. stp: it speaks IEEE 802.1D. snooping: it listens for who wants which multicast
-            group (RFC 4541), and says on all its ports that it does.
+        index: 0 lets the kernel choose. options: IFLA_BR_* attributes.
     """
-    data = _number(IFLA_BR_STP_STATE, stp) + attribute(IFLA_BR_MCAST_SNOOPING, bytes([snooping]))
-    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + attribute(IFLA_INFO_DATA, data))
+    info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + attribute(IFLA_INFO_DATA, options))
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, UP, UP) + _text(IFLA_IFNAME, name) + info)
+
+
+def bridge_options(*, stp: bool, snooping: bool) -> bytes:
+    """Encode options of a bridge.
+
+    Args:
+        stp: it speaks IEEE 802.1D. snooping: it listens for who wants which multicast group (RFC 4541), and says on
+            all its ports that it does.
+    """
+    return _number(IFLA_BR_STP_STATE, stp) + attribute(IFLA_BR_MCAST_SNOOPING, bytes([snooping]))
 
 
 def set_link(
@@ -449,6 +457,11 @@ class Netlink:
     def links(self) -> list[LinkInfo]:
         """List the namespace's interfaces."""
         return [_link_info(data) for data in self._dump(GETLINK, _IFINFO.pack(0, 0, 0, 0, 0))]
+
+    def link_attributes(self) -> list[tuple[int, dict[int, bytes]]]:
+        """List each interface's index with its attributes as the kernel writes them."""
+        dumped = self._dump(GETLINK, _IFINFO.pack(0, 0, 0, 0, 0))
+        return [(_IFINFO.unpack_from(data)[2], attributes(data[_IFINFO.size :])) for data in dumped]
 
     def root_qdiscs(self) -> list[QdiscInfo]:
         """List the namespace's root qdiscs with their raw options."""

@@ -16,17 +16,20 @@ from pathlib import Path
 from msgspec import structs
 
 from testbed import processes
-from testbed.emulator import netlink, sshd
+from testbed.emulator import bridges, netlink, offload, sshd
+from testbed.emulator.control import network_of
 from testbed.emulator.execute import Children, Process, stop_all
+from testbed.emulator.fabric import Fabric
 from testbed.emulator.frr import Frr
 from testbed.emulator.links import Wiring
-from testbed.emulator.messages import Build, Built, NodeState, Progress, WireNode
+from testbed.emulator.messages import Build, Built, NodeState, Progress, WireEnd, WireNode
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks
 from testbed.emulator.netlink import Netlink, NetlinkError, Request, explain
 from testbed.emulator.standing import RouterChange, RouterText
 from testbed.errors import BadInput, nearest
 
 LOOPBACK = 1
+FIRST_INDEX = 100
 STARTERS = 8
 """Nodes whose daemons are started at the same time."""
 PATIENCE = 10.0
@@ -68,6 +71,7 @@ class Node:
 
     Attributes:
         interfaces: name to index in the node. run: /run of a node that has its own files. lock: guards `netlink`.
+        fabric: of a switch: where the ports of all switches are.
     """
 
     wire: WireNode
@@ -77,6 +81,7 @@ class Node:
     frr: Frr | None = None
     sshd: Process | None = None
     powered: bool = True
+    fabric: Fabric | None = None
     interfaces: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     name: str = ""
@@ -91,6 +96,15 @@ class Node:
     @property
     def network(self) -> int:
         return self.namespaces.net
+
+    def place(self, interface: str) -> tuple[str, int]:
+        """Settle what a new interface is called in the node's network, and its index there."""
+        if self.fabric is not None:
+            name, index = self.fabric.place(self.name, interface)
+        else:
+            name, index = interface, max(self.interfaces.values(), default=FIRST_INDEX - 1) + 1
+        self.interfaces[interface] = index
+        return name, index
 
     def enter(self) -> AbstractContextManager[None]:
         return self.namespaces.enter_net()
@@ -153,6 +167,8 @@ class Laboratory:
         self.changing = threading.RLock()
         self._owners: dict[bytes, str] = {}
         self._addresses: dict[str, list[tuple[str, str]]] = {}
+        self._ends: dict[str, list[WireEnd]] = {}
+        self.fabric: Fabric | None = None
 
     def node(self, name: str) -> Node:
         """Return the node called `name`.
@@ -164,6 +180,16 @@ class Laboratory:
             known = ", ".join(sorted(self.nodes)[:20])
             raise BadInput(f"no node called {name!r}{nearest(name, self.nodes)} (known: {known})")
         return self.nodes[name]
+
+    def switches(self) -> Fabric:
+        """Return the lab's switches.
+
+        Raises:
+            BadInput: it has none.
+        """
+        if self.fabric is None:
+            raise BadInput("the lab has no switch (`kind: switch`)")
+        return self.fabric
 
     def owner_of(self, address: str) -> str | None:
         """Return the node that was built with this address, or None."""
@@ -194,13 +220,17 @@ class Laboratory:
         progress(Progress(text="links made", done=len(request.links), total=len(request.links)))
         for node in self.nodes.values():
             self.configure(node)
+        if self.fabric is not None:
+            self._start_switches(self.fabric, request, progress)
         self.start_services(list(self.nodes.values()), progress)
 
     def take_note(self, request: Build) -> None:
         """Remember who has which address."""
         self.elsewhere, self.guest = dict(request.elsewhere), request.guest
         self._addresses = {node.name: [] for node in request.nodes}
+        self._ends = {node.name: [] for node in request.nodes}
         for end in (end for link in request.links for end in link.ends if end.node not in self.elsewhere):
+            self._ends[end.node].append(end)
             self._addresses[end.node] += [(end.interface, address) for address in end.addresses]
         self._owners = {_bare(a): n for n, given in self._addresses.items() for _, a in given}
         self._owners |= {_bare(a): node.name for node in request.nodes for a in node.addresses}
@@ -217,13 +247,27 @@ class Laboratory:
         """Give a node its addresses and default route; what it has already of them is no error. Join a bridge."""
         node.configure(self._addresses[node.name])
         if node.kind == "bridge":
-            _bridge(node)
+            bridges.join(node, self._ends[node.name])
+
+    def _start_switches(self, fabric: Fabric, request: Build, progress: Callable[[Progress], None]) -> None:
+        switches = [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
+        fabric.start(switches, network_of(request))
+        if fabric.in_userspace:
+            for node in (node for node in self.nodes.values() if node.fabric is None):
+                offload.complete_checksums(node, node.interfaces)
+        progress(Progress(text="switches made"))
 
     def make_nodes(self, wires: Sequence[WireNode]) -> None:
         """Make nodes with nothing in them."""
-        sysctls = [_ROUTER_SYSCTLS if wire.kind == "router" else _HOST_SYSCTLS for wire in wires]
-        for wire, (net, inside) in zip(wires, new_networks(len(wires), sysctls), strict=True):
+        own = [wire for wire in wires if wire.kind != "switch"]
+        sysctls = [_ROUTER_SYSCTLS if wire.kind == "router" else _HOST_SYSCTLS for wire in own]
+        for wire, (net, inside) in zip(own, new_networks(len(own), sysctls), strict=True):
             self.nodes[wire.name] = Node(wire, Namespaces(net), inside)
+        if len(own) < len(wires):
+            self.fabric = Fabric(self.children)
+        for wire in wires:
+            if wire.kind == "switch" and self.fabric is not None:
+                self.nodes[wire.name] = Node(wire, *self.fabric.share(), fabric=self.fabric)
         for node in (self.nodes[wire.name] for wire in wires):
             if node.kind == "router" or node.wire.sshd is not None:
                 mnt, uts, node.run = new_machine(node.name, _FOLDERS, _files(node.wire), node.network)
@@ -294,7 +338,8 @@ class Laboratory:
             else:
                 node.powered = False
                 self.wiring.power(name, on=False)
-                self._kill([node])
+                if node.fabric is None:  # a switch shares its daemon with all others
+                    self._kill([node])
 
     def _kill(self, nodes: Sequence[Node]) -> None:
         own = [p for node in nodes for p in ((node.frr.processes() if node.frr else []) + [node.sshd]) if p]
@@ -310,7 +355,9 @@ class Laboratory:
             self.wiring.tear_down()
             for node in nodes:
                 node.close()
-            self.nodes, self._owners, self.elsewhere = {}, {}, {}
+            if self.fabric is not None:
+                self.fabric.close()
+            self.nodes, self._owners, self.elsewhere, self.fabric = {}, {}, {}, None
 
     def drop(self, names: Sequence[str]) -> None:
         """Remove nodes whose wires are gone, with every process in them."""
@@ -370,21 +417,6 @@ def _files(wire: WireNode) -> dict[str, str]:
 def _startup_configuration(node: Node) -> str:
     with node.namespaces.enter():
         return Path("/etc/frr/frr.conf").read_text()
-
-
-def _bridge(node: Node) -> None:
-    """Join the node's interfaces by a bridge `br0`, which is made where there is none yet."""
-    ports = dict(node.interfaces)
-    with node.lock:
-        master = node.netlink.index_of("br0")
-    if master is None:
-        node.send([netlink.bridge("br0")], [f"{node.name}: bridge br0"])
-        with node.lock:
-            master = node.netlink.index_of("br0")
-    node.send(
-        [netlink.set_link(index, master=master) for index in ports.values()],
-        [f"{node.name}: {name} into br0" for name in ports],
-    )
 
 
 def _cold(node: Node) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ROUTER, HOST, BRIDGE = 4.0, 1.0, 0.5
 """Work of a node by its kind: a router's daemons start, talk and compute; a host mostly waits."""
-WEIGHTS = {"router": ROUTER, "host": HOST, "bridge": BRIDGE}
+WEIGHTS = {"router": ROUTER, "host": HOST, "bridge": BRIDGE, "switch": HOST}
 _STARTS = 8
 _ROUNDS = 20
 

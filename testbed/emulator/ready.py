@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 
+from testbed.emulator import bridges
 from testbed.emulator.context import Event
 from testbed.emulator.frr import NO_MATCH
 from testbed.emulator.messages import BgpPeer, OspfInterface, Progress, Readiness, RouterReport, Surveyed
 from testbed.emulator.nodes import Laboratory, Node
+from testbed.emulator.spanning import unsettled
 from testbed.errors import AgentError
 
 INTERVAL = 0.1
@@ -88,8 +90,15 @@ def survey(lab: Laboratory) -> Surveyed:
                 reports[node.name] = read(lab, node)
             except (AgentError, msgspec.DecodeError) as error:
                 unready.append(f"{node.name}: {error}")
+    wires = lab.wiring.seen()
+    standing = [node for node in lab.nodes.values() if node.kind == "bridge" and node.powered]
+    trees = bridges.trees(standing)
+    if lab.fabric is not None:
+        unready += lab.fabric.unready(wires)
+        trees |= lab.fabric.trees()
+    unready += unsettled(trees, wires)
     kinds = {name: node.kind for name, node in lab.nodes.items()}
-    return Surveyed(reports=reports, unready=tuple(unready), nodes=kinds, wires=lab.wiring.seen())
+    return Surveyed(reports=reports, unready=tuple(unready), nodes=kinds, wires=wires)
 
 
 def missing_now(seen: Surveyed, steady: Steady) -> Iterator[str]:
@@ -109,26 +118,28 @@ def missing_now(seen: Surveyed, steady: Steady) -> Iterator[str]:
 
 
 def peers_of(seen: Surveyed) -> Peers:
-    """Return (node, interface) to the ends it reaches over wires that carry, through any number of bridges."""
-    bridges = {name for name, kind in seen.nodes.items() if kind == "bridge"}
-    at: dict[str, list[tuple[str, str]]] = {bridge: [] for bridge in bridges}
+    """Return (node, interface) to the ends it reaches over wires that carry, through bridges and switches."""
+    segments = {name for name, kind in seen.nodes.items() if kind in ("bridge", "switch")}
+    at: dict[str, list[tuple[str, str]]] = {segment: [] for segment in segments}
     across: dict[tuple[str, str], tuple[str, str]] = {}
     for one, other in (wire.ends for wire in seen.wires if wire.lit):
         across[one], across[other] = other, one
         for end in (one, other):
-            if end[0] in bridges:
+            if end[0] in segments:
                 at[end[0]].append(end)
 
-    def beyond(end: tuple[str, str], passed: set[str]) -> list[tuple[str, str]]:
-        far = across[end]
-        if far[0] not in bridges:
-            return [far]
-        if far[0] in passed:
-            return []
-        onward = [port for port in at[far[0]] if port != far]
-        return [found for port in onward for found in beyond(port, passed | {far[0]})]
+    def beyond(end: tuple[str, str]) -> list[tuple[str, str]]:
+        found, entered, waiting = [], set[str](), [across[end]]
+        while waiting:
+            far = waiting.pop()
+            if far[0] not in segments:
+                found.append(far)
+            elif far[0] not in entered:
+                entered.add(far[0])
+                waiting += [across[port] for port in at[far[0]] if port != far]
+        return [one for one in found if one != end]
 
-    return {end: beyond(end, set()) for end in across if end[0] not in bridges}
+    return {end: beyond(end) for end in across if end[0] not in segments}
 
 
 def read(lab: Laboratory, node: Node) -> RouterReport:

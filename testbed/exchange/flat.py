@@ -79,7 +79,8 @@ def flat(topology: Topology) -> Flat:
 def _edge(link: Link) -> Attributes:
     keys: Attributes = {}
     for side, end in zip(_SIDES, link.endpoints, strict=True):
-        parts = {"interface": end.interface, "addresses": _word("addresses", end.addresses) or None, "cost": end.cost}
+        lists = {key: _word(key, getattr(end, key)) or None for key in ("addresses", "trunk")}
+        parts = {"interface": end.interface, "cost": end.cost, "vlan": end.vlan, **lists}
         keys |= {f"{side}_{key}": value for key, value in _given(parts).items()}
     forward, backward = _impairment(link.forward), _impairment(link.backward)
     for key in dict.fromkeys([*forward, *backward]):
@@ -119,7 +120,9 @@ def _word(key: str, value: Any) -> Any:
 
 _NODE_KEYS = frozenset(
     {"kind", "gateway", "loopbacks", "exec", "protocols", "config", "asn", "daemons", "x", "y", "name", "label"}
+    | {"stp", "vlan_filtering", "datapath", "controller", "fail_mode", "openflow", "dpid"}
 )
+_END_KEYS = ("interface", "addresses", "cost", "vlan", "trunk")
 _LINK_KEYS = frozenset({"name", "mtu", "up", "medium"})
 _IMPAIRMENT_KEYS = frozenset(
     {*(set(Impairment.model_fields) - {"burst"}), *(f"burst_{key}" for key in GilbertElliott.model_fields)}
@@ -128,7 +131,7 @@ _EDGE_KEYS = (
     _LINK_KEYS
     | _IMPAIRMENT_KEYS
     | {f"{way}_{key}" for way in _WAYS for key in _IMPAIRMENT_KEYS}
-    | {f"{side}_{key}" for side in _SIDES for key in ("interface", "addresses", "cost")}
+    | {f"{side}_{key}" for side in _SIDES for key in _END_KEYS}
 )
 _ALIASES = {
     "node": {"Longitude": "x", "Latitude": "y", "longitude": "x", "latitude": "y", "lon": "x", "lat": "y"},
@@ -263,9 +266,12 @@ def _link_name(said: Tree | None, ends: list[str], fit: Names, ours: bool) -> st
 
 
 def _end(item: Item, keys: dict[str, Tree], side: str, node: str) -> Tree:
-    own = {key: keys[f"{side}_{key}"] for key in ("interface", "addresses", "cost") if f"{side}_{key}" in keys}
+    own = {key: keys[f"{side}_{key}"] for key in _END_KEYS if f"{side}_{key}" in keys}
     if "addresses" in own:
         own["addresses"] = _listed(own["addresses"])
+    if "trunk" in own:
+        own["trunk"] = _listed(own["trunk"])
+        own["trunk"].value[:] = [replace(one, value=_number(str(one.text))) for one in own["trunk"].value]
     return _tree(item, own | {"node": Tree(node, item.place, text=node)})
 
 
@@ -291,13 +297,13 @@ def typed(text: str, place: Place, key: str) -> Tree:
     base = key.removeprefix("forward_").removeprefix("backward_")
     if _ALIASES["edge"].get(key) == "rate" or base in _NUMBERS:
         value = _number(text)
-    elif key == "up":
+    elif key in ("up", "stp", "vlan_filtering"):
         value = {"true": True, "false": False, "1": True, "0": False}.get(text.strip().lower(), text)
     return Tree(value, place, key, text=text)
 
 
-_NUMBERS = (_IMPAIRMENT_KEYS - {"distribution"}) | {"asn", "mtu", "source_cost", "target_cost", "x", "y"}
-_NUMBERS |= set(_ALIASES["node"])
+_NUMBERS = (_IMPAIRMENT_KEYS - {"distribution"}) | {"asn", "mtu", "dpid", "x", "y"}
+_NUMBERS |= set(_ALIASES["node"]) | {f"{side}_{key}" for side in _SIDES for key in ("cost", "vlan")}
 
 
 def _number(text: str) -> float | int | str:

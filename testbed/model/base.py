@@ -185,6 +185,22 @@ def _text(value: str) -> str:
     return value
 
 
+_CONTROLLER = re.compile(r"(?:tcp|ssl):(.+):(\d+)")
+
+
+def _controller(value: str) -> str:
+    """`tcp:127.0.0.1:6653` as ovs-vswitchd takes it; an IPv6 address stands in brackets."""
+    found = _CONTROLLER.fullmatch(value)
+    try:
+        if value in ("testbed", "none"):
+            return value
+        if found and 1 <= int(found[2]) <= 65535 and ip_address(found[1].strip("[]")):
+            return value
+    except ValueError:
+        pass
+    raise ValueError("expected testbed, none, or where a controller listens, such as tcp:127.0.0.1:6653")
+
+
 _YEAR = 366 * 86400.0
 
 Seconds = Annotated[
@@ -213,5 +229,7 @@ Address = Annotated[
 HostAddress = Annotated[str, AfterValidator(_host_address)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 Target = Annotated[str, AfterValidator(_target)]
+Vlan = Annotated[int, Strict(), Field(ge=1, le=4094)]
+Controller = Annotated[str, AfterValidator(_controller)]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
 Metric = Annotated[int, Strict(), Field(ge=1, le=65535)]

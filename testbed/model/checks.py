@@ -14,7 +14,7 @@ from testbed.model.base import Problem
 from testbed.model.traffic import place_problems
 
 if TYPE_CHECKING:
-    from testbed.model.topology import Endpoint, Link, Router, Topology
+    from testbed.model.topology import Endpoint, Link, Router, Switch, Topology
 
 Place = tuple[str | int, ...]
 
@@ -30,6 +30,21 @@ def router(it: Router) -> list[Problem]:
     if it.daemons is not None and it.config is None:
         expected = "expected `config` beside daemons: those of a rendered configuration follow from its protocols"
         problems.append(Problem(("daemons",), None, expected))
+    return problems
+
+
+def switch(it: Switch) -> list[Problem]:
+    """What a switch learns by itself and what a controller tells it do not mix."""
+    problems = []
+    if it.learns and it.fail_mode == "secure":
+        expected = "expected standalone: without a controller a secure switch passes nothing on"
+        problems.append(Problem(("fail_mode",), "secure", expected))
+    if it.controller == "testbed" and it.openflow != "OpenFlow13":
+        expected = "expected OpenFlow13, which is what controller testbed speaks"
+        problems.append(Problem(("openflow",), it.openflow, expected))
+    if it.stp and not it.learns:
+        expected = "expected no stp beside a controller, which keeps frames from circling itself; or `controller: none`"
+        problems.append(Problem(("stp",), True, expected))
     return problems
 
 
@@ -58,7 +73,8 @@ def link(it: Link) -> list[Problem]:
 def topology(it: Topology) -> list[Problem]:
     """Endpoints exist, no interface or address is used twice, gateways are on a link of their host."""
     missing = list(_missing_nodes(it))
-    return [*missing, *_interfaces(it), *_addresses(it), *_bridge_ports(it), *_gateways(it), *_demands(it), *_load(it)]
+    nodes = (*_gateways(it), *_dpids(it))
+    return [*missing, *_interfaces(it), *_addresses(it), *_ports(it), *nodes, *_demands(it), *_load(it)]
 
 
 def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
@@ -120,15 +136,46 @@ def _all_addresses(it: Topology) -> Iterator[tuple[Place, str, IPv4Interface | I
             yield (*place, "addresses", index), f"{end.node}:{end.interface}", address
 
 
-def _bridge_ports(it: Topology) -> Iterator[Problem]:
+def _ports(it: Topology) -> Iterator[Problem]:
+    """What the ends of links may have: addresses and costs where packets end, VLANs where frames are passed on."""
     for place, _, end in _endpoints(it):
         node = it.nodes.get(end.node)
-        if node is not None and node.kind == "bridge":
+        if node is None:
+            continue
+        if node.kind in ("bridge", "switch"):
             if end.addresses:
-                expected = f"expected no address on a port of bridge {end.node}"
+                expected = f"expected no address on a port of {node.kind} {end.node}"
                 yield Problem((*place, "addresses"), str(end.addresses[0]), expected)
             if end.cost is not None:
-                yield Problem((*place, "cost"), end.cost, f"expected no cost on a port of bridge {end.node}")
+                yield Problem((*place, "cost"), end.cost, f"expected no cost on a port of {node.kind} {end.node}")
+        for key, value in (("vlan", end.vlan), ("trunk", list(end.trunk))):
+            if value and (expected := _no_vlans(end.node, it)):
+                yield Problem((*place, key), value, expected)
+        for index, vlan in enumerate(end.trunk):
+            if vlan == end.vlan or vlan in end.trunk[:index]:
+                yield Problem((*place, "trunk", index), vlan, "expected each VLAN of a port once, tagged or not")
+
+
+def _no_vlans(name: str, it: Topology) -> str:
+    """Why a node's ports can have no VLANs; empty where they can."""
+    node = it.nodes[name]
+    if node.kind == "bridge":
+        return (
+            "" if node.vlan_filtering else f"expected `vlan_filtering: true` of bridge {name} beside VLANs of its ports"
+        )
+    if node.kind == "switch":
+        told = f"expected no VLAN on a port of switch {name}, whose controller decides; or `controller: none`"
+        return "" if node.learns else told
+    return f"expected no VLAN: {name} is a {node.kind}, and VLANs are of ports of bridges and switches"
+
+
+def _dpids(it: Topology) -> Iterator[Problem]:
+    seen: dict[int, str] = {}
+    for name, node in it.nodes.items():
+        if node.kind == "switch" and node.dpid is not None:
+            first = seen.setdefault(node.dpid, name)
+            if first != name:
+                yield Problem(("nodes", name, "dpid"), node.dpid, f"expected a datapath id of its own; {first} has it")
 
 
 def _gateways(it: Topology) -> Iterator[Problem]:

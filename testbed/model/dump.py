@@ -13,7 +13,7 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from testbed import units
 from testbed.model.base import Model, Unit
 from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.topology import Bridge, Endpoint, Host, Link, LinkTrace, Router
+from testbed.model.topology import Bridge, Endpoint, Host, Link, LinkTrace, Router, Switch
 
 _ONE_LINE = (Impairment, GilbertElliott, Endpoint, LinkTrace)
 
@@ -44,7 +44,7 @@ def _mapping(model: Model) -> CommentedMap:
             result[name] = _value(value, unit_of(field))
     if isinstance(model, Link):
         _merge_directions(result, model)
-    if isinstance(model, _ONE_LINE) or (isinstance(model, Host | Router | Bridge) and "config" not in result):
+    if isinstance(model, _ONE_LINE) or (isinstance(model, Host | Router | Bridge | Switch) and "config" not in result):
         result.fa.set_flow_style()
     return result
 
@@ -56,7 +56,7 @@ def _merge_directions(result: CommentedMap, link: Link) -> None:
 
 
 def _value(value: Any, unit: Unit | None) -> Any:
-    if isinstance(value, Endpoint) and not value.addresses and value.cost is None:
+    if isinstance(value, Endpoint) and value == Endpoint(node=value.node, interface=value.interface):
         return f"{value.node}:{value.interface}"
     if isinstance(value, LinkTrace) and value.forward == value.backward and not value.repeat:
         return value.forward

@@ -11,6 +11,7 @@ from testbed.model import checks
 from testbed.model.base import (
     Address,
     Bytes,
+    Controller,
     Flag,
     HostAddress,
     Interface,
@@ -20,6 +21,7 @@ from testbed.model.base import (
     Number,
     Problem,
     Text,
+    Vlan,
     refuse,
 )
 from testbed.model.impairment import Impairment
@@ -28,6 +30,9 @@ from testbed.model.traffic import Traffic
 Protocol = Literal["static", "ospf", "isis", "bgp"]
 Daemon = Literal["zebra", "staticd", "ospfd", "bgpd", "isisd"]
 
+
+Datapath = Literal["auto", "kernel", "userspace"]
+OpenFlow = Literal["OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"]
 
 Position = tuple[Number, Number]
 """Longitude and latitude in degrees, or x and y on a plane; for drawings. North is up."""
@@ -82,13 +87,56 @@ class Router(Model):
 
 
 class Bridge(Model):
-    """An Ethernet bridge; its links' interfaces are its ports."""
+    """An Ethernet bridge of the kernel; its links' interfaces are its ports.
+
+    Attributes:
+        stp: speak the spanning tree protocol (IEEE 802.1D), so that bridges may form rings.
+        vlan_filtering: keep VLANs apart (IEEE 802.1Q); a port is in VLAN 1 where its endpoint says nothing else.
+    """
 
     kind: Literal["bridge"]
+    stp: Flag = False
+    vlan_filtering: Flag = False
     position: Position | None = None
 
 
-Node = Annotated[Host | Router | Bridge, Field(discriminator="kind")]
+class Switch(Model):
+    """An Open vSwitch; its links' interfaces are its ports, numbered from 1 in the order of the links.
+
+    Attributes:
+        datapath: who moves the packets: the kernel, or ovs-vswitchd itself; `auto` takes the kernel where it can.
+        controller: `testbed` is our own, `none` leaves a learning switch, anything else is where an OpenFlow
+            controller listens.
+        fail_mode: what it does without its controller: nothing new (`secure`), or learn by itself (`standalone`).
+            None means `secure` with a controller and `standalone` without one.
+        openflow: version spoken with the controller. dpid: datapath id; None numbers the switches from 1.
+        stp: as of a bridge; a switch that learns by itself may then be part of a ring.
+    """
+
+    kind: Literal["switch"]
+    datapath: Datapath = "auto"
+    controller: Controller = "testbed"
+    fail_mode: Literal["secure", "standalone"] | None = None
+    openflow: OpenFlow = "OpenFlow13"
+    dpid: Annotated[int, Strict(), Field(ge=1, le=2**63 - 1)] | None = None
+    stp: Flag = False
+    position: Position | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        refuse(checks.switch(self))
+        return self
+
+    @property
+    def learns(self) -> bool:
+        """Whether it forwards by itself, as a bridge does."""
+        return self.controller == "none"
+
+
+SEGMENTS = (Bridge, Switch)
+"""Kinds of nodes that pass frames on: their ports have no addresses, nothing runs in them."""
+
+Node = Annotated[Host | Router | Bridge | Switch, Field(discriminator="kind")]
 
 
 class Endpoint(Model):
@@ -96,12 +144,15 @@ class Endpoint(Model):
 
     Attributes:
         cost: OSPF or IS-IS metric of this interface where the configuration is rendered.
+        vlan: of a port of a bridge or switch: the VLAN of its untagged frames. trunk: VLANs it carries tagged.
     """
 
     node: Name
     interface: Interface
     addresses: tuple[Address, ...] = ()
     cost: Metric | None = None
+    vlan: Vlan | None = None
+    trunk: tuple[Vlan, ...] = ()
 
 
 class LinkTrace(Model):

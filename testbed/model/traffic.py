@@ -182,8 +182,8 @@ def place_problems(it: Traffic, nodes: Mapping[str, str], demands: Pairs) -> Ite
 def _node_problem(place: tuple[str, ...], node: str, nodes: Mapping[str, str]) -> Iterator[Problem]:
     if node not in nodes:
         yield Problem(place, node, f"expected a node of this topology{nearest(node, nodes)}")
-    elif nodes[node] == "bridge":
-        yield Problem(place, node, "expected a host or router: a bridge has no address of its own")
+    elif nodes[node] in ("bridge", "switch"):
+        yield Problem(place, node, f"expected a host or router: a {nodes[node]} has no address of its own")
 
 
 def gravity(weights: Mapping[str, float], total: float) -> dict[str, dict[str, float]]:

@@ -13,6 +13,7 @@ _SHAPES = {
     "router": "ellipse;fillColor=#dbe9ff;strokeColor=#2563eb",
     "host": "rounded=0;fillColor=#dcf5e3;strokeColor=#15803d",
     "bridge": "shape=hexagon;perimeter=hexagonPerimeter2;fixedSize=1;fillColor=#fdeccb;strokeColor=#b45309",
+    "switch": "shape=hexagon;perimeter=hexagonPerimeter2;fixedSize=1;fillColor=#efe3fd;strokeColor=#7c3aed",
 }
 _HOP = 210.0
 _HEIGHT = 40.0

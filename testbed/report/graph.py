@@ -31,9 +31,11 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STYLE = """
 .tb-graph{--paper:#ffffff;--ink:#1f2933;--soft:#5b6875;--wire:#8a97a5;--down:#c81e1e;
 --router:#dbe9ff;--router-edge:#2563eb;--host:#dcf5e3;--host-edge:#15803d;--bridge:#fdeccb;--bridge-edge:#b45309;
+--switch:#efe3fd;--switch-edge:#7c3aed;
 font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 @media(prefers-color-scheme:dark){.tb-graph{--paper:#12181f;--ink:#e6edf3;--soft:#a4b1bf;--wire:#6b7a89;--down:#ff7b72;
---router:#172c4f;--router-edge:#6ea8fe;--host:#14351f;--host-edge:#56d364;--bridge:#40300f;--bridge-edge:#e3b341}}
+--router:#172c4f;--router-edge:#6ea8fe;--host:#14351f;--host-edge:#56d364;--bridge:#40300f;--bridge-edge:#e3b341;
+--switch:#2c1f47;--switch-edge:#b794f6}}
 .tb-graph .paper{fill:var(--paper)}
 .tb-graph .wire{fill:none;stroke:var(--wire);stroke-width:2.5;stroke-linecap:round}
 .tb-graph .marked{stroke-width:6}
@@ -47,6 +49,7 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .tb-graph .router{fill:var(--router);stroke:var(--router-edge)}
 .tb-graph .host{fill:var(--host);stroke:var(--host-edge)}
 .tb-graph .bridge{fill:var(--bridge);stroke:var(--bridge-edge)}
+.tb-graph .switch{fill:var(--switch);stroke:var(--switch-edge)}
 .tb-graph .node{stroke-width:2}
 .tb-graph .key{font-size:11px;text-anchor:start;fill:var(--soft)}
 """
@@ -88,7 +91,7 @@ def to_mermaid(
 ) -> str:
     """Write a topology as a Mermaid flow chart; the arguments are those of `to_svg`."""
     ids = {name: f"n{index}" for index, name in enumerate(topology.nodes)}
-    shape = {"router": ("([", "])"), "host": ("[", "]"), "bridge": ("{{", "}}")}
+    shape = {"router": ("([", "])"), "host": ("[", "]"), "bridge": ("{{", "}}"), "switch": ("{{", "}}")}
     lines = ["graph LR"]
     for name, node in topology.nodes.items():
         left, right = shape[node.kind]
@@ -105,6 +108,7 @@ def to_mermaid(
         "  classDef router fill:#dbe9ff,stroke:#2563eb,color:#1f2933",
         "  classDef host fill:#dcf5e3,stroke:#15803d,color:#1f2933",
         "  classDef bridge fill:#fdeccb,stroke:#b45309,color:#1f2933",
+        "  classDef switch fill:#efe3fd,stroke:#7c3aed,color:#1f2933",
     ]
     return "\n".join(lines) + "\n"
 
@@ -113,7 +117,12 @@ def to_graphviz(
     topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
 ) -> str:
     """Write a topology in Graphviz' DOT language; the arguments are those of `to_svg`."""
-    look = {"router": ("ellipse", "#dbe9ff"), "host": ("box", "#dcf5e3"), "bridge": ("hexagon", "#fdeccb")}
+    look = {
+        "router": ("ellipse", "#dbe9ff"),
+        "host": ("box", "#dcf5e3"),
+        "bridge": ("hexagon", "#fdeccb"),
+        "switch": ("hexagon", "#efe3fd"),
+    }
     lines = [f"graph {_dot(topology.name)} {{", '  layout=neato; overlap=false; node [style=filled, fontname="sans"];']
     for name, node in topology.nodes.items():
         shape, colour = look[node.kind]
@@ -236,11 +245,11 @@ def _svg_node(name: str, node: Node, box: Box) -> str:
 
 
 def _shape(kind: str, box: Box) -> str:
-    """Routers are pills, hosts rectangles, bridges hexagons."""
-    if kind == "bridge":
+    """Routers are pills, hosts rectangles, bridges and switches hexagons."""
+    if kind in ("bridge", "switch"):
         left, half = box.x - box.width / 2, box.height / 2
         path = f"M{left:.1f} {box.y:.1f}l{half / 2} {-half}h{box.width - half:.1f}l{half / 2} {half}l{-half / 2} {half}"
-        return f'<path class="node bridge" d="{path}h{half - box.width:.1f}z"/>'
+        return f'<path class="node {kind}" d="{path}h{half - box.width:.1f}z"/>'
     return _rectangle(box, f"node {kind}", box.height / 2 if kind == "router" else 4)
 
 
@@ -252,7 +261,9 @@ def _rectangle(box: Box, style: str, radius: float) -> str:
 
 def _svg_key(topology: Topology, height: float) -> Iterator[str]:
     """What the shapes mean, for the kinds that are there."""
-    kinds = [kind for kind in ("router", "host", "bridge") if any(n.kind == kind for n in topology.nodes.values())]
+    kinds = [
+        kind for kind in ("router", "host", "bridge", "switch") if any(n.kind == kind for n in topology.nodes.values())
+    ]
     for index, kind in enumerate(kinds):
         box = Box(26 + index * 74, height - 16, 20, 11)
         yield f'{_shape(kind, box)}<text class="key" x="{box.x + 15:.0f}" y="{box.y:.0f}">{kind}</text>'

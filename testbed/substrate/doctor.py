@@ -118,9 +118,12 @@ def _in_guest(module: str, what: str) -> Callable[[], Answer]:
 
 
 def _open_vswitch() -> Answer:
+    """Without a kernel's data path the daemon moves packets itself, by TAP devices."""
     kernel = _in_guest("openvswitch", "data path")()
     program = _program("ovs-vswitchd", "--version")()
-    return Answer(kernel.ok and program.ok, f"{program.detail}; {kernel.detail}")
+    userspace = os.access("/dev/net/tun", os.R_OK | os.W_OK)
+    said = "userspace works here" if userspace else "no userspace here: /dev/net/tun is closed"
+    return Answer(program.ok and (kernel.ok or userspace), f"{program.detail}; {kernel.detail}; {said}")
 
 
 def _docker() -> Answer:
@@ -143,7 +146,19 @@ def _memory() -> Answer:
 
 
 def _python() -> Answer:
-    wanted = ("cryptography", "msgspec", "networkx", "numpy", "paramiko", "pydantic", "pyroute2", "pyzmq", "rich")
+    wanted = (
+        "cryptography",
+        "msgspec",
+        "networkx",
+        "numpy",
+        "os-ken",
+        "ovs",
+        "paramiko",
+        "pydantic",
+        "pyroute2",
+        "pyzmq",
+        "rich",
+    )
     missing = []
     for name in (*wanted, "ruamel.yaml", "scapy", "typer"):
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from testbed.errors import BadInput, nearest
-from testbed.model.topology import Address, Bridge, Endpoint, Link, Topology
+from testbed.model.topology import SEGMENTS, Address, Endpoint, Link, Topology
 
 
 def endpoints(topology: Topology) -> Iterator[tuple[str, Link, int, Endpoint]]:
@@ -17,9 +17,9 @@ def endpoints(topology: Topology) -> Iterator[tuple[str, Link, int, Endpoint]]:
 
 
 def loopbacks(topology: Topology, node: str) -> tuple[Address, ...]:
-    """Return the addresses on a node's `lo`; a bridge has none."""
+    """Return the addresses on a node's `lo`; bridges and switches have none."""
     model = topology.nodes[node]
-    return () if isinstance(model, Bridge) else model.loopbacks
+    return () if isinstance(model, SEGMENTS) else model.loopbacks
 
 
 def addresses(topology: Topology) -> dict[str, str]:

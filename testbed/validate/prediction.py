@@ -13,7 +13,7 @@ from typing import Any
 
 import networkx as nx
 
-from testbed.model.topology import Bridge, Host, Topology
+from testbed.model.topology import SEGMENTS, Host, Topology
 from testbed.validate.lines import DEFAULT_COST, Edit, Ports, ports
 
 MOST_PATHS = 16
@@ -52,7 +52,7 @@ def graph(topology: Topology, edits: Iterable[Edit] = ()) -> nx.MultiDiGraph:
 
 
 def _cost(topology: Topology, table: Ports, node: str, interface: str) -> int:
-    if isinstance(topology.nodes[node], Bridge):
+    if isinstance(topology.nodes[node], SEGMENTS):
         return 0
     cost = table[node, interface].cost
     return DEFAULT_COST if cost is None else cost

@@ -20,7 +20,7 @@ from testbed.model.change import (
     PathIs,
 )
 from testbed.model.load import Written
-from testbed.model.topology import Bridge, Router, Topology
+from testbed.model.topology import SEGMENTS, Router, Topology
 from testbed.validate import lines, neighbours, places
 
 Where = tuple[str | int, ...]
@@ -108,7 +108,7 @@ def _expectation(where: Where, it: Expectation, topology: Topology, change: Chan
 
 
 def _source(where: Where, source: str, topology: Topology) -> Iterator[Problem]:
-    senders = [name for name, node in topology.nodes.items() if not isinstance(node, Bridge)]
+    senders = [name for name, node in topology.nodes.items() if not isinstance(node, SEGMENTS)]
     if source not in senders:
         yield _unknown((*where, "source"), source, "a node of the twin that can send", senders)
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from testbed.errors import BadInput
 from testbed.exchange.base import EVERYTHING, kept
 from testbed.exchange.containerlab.write import rendered
 from testbed.exchange.registry import FORMATS, export_to, find, import_from
@@ -30,9 +32,10 @@ def test_the_formats_that_go_both_ways():
 
 @pytest.mark.parametrize("format", TWO_WAY)
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(topology=topologies())
-def test_what_a_format_holds_comes_back(format, topology):
+@given(data=st.data())
+def test_what_a_format_holds_comes_back(format, data):
     form = find(format)
+    topology = data.draw(topologies(switched=format != "containerlab"))  # it has no switches, and refuses them
     expected = kept(topology, form).topology
     expected = rendered(expected) if form.renders else expected
     again = there_and_back(topology, format)
@@ -49,3 +52,9 @@ def test_every_key_that_is_lost_is_named(format, topology):
     lines = [*found.lost, *found.unsaid]
     assert (lines == []) == (found.topology == topology)
     assert all(form.holds != EVERYTHING and line.startswith(f"{format} cannot hold `") for line in lines)
+
+
+def test_containerlab_refuses_a_switch_by_name():
+    topology = Topology.model_validate({"name": "t", "nodes": {"s1": {"kind": "switch"}}})
+    with pytest.raises(BadInput, match="node s1: containerlab cannot hold kind switch"):
+        export_to(topology, "containerlab")

@@ -8,8 +8,20 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from testbed.model.impairment import GilbertElliott, Impairment
-from testbed.model.topology import Bridge, Daemon, Endpoint, GuestOptions, Host, Link, Router, Topology
+from testbed.model.topology import (
+    Bridge,
+    Daemon,
+    Datapath,
+    Endpoint,
+    GuestOptions,
+    Host,
+    Link,
+    Router,
+    Switch,
+    Topology,
+)
 
+VLANS = {"vlan": 10, "trunk": (20, 4094)}
 shares = st.floats(0, 1)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn")) | st.just("\n"), max_size=30)
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
@@ -62,20 +74,35 @@ def routers(draw, index):
     )
 
 
-def nodes(index):
+def nodes(index, switched):
     hosts = st.builds(Host, kind=st.just("host"), loopbacks=loopbacks(index), exec=commands, position=places)
-    bridges = st.builds(Bridge, kind=st.just("bridge"), position=places)
-    return routers(index) | hosts | bridges
+    flags = st.booleans()
+    bridges = st.builds(Bridge, kind=st.just("bridge"), stp=flags, vlan_filtering=flags, position=places)
+    learning = st.builds(Switch, kind=st.just("switch"), controller=st.just("none"), stp=flags, position=places)
+    told = st.builds(
+        Switch,
+        kind=st.just("switch"),
+        datapath=st.sampled_from(get_args(Datapath)),
+        controller=st.sampled_from(["testbed", "tcp:127.0.0.1:6653", "ssl:[::1]:1"]),
+        fail_mode=st.sampled_from([None, "secure", "standalone"]),
+        dpid=st.none() | st.integers(index * 1000 + 1, index * 1000 + 999),
+        position=places,
+    )
+    plain = routers(index) | hosts | (bridges if switched else bridges.map(lambda it: Bridge(kind="bridge")))
+    return plain | learning | told if switched else plain
 
 
 @st.composite
 def ends(draw, it, index, chosen):
     numbered = draw(st.booleans())
     for side, name in enumerate(chosen):
-        plain = it[name].kind == "bridge"
+        plain = it[name].kind in ("bridge", "switch")
+        tagged = it[name].kind == "bridge" and it[name].vlan_filtering and draw(st.booleans())
         addresses = [ip_interface(f"10.0.{index}.{side + 1}/30")] if numbered and not plain else []
         cost = None if plain else draw(st.none() | st.integers(1, 65535))
-        yield Endpoint(node=name, interface=f"eth{index}", addresses=tuple(addresses), cost=cost)
+        yield Endpoint(
+            node=name, interface=f"eth{index}", addresses=tuple(addresses), cost=cost, **(VLANS if tagged else {})
+        )
 
 
 @st.composite
@@ -93,9 +120,9 @@ def links(draw, it, index):
 
 
 @st.composite
-def topologies(draw):
+def topologies(draw, switched=True):
     called = list(dict.fromkeys([*draw(st.lists(names, min_size=1, max_size=5)), "a1", "b2"]))
-    it = {name: draw(nodes(index)) for index, name in enumerate(called)}
+    it = {name: draw(nodes(index, switched)) for index, name in enumerate(called)}
     wires = {f"l{index}": draw(links(it, index)) for index in range(draw(st.integers(0, 5)))}
     return Topology(
         name="random",

@@ -11,7 +11,7 @@ from testbed.model.explain import keys_of
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
 from testbed.model.profile import PROFILES, all_profiles, profile_names
-from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, LinkTrace, Router, Topology
+from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, LinkTrace, Router, Switch, Topology
 from testbed.model.traces.generators import GENERATORS
 from testbed.model.traces.spec import defaults
 from testbed.model.traces.track import FIELDS
@@ -46,7 +46,19 @@ def test_an_example_loads(page, model, text):
     [
         (
             "topology.md",
-            [Topology, Host, Router, Bridge, Link, LinkTrace, Endpoint, Impairment, GilbertElliott, GuestOptions],
+            [
+                Topology,
+                Host,
+                Router,
+                Bridge,
+                Switch,
+                Link,
+                LinkTrace,
+                Endpoint,
+                Impairment,
+                GilbertElliott,
+                GuestOptions,
+            ],
         ),
         ("load.md", [Traffic, TrafficFlow, Demands, Gravity]),
         ("change.md", [Change, ConfigurationStep, InterfaceStep, *EXPECTATIONS]),
@@ -91,9 +103,13 @@ def test_every_default_is_as_the_table_says():
     for key, default in re.findall(r"^\| (?:\w+ \| )?`(\w+)` \|[^|]*\| `([^`]+)` \|", text, re.M):
         example = {
             "memory": GuestOptions, "guests": GuestOptions, "mtu": Link, "up": Link, "protocols": Router,
-            "bad_loss": GilbertElliott, "good_loss": GilbertElliott,
+            "bad_loss": GilbertElliott, "good_loss": GilbertElliott, "stp": Bridge, "vlan_filtering": Bridge,
+            "datapath": Switch, "controller": Switch, "openflow": Switch,
         }.get(key, Impairment)  # fmt: skip
-        base = {Link: "endpoints: [a:b, c:d]\n", Router: "kind: router\n", GilbertElliott: "p: 1%\nr: 1%\n"}
+        base = {
+            Link: "endpoints: [a:b, c:d]\n", Router: "kind: router\n", GilbertElliott: "p: 1%\nr: 1%\n",
+            Bridge: "kind: bridge\n", Switch: "kind: switch\n",
+        }  # fmt: skip
         written = loads(f"{base.get(example, '')}{key}: {default}\n", example, "x") if example is not Link else None
         if written is not None:
             assert getattr(written, key) == example.model_fields[key].get_default(), key

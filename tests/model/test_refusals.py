@@ -35,7 +35,7 @@ CASES = {
     "misspelt key": (IMPAIRMENT, "    impairment: {dellay: 10ms}", ":9:18: *unknown key 'dellay'*mean 'delay'?"),
     "misspelt short form": (IMPAIRMENT, "    impairmnt: {delay: 10ms}", ":9:5: *unknown key*mean 'impairment'?"),
     "misspelt kind": (ROUTER, "  r2: {kind: routr}", ":4:14: nodes.r2.kind: value 'routr': *mean 'router'?"),
-    "no kind": (ROUTER, "  r2: {}", ":4:3: nodes.r2.kind: missing key 'kind': expected one of host, router, bridge"),
+    "no kind": (ROUTER, "  r2: {}", ":4:3: nodes.r2.kind: missing key 'kind': *host, router, bridge, switch"),
     "key of another kind": (ROUTER, "  r2: {kind: bridge, asn: 1}", ":4:22: nodes.r2.asn: unknown key 'asn'"),
     "misspelt word": (ROUTER, "  r2: {kind: router, protocols: [osfp]}", ":4:34: *value 'osfp'*mean 'ospf'?"),
     "no unit": (IMPAIRMENT, "    impairment: {delay: 10}", ":9:25: *value '10': expected a number with a unit"),
@@ -123,6 +123,18 @@ CASES = {
     "port with address": (
         ROUTER, "  r2: {kind: bridge}", ":13:48: *no address on a port of bridge r2"
     ),
+    "vlan of a host": (END, END.replace("30]}", "30], vlan: 10}"), ":14:69: *expected no VLAN: h1 is a host"),
+    "vlan too high": (END, END.replace("30]}", "30], vlan: 4095}"), ":14:69: *value '4095': expected at most 4094"),
+    "vlan filtering in quotes": (ROUTER, "  r2: {kind: bridge, vlan_filtering: 'no'}", ":4:38: *true or false"),
+    "misspelt key of a switch": (ROUTER, "  r2: {kind: switch, controler: none}", ":4:22: *mean 'controller'?"),
+    "datapath": (ROUTER, "  r2: {kind: switch, datapath: kernal}", ":4:32: *value 'kernal': *mean 'kernel'?"),
+    "controller": (ROUTER, "  r2: {kind: switch, controller: tcp:6653}", ":4:34: *such as tcp:127.0.0.1:6653"),
+    "secure without controller": (
+        ROUTER, "  r2: {kind: switch, controller: none, fail_mode: secure}", ":4:51: *expected standalone"
+    ),
+    "stp beside a controller": (ROUTER, "  r2: {kind: switch, stp: true}", ":4:27: *expected no stp beside"),
+    "version of controller testbed": (ROUTER, "  r2: {kind: switch, openflow: OpenFlow10}", ":4:32: *OpenFlow13"),
+    "address on a switch": (ROUTER, "  r2: {kind: switch}", ":13:48: *no address on a port of switch r2"),
     "node no mapping": (ROUTER, "  r2: router", ":4:7: nodes.r2: value 'router': expected"),
     "nodes no mapping": (GOOD[GOOD.index("nodes:") :], "nodes: [r1]\n", ":2:8: nodes: expected a mapping"),
     "no nodes": (GOOD[GOOD.index("nodes:") :], "nodes: {}\n", ":2:8: nodes: expected at least 1"),

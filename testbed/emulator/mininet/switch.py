@@ -46,7 +46,9 @@ class Bridge(Node):
             self.bridge = room.new_index()
             # Without snooping, as in Open vSwitch: else each bridge tells every other over the whole network that it
             # listens (IGMP for 224.0.0.106), which makes the thousandth switch several times as dear as the first.
-            self._run([netlink.bridge(self.name, self.bridge, stp=self.stp, snooping=False)], "bridge")
+            self._run(
+                [netlink.bridge(self.name, self.bridge, netlink.bridge_options(stp=self.stp, snooping=False))], "bridge"
+            )
         ports = [self.nameToIntf[name].number() for name in self.nameToIntf if name != "lo"]
         self._run([netlink.set_link(index, master=self.bridge) for index in ports], "port of the bridge")
 

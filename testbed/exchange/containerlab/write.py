@@ -8,10 +8,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from testbed.emulator.lower import daemons_of, frr_configuration
+from testbed.errors import BadInput
 from testbed.exchange.base import Files
 from testbed.exchange.containerlab.links import DEFAULT_MTU, NAME_LABEL
 from testbed.exchange.containerlab.nodes import DAEMONS, FORWARDING, said_daemons
-from testbed.model.topology import Bridge, Endpoint, Host, Link, Node, Router, Topology
+from testbed.model.topology import Bridge, Endpoint, Host, Link, Node, Router, Switch, Topology
 
 ROUTER_IMAGE = "quay.io/frrouting/frr:10.5.1"
 HOST_IMAGE = "wbitt/network-multitool:3.22.2"
@@ -28,8 +29,11 @@ def write(topology: Topology) -> Files:
     """Write the file, and beside it what is bound into the routers.
 
     Raises:
-        BadInput: a router's configuration cannot be rendered.
+        BadInput: a router's configuration cannot be rendered, or there is an Open vSwitch.
     """
+    switch = next((name for name, node in topology.nodes.items() if isinstance(node, Switch)), None)
+    if switch is not None:
+        raise BadInput(f"node {switch}: containerlab cannot hold kind switch; a bridge (`kind: bridge`) it can")
     topology = rendered(topology)
     nodes = {name: _node(name, node, topology) for name, node in topology.nodes.items()}
     links = [_link(name, link) for name, link in topology.links.items()]
@@ -85,7 +89,7 @@ def _node(name: str, node: Node, topology: Topology) -> dict[str, Any]:
         keys |= {"sysctls": {FORWARDING: "0"}} if len(ends) > 1 else {}
     if any(end.interface == "eth0" for end in ends):
         keys["network-mode"] = "none"  # else the container's management interface has this name
-    if not isinstance(node, Bridge) and (commands := [*_addressing(node, ends), *node.exec]):
+    if isinstance(node, Host | Router) and (commands := [*_addressing(node, ends), *node.exec]):
         keys["exec"] = commands
     if node.position is not None:
         x, y = node.position

@@ -1,0 +1,138 @@
+"""What the agent and the controller of its switches say to each other: msgspec structs, each with its length before it.
+
+The controller knows the network from these alone: it discovers nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import msgspec
+
+from testbed.emulator.patch import Message
+
+PORT = 6653
+"""Where the controller listens for switches (IANA's for OpenFlow), on the loopback of the switches' own network."""
+SOCKET = "/run/controller.sock"
+_LENGTH = struct.Struct("!I")
+
+
+class Cable(Message, frozen=True):
+    """A link between two switches or bridges: their names, and OpenFlow's numbers of the ports (0 of a bridge)."""
+
+    link: str
+    ends: tuple[str, str]
+    ports: tuple[int, int]
+
+
+class Station(Message, frozen=True):
+    """An interface that packets come from and go to: on a port of a switch or bridge."""
+
+    node: str
+    mac: str
+    segment: str
+    port: int
+    link: str
+
+
+class Pin(Message, frozen=True):
+    """Packets from one node to another take exactly these links, in order, instead of a shortest path."""
+
+    source: str
+    destination: str
+    links: tuple[str, ...]
+
+
+class Network(Message, frozen=True):
+    """All that the controller is to know. `switches`: those it controls, to their datapath ids."""
+
+    switches: dict[str, int]
+    cables: tuple[Cable, ...] = ()
+    stations: tuple[Station, ...] = ()
+
+
+class Policy(Message, frozen=True):
+    """What is asked of the paths. `drained`: links to be used only where nothing else leads on."""
+
+    drained: tuple[str, ...] = ()
+    pins: tuple[Pin, ...] = ()
+
+
+class Install(Message, frozen=True):
+    """Make the switches forward so. -> Installed, once each has said that it does"""
+
+    network: Network
+    policy: Policy
+    deadline: float = 20.0
+
+
+class Installed(Message, frozen=True):
+    """`refused`: why the policy cannot be, then nothing was changed. `missing`: switches that do not forward so."""
+
+    refused: str = ""
+    missing: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class Count(Message, frozen=True):
+    """Ask the switches what they have counted. -> Counted"""
+
+    deadline: float = 5.0
+
+
+class PortCount(Message, frozen=True):
+    """Of one port since the switch was made."""
+
+    switch: str
+    port: int
+    received_packets: int
+    received_bytes: int
+    sent_packets: int
+    sent_bytes: int
+    dropped: int
+
+
+class FlowCount(Message, frozen=True):
+    """Of one flow. `match` as text, such as `eth_dst=02:7e:57:04:00:00`."""
+
+    switch: str
+    priority: int
+    match: str
+    packets: int
+    bytes: int
+
+
+class Counted(Message, frozen=True):
+    """`time`: Unix seconds when the last answer came. `silent`: switches that did not answer."""
+
+    time: float
+    ports: tuple[PortCount, ...] = ()
+    flows: tuple[FlowCount, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+_decode = msgspec.msgpack.Decoder(Install | Installed | Count | Counted).decode
+
+
+def send(to: socket.socket, message: Message) -> None:
+    """Send one message."""
+    body = msgspec.msgpack.encode(message)
+    to.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def receive(of: socket.socket) -> Install | Installed | Count | Counted | None:
+    """Receive one message; None at the end of the connection."""
+    header = _exactly(of, _LENGTH.size)
+    body = _exactly(of, _LENGTH.unpack(header)[0]) if header else None
+    return _decode(body) if body else None
+
+
+def _exactly(of: socket.socket, size: int) -> bytes | None:
+    data = b""
+    while len(data) < size:
+        more = of.recv(size - len(data))
+        if not more:
+            return None
+        data += more
+    return data

@@ -1,0 +1,265 @@
+"""Open vSwitch of a lab: one ovsdb-server and one ovs-vswitchd for all switches, in namespaces of their own.
+
+A switch's ports are network devices beside the daemon that owns them, so that all switches share one network
+namespace, and one /run in memory with database and sockets: `ovs-vsctl` run in a switch talks to them. The machine's
+own Open vSwitch, running or not, is never touched. All ends with the agent, whose children the daemons are.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from testbed.control.messages import Network
+from testbed.emulator import control, netlink, ovsdb
+from testbed.emulator.control import Controller
+from testbed.emulator.execute import PATH, Children, Process, stop_all
+from testbed.emulator.messages import SeenWire, WireEnd
+from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
+from testbed.emulator.netlink import Netlink
+from testbed.emulator.segments import Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.spanning import Tree
+from testbed.errors import BadInput, NotReady, Unable
+
+if TYPE_CHECKING:
+    from testbed.emulator.ovsdb import Database
+
+NAME_LIMIT = 15
+START_PATIENCE = 30.0
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+_RUN = "/run/openvswitch"
+_DATABASE = "/var/lib/openvswitch/conf.db"
+_SOCKET = f"{_RUN}/db.sock"
+_FOLDERS = {
+    "/etc/openvswitch": "755",
+    "/run/lock": "1777",
+    _RUN: "755",
+    "/var/lib": "755",
+    "/var/lib/openvswitch": "755",
+    "/var/log": "755",
+    "/var/log/openvswitch": "755",
+    "/var/tmp": "1777",
+}
+_FIRST_INDEX = 1000
+LOOPBACK = 1
+_COUNTS_CORES_AFTER = 10.5
+"""Seconds since the kernel started. ovs-vswitchd counts processors every 10 s, and takes them for none before the first
+10 s of the monotonic clock: with the kernel's datapath it would start no thread for the packets that need it (seen with
+3.1; "Overriding n-handler-threads to 0"). A guest that has just booted is younger."""
+_TUN = Path("/dev/net/tun")
+_INSTALL = "apt-get install openvswitch-switch"
+
+
+class SwitchNode(Protocol):
+    """A node, as far as its switch needs it."""
+
+    name: str
+    interfaces: dict[str, int]
+
+    @property
+    def wire(self) -> Wire: ...
+
+
+class Wire(Protocol):
+    """What a node is built from, as far as its switch needs it."""
+
+    @property
+    def segment(self) -> object: ...
+
+
+class Fabric:
+    """The switches of a lab. Nothing runs before `start`."""
+
+    def __init__(self, children: Children) -> None:
+        """Make the namespaces.
+
+        Raises:
+            Unable: Open vSwitch is not installed.
+        """
+        for program in ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd"):
+            if shutil.which(program, path=PATH) is None:
+                raise Unable(f"the lab has switches, and {program} is not installed: {_INSTALL}")
+        self._children = children
+        ((net, inside),) = new_networks(1, [{"ipv6/conf/default/disable_ipv6": "1"}])
+        inside.run([netlink.set_link(LOOPBACK, up=True)])
+        inside.close()
+        mnt, uts, self._run = new_machine("switches", _FOLDERS, {}, net)
+        self.namespaces = Namespaces(net, mnt, uts)
+        self._devices: dict[tuple[str, str], str] = {}
+        self._processes: list[Process] = []
+        self._database: Database | None = None
+        self._interfaces: dict[str, dict[int, str]] = {}
+        self.in_userspace = False
+        self.controller: Controller | None = None
+
+    def share(self) -> tuple[Namespaces, Netlink]:
+        """Return the namespaces once more, with a socket in them: for one switch, which closes them."""
+        assert self.namespaces.mnt is not None
+        assert self.namespaces.uts is not None
+        copies = [os.dup(one) for one in (self.namespaces.net, self.namespaces.mnt, self.namespaces.uts)]
+        with self.namespaces.enter_net():
+            return Namespaces(*copies), Netlink()
+
+    def place(self, switch: str, interface: str) -> tuple[str, int]:
+        """Settle a port's name among those of all switches: `s1-eth1`, or a number where that is too long."""
+        number = len(self._devices)
+        name = f"{switch}-{interface}"
+        if len(name) > NAME_LIMIT or name in self._devices.values():
+            name = f"port.{number}"
+        self._devices[switch, interface] = name
+        return name, _FIRST_INDEX + number
+
+    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], network: Network) -> None:
+        """Start the daemons, and make all switches with their ports in one transaction of the database.
+
+        Args:
+            switches: with their ends of links, in the order that numbers the ports.
+            network: what our own controller is to know; it is started where it has a switch.
+
+        Raises:
+            Unable: the kernel lacks what was asked for, or a daemon or the database refuses; with its words.
+            NotReady: a daemon did not start in time.
+        """
+        bridges = [self._bridge(node, ends) for node, ends in switches]
+        if network.switches:
+            self.controller = Controller(self._run, network, self._start_controller)
+            self._processes.append(self.controller.process)
+        self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
+        self._start_database()
+        assert self._database is not None
+        if any(bridge.datapath == "system" for bridge in bridges):
+            time.sleep(max(0.0, _COUNTS_CORES_AFTER - time.monotonic()))
+        self._processes.append(
+            self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
+        )
+        self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
+        if self.controller is not None:
+            self.controller.connect(self._died)
+            self.controller.install(self.controller.policy)
+
+    def _start_controller(self) -> Process:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        log = os.open(f"/proc/self/fd/{self._run}/{control.LOG}", flags, 0o644)
+        try:
+            stdio, environment = (log, log, log), control.environment()
+            return self._children.start(self.namespaces, control.COMMAND, stdio=stdio, environment=environment)
+        finally:
+            os.close(log)
+
+    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd]) -> ovsdb.Bridge:
+        settings = node.wire.segment
+        assert isinstance(settings, SwitchSettings)
+        self._interfaces[node.name] = {number: end.interface for number, end in enumerate(ends, 1)}
+        ports = [
+            ovsdb.Port(self._devices[node.name, end.interface], number, end.interface, end.vlan, end.trunk)
+            for number, end in enumerate(ends, 1)
+        ]
+        return ovsdb.Bridge(node.name, settings, self._datapath(node.name, settings.datapath), ports)
+
+    def _datapath(self, name: str, wanted: str) -> str:
+        """Return the type of datapath as the database has it.
+
+        Raises:
+            Unable: the kernel has none, or the machine has no TAP devices, which the userspace's own ports are.
+        """
+        kernel = wanted != "userspace" and ovsdb.kernel_datapath()
+        if wanted == "kernel" and not kernel:
+            raise Unable(
+                f"{name}: this kernel has no datapath of Open vSwitch (module openvswitch); take `datapath: "
+                "userspace`, or run on a User-Mode Linux guest: --substrate uml"
+            )
+        if not kernel and not os.access(_TUN, os.R_OK | os.W_OK):
+            raise Unable(f"{name}: a switch in userspace needs {_TUN}, which is closed here: chmod 666 {_TUN}")
+        return "system" if kernel else "netdev"
+
+    def _start_database(self) -> None:
+        code = self._children.run(self.namespaces, ["ovsdb-tool", "create", _DATABASE, _SCHEMA], timeout=START_PATIENCE)
+        if code != 0:
+            raise Unable(f"ovsdb-tool could not make a database from {_SCHEMA} (code {code}): {_INSTALL}")
+        folder = f"/proc/self/fd/{self._run}/openvswitch"
+        appearing = watch(folder)
+        try:
+            self._processes.append(
+                self._spawn(
+                    "ovsdb-server", _DATABASE, f"--remote=punix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file"
+                )
+            )
+            deadline = time.monotonic() + START_PATIENCE
+            while not os.path.exists(f"{folder}/db.sock"):
+                if time.monotonic() > deadline or self._died():
+                    raise NotReady(self._died() or f"ovsdb-server did not open its socket within {START_PATIENCE:g} s")
+                if select.select([appearing], [], [], 0.2)[0]:
+                    os.read(appearing, 65536)
+        finally:
+            os.close(appearing)
+        self._database = ovsdb.Database(f"{folder}/db.sock", _SCHEMA)
+
+    def _spawn(self, program: str, *arguments: str) -> Process:
+        return self._children.start(self.namespaces, [program, *arguments, "--no-chdir", "--pidfile"])
+
+    def _died(self) -> str:
+        """Say which daemon has ended; empty while all run."""
+        dead = next((process for process in self._processes if process.code is not None), None)
+        if dead is None:
+            return ""
+        if self.controller is not None and dead is self.controller.process:
+            return f"the controller ended with code {dead.code}: {self.controller.last_words()}"
+        return f"{dead.name} ended with code {dead.code}"
+
+    def unready(self, wires: Iterable[SeenWire]) -> list[str]:
+        """Return a line for each daemon or port that is not ready."""
+        died = self._died()
+        if died or self._database is None:
+            return [died] if died else []
+        lines: list[str] = []
+        carriers = self._database.carriers()
+        for wire in wires:
+            for end in wire.ends:
+                if carriers.get(end, wire.lit) != wire.lit:
+                    said = "whole" if wire.lit else "cut"
+                    lines.append(f"{end[0]}: port {end[1]} has not noticed that its wire is {said}")
+        return lines
+
+    def steer(self, request: Steer) -> Steered:
+        """Change where packets go; see `Steer`.
+
+        Raises:
+            BadInput: no switch has our own controller, or it cannot be. NotReady: some switch does not follow.
+        """
+        controller = self._own_controller()
+        before = controller.policy
+        after = request.applied(before)
+        controller.install(after)
+        return Steered(before=before, after=after)
+
+    def count(self) -> SwitchCounts:
+        """Return what the switches have counted.
+
+        Raises:
+            BadInput: no switch has our own controller.
+        """
+        return SwitchCounts(counted=self._own_controller().count(), interfaces=self._interfaces)
+
+    def _own_controller(self) -> Controller:
+        if self.controller is None:
+            raise BadInput("no switch of the lab has `controller: testbed`, which alone is told by this command")
+        return self.controller
+
+    def trees(self) -> dict[str, Tree]:
+        """Return what each switch that speaks the spanning tree protocol knows."""
+        return self._database.trees() if self._database is not None else {}
+
+    def close(self) -> None:
+        """End the daemons and let the namespaces go."""
+        if self._database is not None:
+            self._database.close()
+        if self.controller is not None:
+            self.controller.close()
+        stop_all(self._processes, START_PATIENCE)
+        os.close(self._run)
+        self.namespaces.close()

@@ -1,0 +1,217 @@
+"""The database that ovs-vswitchd is told by (RFC 7047, ovs-vswitchd.conf.db(5)), spoken through the `ovs` library."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any, cast
+
+from testbed.control.messages import PORT
+from testbed.emulator.netlink import attribute
+from testbed.emulator.segments import SwitchSettings
+from testbed.emulator.spanning import FORWARD_DELAY, HELLO, MAX_AGE, Tree
+from testbed.errors import NotReady, Unable
+
+_COLUMNS = {
+    "Open_vSwitch": ("bridges", "cur_cfg", "next_cfg"),
+    "Bridge": (
+        *("name", "ports", "controller", "datapath_type", "fail_mode", "protocols", "other_config", "stp_enable"),
+        "status",
+    ),
+    "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids"),
+    "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
+    "Controller": ("target", "connection_mode", "max_backoff"),
+}
+_GENERIC = 16  # NETLINK_GENERIC
+_PATIENCE = 0.2
+_BACKOFF = 1000
+"""Milliseconds between tries to reach a controller."""
+OWN_CONTROLLER = f"tcp:127.0.0.1:{PORT}"
+_ROUNDS = 3
+"""Of ovs-vswitchd's main loop until new ports pass frames: they are made, then found to have carrier, then flows know
+it. On a busy machine seconds can lie between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port to make: its device, its OpenFlow number, the interface's name in the topology, its VLANs."""
+
+    device: str
+    number: int
+    interface: str
+    vlan: int | None = None
+    trunk: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A switch to make. `datapath`: `system` or `netdev`."""
+
+    name: str
+    settings: SwitchSettings
+    datapath: str
+    ports: Sequence[Port]
+
+
+class Database:
+    """A connection to an ovsdb-server. Thread-safe."""
+
+    def __init__(self, path: str, schema: str) -> None:
+        idl = _library()
+        helper = idl.SchemaHelper(location=schema)
+        for table, columns in _COLUMNS.items():
+            helper.register_columns(table, list(columns))
+        self._transaction = idl.Transaction
+        self._lock = threading.Lock()
+        self._idl = idl.Idl(f"unix:{path}", helper)
+
+    def close(self) -> None:
+        with self._lock:
+            self._idl.close()
+
+    def create(self, bridges: Sequence[Bridge], deadline: float, died: Callable[[], str]) -> None:
+        """Make switches in one transaction and wait until ovs-vswitchd has carried it out.
+
+        Args:
+            deadline: of the monotonic clock. died: why waiting is of no use any more, or empty.
+
+        Raises:
+            Unable: the database refuses, or a port could not be opened. NotReady: not done by the deadline.
+        """
+        with self._lock:
+            self._until(self._idl.has_ever_connected, "ovsdb-server", deadline, died)
+            change = self._transaction(self._idl)
+            root = change.insert(self._idl.tables["Open_vSwitch"])
+            root.next_cfg = 1
+            root.bridges = [self._insert(change, bridge) for bridge in bridges]
+            self._commit(change)
+            for number in range(1, 1 + _ROUNDS):
+                self._until(partial(self._carried_out, number), "ovs-vswitchd", deadline, died)
+                if number < _ROUNDS:
+                    self._count(number + 1)
+            errors = [f"{row.name}: {row.error[0]}" for row in self._rows("Interface") if row.error]
+            if errors:
+                raise Unable("ovs-vswitchd could not open " + "; ".join(errors[:5]))
+
+    def _insert(self, change: Any, bridge: Bridge) -> Any:
+        tables, settings = self._idl.tables, bridge.settings
+        row = change.insert(tables["Bridge"])
+        row.name = bridge.name
+        row.datapath_type = bridge.datapath
+        row.fail_mode = settings.fail_mode
+        row.protocols = [settings.openflow]
+        row.stp_enable = settings.stp
+        times = {"stp-hello-time": HELLO, "stp-max-age": MAX_AGE, "stp-forward-delay": FORWARD_DELAY}
+        row.other_config = {
+            "datapath-id": f"{settings.dpid:016x}",
+            "disable-in-band": "true",
+            **({key: str(value) for key, value in times.items()} if settings.stp else {}),
+        }
+        if settings.controller != "none":
+            controller = change.insert(tables["Controller"])
+            controller.target = OWN_CONTROLLER if settings.controller == "testbed" else settings.controller
+            controller.connection_mode = "out-of-band"
+            controller.max_backoff = _BACKOFF
+            row.controller = [controller]
+        row.ports = [self._local(change, bridge.name), *(self._port(change, port) for port in bridge.ports)]
+        return row
+
+    def _local(self, change: Any, name: str) -> Any:
+        """The switch's own port, which every bridge of Open vSwitch has."""
+        interface, port = (change.insert(self._idl.tables[table]) for table in ("Interface", "Port"))
+        interface.name, interface.type = name, "internal"
+        port.name, port.interfaces = name, [interface]
+        return port
+
+    def _port(self, change: Any, it: Port) -> Any:
+        interface, port = (change.insert(self._idl.tables[table]) for table in ("Interface", "Port"))
+        interface.name, interface.ofport_request = it.device, it.number
+        port.name, port.interfaces, port.external_ids = it.device, [interface], {"interface": it.interface}
+        if it.trunk:
+            port.trunks = [*it.trunk, *([it.vlan] if it.vlan is not None else [])]
+            port.vlan_mode = "native-untagged" if it.vlan is not None else "trunk"
+        if it.vlan is not None:
+            port.tag = it.vlan
+        return port
+
+    def _count(self, number: int) -> None:
+        """Ask for one more round of the daemon's main loop."""
+        change = self._transaction(self._idl)
+        for row in self._rows("Open_vSwitch"):
+            row.next_cfg = number
+        self._commit(change)
+
+    def _commit(self, change: Any) -> None:
+        status = change.commit_block()
+        if status not in (change.SUCCESS, change.UNCHANGED):
+            raise Unable(f"the database of Open vSwitch refused a change: {change.get_error() or status}")
+
+    def _until(self, done: Callable[[], bool], who: str, deadline: float, died: Callable[[], str]) -> None:
+        from ovs.poller import Poller
+
+        while True:
+            self._idl.run()
+            if done():
+                return
+            if time.monotonic() > deadline or died():
+                raise NotReady(died() or f"{who} was not ready in time")
+            poller = Poller()
+            self._idl.wait(poller)
+            poller.timer_wait(round(_PATIENCE * 1000))
+            poller.block()
+
+    def _carried_out(self, number: int) -> bool:
+        return any(row.cur_cfg >= number for row in self._rows("Open_vSwitch"))
+
+    def _rows(self, table: str) -> list[Any]:
+        return list(self._idl.tables[table].rows.values())
+
+    def carriers(self) -> dict[tuple[str, str], bool]:
+        """Return (switch, interface) to whether ovs-vswitchd knows its wire to be whole; it says so once it acts so."""
+        with self._lock:
+            self._idl.run()
+            return {
+                (bridge.name, port.external_ids["interface"]): port.interfaces[0].link_state == ["up"]
+                for bridge in self._rows("Bridge")
+                for port in bridge.ports
+                if "interface" in port.external_ids
+            }
+
+    def trees(self) -> dict[str, Tree]:
+        """Return what each switch that speaks the spanning tree protocol knows."""
+        with self._lock:
+            self._idl.run()
+            return {row.name: _tree(row) for row in self._rows("Bridge") if row.stp_enable}
+
+
+def _tree(row: Any) -> Tree:
+    """Read a row of table Bridge; the root's id is written as `8000.02000000002a` there."""
+    states = {port.external_ids.get("interface", ""): port.status.get("stp_state", "") for port in row.ports}
+    return Tree(bytes.fromhex(row.status.get("stp_designated_root", "").replace(".", "")), states)
+
+
+def _library() -> ModuleType:
+    """Import the library without eventlet.
+
+    It imports that to see whether it is in use, which it is not, and which takes longer than all the rest.
+    """
+    cast(dict[str, Any], sys.modules).setdefault("eventlet", None)
+    return import_module("ovs.db.idl")
+
+
+def kernel_datapath() -> bool:
+    """Say whether this kernel has the datapath: generic netlink knows its family (CTRL_CMD_GETFAMILY)."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _GENERIC) as kernel:
+        kernel.bind((0, 0))
+        body = struct.pack("=BBH", 3, 1, 0) + attribute(2, b"ovs_datapath\0")
+        kernel.send(struct.pack("=IHHII", 16 + len(body), 0x10, 0x5, 1, 0) + body)
+        answer = kernel.recv(4096)
+    return struct.unpack_from("=H", answer, 4)[0] != 2

@@ -1,0 +1,64 @@
+"""Messages of bridges and switches: what they are built from (see `testbed.model.topology`), and how to steer them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testbed.control.messages import Counted, Pin, Policy
+from testbed.emulator.patch import Message
+
+
+class BridgeSettings(Message, frozen=True):
+    """Of a bridge of the kernel."""
+
+    stp: bool = False
+    vlan_filtering: bool = False
+
+
+class SwitchSettings(Message, frozen=True):
+    """Of an Open vSwitch. `controller`: `testbed`, `none`, or a target as ovs-vswitchd takes it."""
+
+    dpid: int
+    datapath: Literal["auto", "kernel", "userspace"] = "auto"
+    controller: str = "testbed"
+    fail_mode: Literal["secure", "standalone"] = "secure"
+    openflow: str = "OpenFlow13"
+    stp: bool = False
+
+
+class Steer(Message, frozen=True):
+    """Change where our own controller's switches send packets; what is not named stays. -> Steered
+
+    Attributes:
+        drain: links to leave, as far as there is another way. restore: drained links to take again.
+        pin: each takes the place of another of the same pair. unpin: (source, destination) to let go.
+    """
+
+    drain: tuple[str, ...] = ()
+    restore: tuple[str, ...] = ()
+    pin: tuple[Pin, ...] = ()
+    unpin: tuple[tuple[str, str], ...] = ()
+
+    def applied(self, policy: Policy) -> Policy:
+        """Return a policy with these changes."""
+        drained = [link for link in dict.fromkeys((*policy.drained, *self.drain)) if link not in self.restore]
+        pins = {(pin.source, pin.destination): pin for pin in (*policy.pins, *self.pin)}
+        return Policy(drained=tuple(drained), pins=tuple(p for pair, p in pins.items() if pair not in self.unpin))
+
+
+class Steered(Message, frozen=True):
+    """How packets are steered now. `before` takes a `Steer` back."""
+
+    before: Policy
+    after: Policy
+
+
+class CountSwitches(Message, frozen=True):
+    """Ask our own controller's switches what they have counted. -> SwitchCounts"""
+
+
+class SwitchCounts(Message, frozen=True):
+    """What they have counted; `interfaces`: (switch, port number) to the interface's name."""
+
+    counted: Counted
+    interfaces: dict[str, dict[int, str]]
