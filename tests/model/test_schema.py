@@ -8,7 +8,7 @@ from testbed.model.schema import SCHEMAS, schema
 
 
 def test_every_part_of_the_model_has_a_schema():
-    assert set(SCHEMAS) == {"topology", "impairment", "change", "plan", "verdict", "rack"}
+    assert set(SCHEMAS) == {"topology", "load", "impairment", "change", "plan", "verdict", "rack"}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
