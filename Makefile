@@ -1,26 +1,32 @@
 # The commands of CONTRIBUTING.md. Each does the set-up it needs; the second time that takes a second.
-.PHONY: demo test test-trials test-guests test-others check setup bench lock pictures clean
+.PHONY: demo test test-trials test-guests test-native test-others check setup bench lock pictures clean
 
 python := .venv/bin/python
 
 demo: setup
 	$(python) -m testbed demo
 
-# Tests mostly wait: for routing to converge, for timers to run out. So they run in three parts side by side, which two
+# Tests mostly wait: for routing to converge, for timers to run out. So they run in four parts side by side, which two
 # cores bear easily. What judges by the times and rates that it measures has the machine to itself at the end.
+trials := tests/twin tests/validate tests/adapters
+native := tests/converge tests/emulator tests/substrate tests/system
+
 test:
 	scripts/setup tests
-	$(MAKE) --no-print-directory --keep-going --jobs 3 test-trials test-guests test-others
+	$(MAKE) --no-print-directory --keep-going --jobs 4 test-trials test-guests test-native test-others
 	$(python) -m pytest -m alone
 
 test-trials:
-	$(python) -m pytest -m "guest and not alone" tests/twin tests/validate
+	$(python) -m pytest -m "guest and not alone" $(trials)
 
 test-guests:
-	$(python) -m pytest -m "guest and not alone" --ignore tests/twin --ignore tests/validate
+	$(python) -m pytest -m "guest and not alone" $(trials:%=--ignore %)
+
+test-native:
+	$(python) -m pytest -m "not guest and not alone" $(native)
 
 test-others:
-	$(python) -m pytest -m "not guest and not alone"
+	$(python) -m pytest -m "not guest and not alone" $(native:%=--ignore %)
 
 check: setup
 	.venv/bin/ruff format --check .
