@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from testbed.emulator.client import Client
 from testbed.errors import Unable
@@ -26,6 +27,10 @@ from testbed.substrate.base import StartOptions
 from testbed.substrate.folder import LabFolder
 from testbed.substrate.registry import find
 from testbed.substrate.uml import problems
+
+# How long an example takes is the machine's affair, not a property.
+settings.register_profile("testbed", deadline=None)
+settings.load_profile("testbed")
 
 
 @pytest.fixture(scope="session", autouse=True)
