@@ -45,10 +45,10 @@ class Steady:
 
     def take(self, now: float, most: int) -> int:
         """See `Schedule`."""
-        if now < self.due:
-            return 0
         owed = math.floor((now - self._first) / self._period + _SLACK) + 1 - self._number
-        return self._pass(int(min(max(1, owed), most, self._last - self._number)))
+        if now >= self.due:
+            owed = max(1, owed)
+        return self._pass(int(max(0, min(owed, most, self._last - self._number))))
 
     def skip(self, before: float) -> int:
         """See `Schedule`."""
