@@ -6,14 +6,14 @@ python := .venv/bin/python
 demo: setup
 	$(python) -m testbed demo
 
-# Tests mostly wait: for routing to converge, for timers to run out. So they run in four parts side by side, which two
-# cores bear easily. What judges by the times and rates that it measures has the machine to itself at the end.
+# Tests mostly wait: for routing to converge, for timers to run out. So they run in four parts, three of them side by side,
+# which two cores bear. What judges by the times and rates that it measures has the machine to itself at the end.
 trials := tests/twin tests/validate tests/adapters
 native := tests/converge tests/emulator tests/substrate tests/system
 
 test:
 	scripts/setup tests
-	$(MAKE) --no-print-directory --keep-going --jobs 4 test-trials test-guests test-native test-others
+	$(MAKE) --no-print-directory --keep-going --jobs 3 test-native test-guests test-trials test-others
 	$(python) -m pytest -m alone
 
 test-trials:
