@@ -39,6 +39,8 @@ EXPECTED = {CARELESS: (Outcome.FAILED, "refused"), CAREFUL: (Outcome.PASSED, "re
 
 CUT = "core1-agg1"
 PROPOSER, APPROVER = "demo-proposer", "demo-approver"
+REVERT_AFTER = 300.0
+"""Seconds. All routers share one emulated processor, which a busy machine may make several times slower meanwhile."""
 URGENT_RTT = 2
 """Number of the expectation, in both changes, about the urgent slice's RTT."""
 
@@ -209,6 +211,7 @@ def _replay(demo: Demo, rack: RackHandle, verdict: Verdict) -> None:
             demo.output / "report.json",
             rack.inventory_path,
             proposed_by=PROPOSER,
+            revert_after=REVERT_AFTER,
             output=plan_file,
             opened=rack.sessions,
         )
