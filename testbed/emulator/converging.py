@@ -205,11 +205,11 @@ class Converging:
             return
         requests: list[Request] = [netlink.set_link(node.interfaces[name], up=True) for name in sorted(fresh)]
         names = [f"{wire.name}: {name} up" for name in sorted(fresh)]
-        for interface, addresses in self._lab.addresses_of(wire.name).items():
-            before = had.get(interface, ())
+        wanted = self._lab.addresses_of(wire.name)
+        for interface, index in (("lo", LOOPBACK), *node.interfaces.items()):
+            before, addresses = had.get(interface, ()), wanted.get(interface, ())
             if interface not in fresh and tuple(before) == tuple(addresses):
                 continue
-            index = node.interfaces.get(interface, LOOPBACK)
             gone = [text for text in before if text not in addresses]
             requests += [netlink.delete_address(index, text) for text in gone]
             names += [f"{wire.name}: address {text} off {interface}" for text in gone]

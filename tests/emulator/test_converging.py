@@ -151,6 +151,16 @@ def test_what_cannot_be_made_is_undone(agent):
     assert {state.name for state in agent.call(Observe()).links} == {"wire", "second"}
 
 
+def test_an_interface_can_lose_its_only_address(agent):
+    before = _pair()
+    (wire,) = before.links
+    ends = tuple(structs.replace(end, addresses=()) for end in wire.ends)
+    agent.call(before)
+    agent.call(Converge(goal=structs.replace(before, links=(structs.replace(wire, ends=ends),))))
+    for node in before.nodes:
+        assert b"10.0.0." not in agent.run(node.name, ["ip", "address"]).stdout
+
+
 @pytest.mark.parametrize(
     ("goal", "expected"),
     [
