@@ -189,7 +189,7 @@ class Held:
         self.network: int | None = None
         self.endpoint = orders.endpoint
         self.ports: tuple[str, ...] = ()
-        self._console = self._report = -1
+        self._console = self._report = self._signals = -1
         self._console_size = 0
         self._seen: set[str] = set()
 
@@ -215,6 +215,7 @@ class Held:
         Args:
             trunks: number of each other guest to the descriptor of the wire there.
         """
+        self._signals = kernel.watch(str(self.folder.guest(self.number)))  # before anybody can give one
         console_read, console_write = os.pipe()
         report_read, report_write = os.pipe()
         known = {f"trunk{number}": descriptor for number, descriptor in trunks.items()}
@@ -235,8 +236,11 @@ class Held:
 
     def served(self) -> dict[int, Callable[[], bool]]:
         """Return what to call when a descriptor is readable; it says whether there may be more."""
-        watch = kernel.watch(str(self.folder.guest(self.number)))
-        return {self._console: self._copy_console, self._report: self._read_report, watch: partial(self._notice, watch)}
+        return {
+            self._console: self._copy_console,
+            self._report: self._read_report,
+            self._signals: partial(self._notice, self._signals),
+        }
 
     def finish(self) -> None:
         """Take in what the guest said last."""
