@@ -122,10 +122,8 @@ def test_a_command_ends_when_its_client_goes_away(hosts, agent_folder):
 
 def test_hello_is_answered_while_a_command_runs(hosts, agent_folder):
     with AgentClient(agent_folder, f"ipc://{agent_folder}/socket") as other:
-        other._socket.send_multipart([b"12345678", encode(Exec(node="left", argv=("sleep", "5"), timeout=2.0))])
-        started = time.monotonic()
-        hosts.hello(timeout=5)
-        assert time.monotonic() - started < 1
+        other._socket.send_multipart([b"12345678", encode(Exec(node="left", argv=("sleep", "60"), timeout=60.0))])
+        hosts.hello(timeout=30)
 
 
 def test_a_stranger_is_not_let_in(agent_folder):
@@ -313,6 +311,7 @@ def silence(folder, share):
     return time.monotonic() - started, str(caught.value)
 
 
+@pytest.mark.alone
 def test_silence_without_a_processor_is_not_held_against_an_agent(agent_folder, monkeypatch):
     took, words = silence(agent_folder, 0.0)
     assert 4.0 <= took < 5.0

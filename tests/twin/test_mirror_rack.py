@@ -85,11 +85,11 @@ def mirror_processes() -> set[Process]:
     return found
 
 
-def seen_after(agent, condition, limit, name=LINK):
+def seen(agent, condition, limit, name=LINK):
+    """Ask for a link of the twin until it is so; how soon, the benchmark says, on a machine that does only that."""
     started = time.monotonic()
     while not condition(link_of(agent, name)):
         assert time.monotonic() - started < limit, link_of(agent, name)
-    return time.monotonic() - started
 
 
 def until(condition, limit):
@@ -137,18 +137,16 @@ def rate_over(transports, seconds):
 def test_the_twin_is_what_the_rack_is_and_follows_it(rack, twin):
     with twin.agent() as agent:
         assert link_of(agent).forward.delay == pytest.approx(3e-3, abs=0.5e-3)
-        period = mirror.status(TWIN).period
         assert all(device.told for device in mirror.status(TWIN).devices.values())
         bench(RACK, "cut", LINK)
-        assert seen_after(agent, lambda link: not link.up, 10) < period
+        seen(agent, lambda link: not link.up, 10)
         bench(RACK, "mend", LINK)
-        seen_after(agent, lambda link: link.up, 10)
+        seen(agent, lambda link: link.up, 10)
         bench(RACK, "impair", LINK, "delay=23ms")
-        assert seen_after(agent, lambda link: link.forward.delay > 21e-3, 15) < 2 * period
+        seen(agent, lambda link: link.forward.delay > 21e-3, 15)
         bench(RACK, "impair", LINK, "delay=3ms", "loss=5%")
-        assert seen_after(agent, lambda link: link.forward.delay < 5e-3, 15) < 2 * period
-        # Five packets a second cannot show 5 % in two periods: the first one of them is lost after four, on average.
-        assert seen_after(agent, lambda link: link.forward.loss > 0.02, 60) < 40
+        seen(agent, lambda link: link.forward.delay < 5e-3, 15)
+        seen(agent, lambda link: link.forward.loss > 0.02, 60)
         bench(RACK, "impair", LINK, "loss=0%")
     found = mirror.status(TWIN)
     assert found.phase == "running"
@@ -177,10 +175,10 @@ def test_what_is_changed_by_hand_on_a_device_is_in_the_twin_or_said(rack, twin):
         until(lambda _: "ip route 10.99.0.0/24 Null0" in config_in_twin(agent), 25 * period)
         assert "ip ospf cost 77" in config_in_twin(agent)
         on_device(rack, "r1", vtysh("interface eth2", "shutdown"))
-        assert seen_after(agent, lambda link: not link.up, 15, SPARE) < 3 * period
+        seen(agent, lambda link: not link.up, 15, SPARE)
         until(lambda _: " shutdown" in config_in_twin(agent), 20)
         on_device(rack, "r1", vtysh("interface eth2", "no shutdown"))
-        seen_after(agent, lambda link: link.up, 15, SPARE)
+        seen(agent, lambda link: link.up, 15, SPARE)
         until(lambda _: " shutdown" not in config_in_twin(agent), 20)
         on_device(
             rack, "r1", "ip link set eth2 mtu 1400", "ip link add eth9 type bridge", "ip addr add 10.99.9.1/24 dev eth9"
@@ -241,7 +239,7 @@ def test_a_device_without_power_is_gone_from_the_twin_and_comes_back_to_it(rack,
     before = handles(process)
     with twin.agent() as agent:
         bench(RACK, "power-off", "r2")
-        assert seen_after(agent, lambda link: not link.up, 15) < 2 * period
+        seen(agent, lambda link: not link.up, 15)
         until(lambda found: found.devices["r2"].away_since is not None, 30)
         assert FrrAdapter(AgentTransport(agent, "r1")).counters().neighbours == ()
         away = mirror.status(TWIN)
@@ -253,7 +251,7 @@ def test_a_device_without_power_is_gone_from_the_twin_and_comes_back_to_it(rack,
         assert "r2" in current_state(TWIN).stale
         bench(RACK, "power-on", "r2")
         until(lambda found: found.devices["r2"].reachable and found.links[LINK].rtt is not None, 60)
-        seen_after(agent, lambda link: link.up and link.forward.loss < 0.01, 30)
+        seen(agent, lambda link: link.up and link.forward.loss < 0.01, 30)
     until(lambda found: not found.mismatches and "r2" not in current_state(TWIN).stale, 60)
     back = mirror.status(TWIN)
     assert (back.phase, back.process, back.devices["r2"].away_since) == ("running", process, None)
@@ -334,9 +332,9 @@ def test_a_twin_on_two_guests_follows_the_rack_and_its_forks_have_two(rack):
         assert started.in_step
         with Lab.open("mirror-two").agent() as agent:
             bench(RACK, "cut", SPARE_CABLE)
-            assert seen_after(agent, lambda link: not link.up, 10, SPARE) < started.period
+            seen(agent, lambda link: not link.up, 10, SPARE)
             bench(RACK, "mend", SPARE_CABLE)
-            seen_after(agent, lambda link: link.up, 10, SPARE)
+            seen(agent, lambda link: link.up, 10, SPARE)
         state = current_state("mirror-two")
         with fork(state, "two-fork") as lab, lab.agent() as agent:
             assert len(lab.folder.record().endpoints) == 2

@@ -284,6 +284,7 @@ def test_only_who_has_a_neighbour_is_waited_for_when_one_may_fall_silent():
     assert neighbours.patience(call, {"r1": frozenset({"ospf"})}) == 4.0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("state", "least"), [("Active", 1.0), ("Established", 0.3)])
 def test_a_session_that_tries_to_come_up_is_waited_for(monkeypatch, state, least):
     monkeypatch.setattr(settling, "PATIENCE_TRYING", 1.0)
