@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -282,7 +281,7 @@ class Wiring:
         """
         with self._lock:
             if all(wire.state[end] is state for wire, end, state in it.before):
-                self._send(it.batch, it.done)
+                self._send(it.batch, it.after)
             else:
                 self._apply(self._checked(it.changes)[0])
 
@@ -291,24 +290,29 @@ class Wiring:
 
     def _batch_of(
         self, states: dict[tuple[str, int], Netem], even_idle: bool
-    ) -> tuple[_Batch, list[Callable[[], None]]]:
+    ) -> tuple[_Batch, list[tuple[Wire, int, Netem]]]:
         batch = _Batch()
-        done: list[Callable[[], None]] = []
+        after: list[tuple[Wire, int, Netem]] = []
         for (name, end), state in states.items():
             wire = self._wires[name]
-            if not wire.impaired[end]:
+            create = not wire.impaired[end]
+            if create:
                 if state == Netem() and not even_idle:
                     continue
                 self._segment(wire, end)
-            create = not wire.impaired[end]
-            batch.add((self._netem(wire, end, state, create),), f"{name} {_DIRECTIONS[end]}: netem")
-            done.append(partial(_remember, wire, end, state))
-        return batch, done
+            batch.requests.append(self._netem(wire, end, state, create))
+            batch.names.append(f"{name} {_DIRECTIONS[end]}: netem")
+            after.append((wire, end, state))
+        return batch, after
 
-    def _send(self, batch: _Batch, done: Sequence[Callable[[], None]]) -> None:
-        failed = batch.run(self._hub, done)
-        if failed:
-            raise failed
+    def _send(self, batch: _Batch, after: Sequence[tuple[Wire, int, Netem]]) -> None:
+        """Carry out, and take note of what the kernel then has: `after` says for each message what it sets."""
+        failed, error = batch.attempt(self._hub)
+        for position, (wire, end, state) in enumerate(after):
+            if position not in failed:
+                wire.state[end], wire.impaired[end] = state, True
+        if error is not None:
+            raise error
 
     def _segment(self, wire: Wire, end: int) -> None:
         """From now on give netem packets, not trains of them."""
@@ -404,21 +408,23 @@ class _Batch:
             self.requests.append(request)
             self.names.append(name)
 
-    def run(self, socket: Netlink, done: Sequence[Callable[[], None]] | None = None) -> Unable | None:
-        """Send all. With `done`, call it for each message that succeeded and return the error instead of raising."""
+    def run(self, socket: Netlink) -> None:
+        """Send all.
+
+        Raises:
+            Unable: the kernel refused some.
+        """
+        _, error = self.attempt(socket)
+        if error is not None:
+            raise error
+
+    def attempt(self, socket: Netlink) -> tuple[Container[int], Unable | None]:
+        """Send all; return the positions of those that the kernel refused, and why."""
         try:
             socket.run(self.requests)
-            failed: dict[int, object] = {}
-            error = None
         except NetlinkError as caught:
-            failed = {failure.index: failure for failure in caught.failures}
-            error = _explain(caught, self.names)
-        for position, act in enumerate(done or ()):
-            if position not in failed:
-                act()
-        if error is not None and done is None:
-            raise error
-        return error
+            return {failure.index for failure in caught.failures}, _explain(caught, self.names)
+        return (), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +434,7 @@ class WorkedOut:
     changes: Sequence[LinkChange]
     before: list[tuple[Wire, int, Netem]]
     batch: _Batch
-    done: list[Callable[[], None]]
+    after: list[tuple[Wire, int, Netem]]
 
 
 def _explain(error: NetlinkError, names: Sequence[str]) -> Unable:
@@ -438,11 +444,6 @@ def _explain(error: NetlinkError, names: Sequence[str]) -> Unable:
             "impaired; run on a User-Mode Linux guest: --substrate uml"
         )
     return netlink.explain(error, names)
-
-
-def _remember(wire: Wire, end: int, state: Netem) -> None:
-    wire.state[end] = state
-    wire.impaired[end] = True
 
 
 def _wire(number: int, link: WireLink, nodes: Container[str]) -> Wire:

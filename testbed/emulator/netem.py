@@ -33,10 +33,10 @@ _JITTER_MAX = (2**31 - 1) / 1e9  # the kernel cuts jitter to INT_MAX nanoseconds
 _SHORT_PACKET = 80e-6  # s; where a full packet takes less, a timer for each would cost more than the packet itself
 _SLOT_LENGTH = 100_000  # ns
 _SELDOM = struct.Struct("=HH3IHH2IHH2IHHIiIiHHQHHqqiiqq")
-_DELAYS = struct.Struct("=HHqHHq")
 _MOST_POINTS = 4096
 _REACH = 4.0  # jitters; what 16 bits hold in steps of 1/8192
 _QOPT = struct.Struct("=6I")
+_OFTEN = struct.Struct(_QOPT.format + "HHqHHq")
 
 
 class Netem(NamedTuple):
@@ -76,19 +76,23 @@ def merge(state: Netem, patch: LinkPatch, where: str) -> Netem:
         BadInput: a value no link can have; nothing is changed.
     """
     new = Netem._make([old if value is UNSET else value for old, value in zip(state, _fields(patch), strict=True)])
+    # Of the thousands of changes a second most are of these two; what only the others can spoil is checked with them.
     if not (0.0 <= new.delay < 1e6 and 0.0 <= new.jitter <= _JITTER_MAX):
         raise _bad(where, f"delay {new.delay} s and jitter {new.jitter} s", f"from 0 s; jitter to {_JITTER_MAX} s")
-    for share in _shares(new):
-        if not 0.0 <= share <= 1.0:
-            raise _bad(where, " ".join(f"{n}={getattr(new, n)}" for n in _SHARES), "fractions from 0 to 1")
-    if new.burst is not None or new.reorder or new.rate is not None or new.limit is not None:
-        _check_rare(new, where)
+    if new[2:] != state[2:] or new.reorder:
+        _check_rest(new, where)
+    return new
+
+
+def _check_rest(new: Netem, where: str) -> None:
+    if not all(0.0 <= share <= 1.0 for share in _shares(new)):
+        raise _bad(where, " ".join(f"{n}={getattr(new, n)}" for n in _SHARES), "fractions from 0 to 1")
+    _check_rare(new, where)
     if isinstance(new.distribution, tuple):
         _check_measured(new.distribution, where)
     elif new.distribution not in DISTRIBUTIONS:
         hint = nearest(new.distribution, DISTRIBUTIONS)
         raise _bad(where, f"distribution {new.distribution!r}{hint}", f"one of {', '.join(DISTRIBUTIONS)}")
-    return new
 
 
 def _check_rare(new: Netem, where: str) -> None:
@@ -124,13 +128,13 @@ def queue_limit(state: Netem, mtu: int) -> int:
     return min(max(1000, math.ceil(2 * (state.rate or _FASTEST) * spread / (8 * mtu))), _LIMIT_MAX)
 
 
-def slot(state: Netem, mtu: int) -> int:
+def slot_length(rate: float | None, mtu: int) -> int:
     """Return how long netem gathers packets before it lets them go, in ns; 0 where each has a timer of its own.
 
     A fast link's packets leave a guest's one CPU no time for that many timers: a link set to 500 Mbit/s carries 420
     without slots and 498 with them. A packet waits up to a slot more; a guest's timers are as late as that anyway.
     """
-    return _SLOT_LENGTH if state.rate is not None and 8 * mtu / state.rate < _SHORT_PACKET else 0
+    return _SLOT_LENGTH if rate is not None and 8 * mtu / rate < _SHORT_PACKET else 0
 
 
 def encode(state: Netem, mtu: int, new_distribution: bool) -> bytes:
@@ -141,24 +145,20 @@ def encode(state: Netem, mtu: int, new_distribution: bool) -> bytes:
         new_distribution: send the table of the delay distribution (8 KiB); the kernel keeps the last one.
     """
     delay, jitter = round(state.delay * 1e9), round(state.jitter * 1e9)
-    options = (
-        _QOPT.pack(
-            min(delay // _TICK, _WHOLE), queue_limit(state, mtu), round(state.loss * _WHOLE), 1 if state.reorder else 0,
-            round(state.duplicate * _WHOLE), min(jitter // _TICK, _WHOLE),
-        )
-        + _DELAYS.pack(12, LATENCY64, delay, 12, JITTER64, jitter)
-        + _seldom(_seldom_set(state), slot(state, mtu))
-    )  # fmt: skip
+    options = _OFTEN.pack(
+        min(delay // _TICK, _WHOLE), queue_limit(state, mtu), round(state.loss * _WHOLE), 1 if state.reorder else 0,
+        round(state.duplicate * _WHOLE), min(jitter // _TICK, _WHOLE), 12, LATENCY64, delay, 12, JITTER64, jitter,
+    ) + _seldom(_seldom_set(state), mtu)  # fmt: skip
     if state.burst is not None:
         options += _gilbert_elliott(state.burst)
     return options + attribute(DELAY_DIST, table(state.distribution)) if new_distribution else options
 
 
 @lru_cache(maxsize=1024)
-def _seldom(settings: tuple[float, float, float, float, float | None], slot: int) -> bytes:
+def _seldom(settings: tuple[float, float, float, float, float | None], mtu: int) -> bytes:
     """Encode what links that change often have in common, the `_seldom_set`; it takes longer than the rest."""
     jitter_correlation, loss_correlation, reorder, corrupt, rate = settings
-    octets = round(rate / 8) if rate else 0
+    octets, slot = round(rate / 8) if rate else 0, slot_length(rate, mtu)
     return _SELDOM.pack(
         16, CORR, round(jitter_correlation * _WHOLE), round(loss_correlation * _WHOLE), 0,
         12, REORDER, round(reorder * _WHOLE), 0,
