@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import gc
 import os
-import platform
 import sys
 import threading
 import time
@@ -140,7 +139,7 @@ class Agent:
         return Welcome(
             version=testbed.__version__,
             pid=os.getpid(),
-            kernel=platform.release(),
+            kernel=os.uname().release,
             substrate=self._substrate,
             time=time.time(),
         )

@@ -1,19 +1,22 @@
-"""A link's settings as a person types them: `delay=20ms loss=1% rate=none`, partial both ways."""
+"""A link's settings as a person types them: `delay=20ms loss=1% rate=none`, partial both ways.
+
+The agent reads them too, for its bench, and in a guest each module is dear: what profiles need waits until asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import UNSET, structs
 
 from testbed import units
-from testbed.emulator.lower import patch_of
+from testbed.emulator.netem import DISTRIBUTIONS
 from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput, nearest
-from testbed.model.impairment import DISTRIBUTIONS
-from testbed.model.profile import load_profile
-from testbed.model.traces.track import Setting
+
+if TYPE_CHECKING:
+    from testbed.model.traces.track import Setting
 
 _TABLES = {
     **dict.fromkeys(("delay", "wait", "jitter"), units.TIME),
@@ -98,6 +101,9 @@ def read_directions(words: Iterable[str]) -> tuple[LinkPatch, LinkPatch]:
     patch = read_patch(word for word in given if not word.startswith("profile="))
     if not calls:
         return patch, patch
+    from testbed.emulator.lower import patch_of
+    from testbed.model.profile import load_profile
+
     said = {name: value for name, value in structs.asdict(patch).items() if value is not UNSET}
     forward, backward = (structs.replace(patch_of(one), **said) for one in load_profile(calls[-1]))
     return forward, backward
