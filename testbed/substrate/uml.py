@@ -31,6 +31,9 @@ MODULES_ROOT = Path("/usr/lib/uml/modules")
 INSTALL = "apt-get install user-mode-linux libvdeslirp0"
 LEAST_MEMORY = 128 * 2**20
 MOUNT = "/usr/bin/mount"
+QUICK_BOOT = ("initcall_blacklist=raid6_select_algo", "pty.legacy_count=0")
+"""What a guest's kernel leaves out, half of its boot: 0.85 s of comparing ways to do RAID 6, for a Btrfs that no guest
+mounts, and 512 terminals of the old kind, for each of which it would start a helper (0.5 s)."""
 TRUNK_MODULE = "8021q"
 
 
@@ -100,7 +103,7 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
     kernel_arguments = (
         f"mem={options.guest.memory // 2**20}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}",
         "con=null", "con0=fd:0,fd:1", f"umid={marker}", f"uml_dir={run}/", "quiet", "selinux=0",
-        "noreboot",
+        "noreboot", *QUICK_BOOT,
         f"vec0:transport=fd,fd={{network}},mtu={MTU}",
         *(f"{trunk_device(other)}:transport=fd,fd={{trunk{other}}},mtu={TRUNK_MTU}" for other in others),
     )  # fmt: skip
