@@ -19,9 +19,11 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
@@ -36,6 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _SETGROUPS = {"x86_64": (0xC000003E, 116), "aarch64": (0xC00000B7, 159)}  # AUDIT_ARCH_*, number of setgroups(2)
+_MNT_DETACH = 2
 _RB_POWER_OFF = 0x4321FEDC
 _IN_WRITTEN = 0x2 | 0x80 | 0x100  # IN_MODIFY, IN_MOVED_TO, IN_CREATE
 
@@ -75,6 +78,16 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
     """Mount a file system (mount(2))."""
     arguments = (source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), data.encode() or None)
     _check(_libc.mount(*arguments), f"mount {source} on {target}")
+
+
+def unmount(target: str) -> None:
+    """Take a mount, and all below it, out of sight; what is still in use goes when it no longer is (umount2(2))."""
+    _check(_libc.umount2(target.encode(), ctypes.c_int(_MNT_DETACH)), f"umount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make the mount `new` the root; the old one is then at `old`, a folder below it (pivot_root(2))."""
+    _check(_libc.pivot_root(new.encode(), old.encode()), f"pivot_root {new} {old}")
 
 
 def set_read_only(path: str, read_only: bool, recursive: bool = False) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ import zmq
 from zmq.utils import z85
 
 import testbed
-from testbed import errors, kernel
+from testbed import errors
 from testbed.emulator import bench, messages, parts, playback, playing, standing, uplink
 from testbed.emulator.context import Context, Event
 from testbed.emulator.converging import Converging
@@ -370,20 +370,13 @@ def build_offline(agent: Agent, folder: Path, file: Path, network: int | None = 
     return True
 
 
-def _own_kernel() -> None:
-    """Settle what only an agent with a kernel of its own may: no helper process for each new device (2 ms each)."""
-    hotplug = Path("/proc/sys/kernel/hotplug")
-    if hotplug.exists():
-        hotplug.write_text("\n")
-
-
 def _leave(path: Path, text: str) -> None:
     partial_path = path.with_suffix(".part")
     partial_path.write_text(text)
     partial_path.rename(path)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the agent; see the module's first line."""
     parser = argparse.ArgumentParser(prog="testbed.emulator.agent")
     parser.add_argument("--folder", type=Path, required=True, help="has `keys`; `ready` and `failed` are written here")
@@ -396,8 +389,6 @@ def main(arguments: list[str] | None = None) -> int:
     offline = options.offline_build.resolve() if options.offline_build else None
     os.chdir("/")
     os.environ["PATH"] = PATH
-    if options.substrate == "uml":
-        _own_kernel()
     agent = Agent(options.substrate)
     gc.freeze()  # what is loaded by now stays: collections that look through it again cost a guest milliseconds
     if offline and not build_offline(agent, folder, offline, options.network):
@@ -411,8 +402,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    if os.getpid() == 1 and "uml" in sys.argv:
-        sys.stdout.flush()
-        kernel.power_off()  # the end of process 1 would be a panic
-    os._exit(code)  # threads of requests may still be at work; the namespaces go with the process
+    os._exit(main())  # threads of requests may still be at work; the namespaces go with the process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.contact import kernel_version
 from testbed.substrate.folder import LabFolder
 from testbed.substrate.guest_init import (
-    AGENT,
     AGENT_PORT,
     GUEST_FOLDER,
     MODULES,
     MODULES_ON_DEMAND,
+    PROJECT,
+    SettingOut,
+    hidden_paths,
     init_script,
     python_environment,
+    writable_folders,
 )
 from testbed.substrate.keeper import Orders
 from testbed.substrate.slirp import GUEST, MTU, load
@@ -30,7 +33,6 @@ BINARY = "linux.uml"
 MODULES_ROOT = Path("/usr/lib/uml/modules")
 INSTALL = "apt-get install user-mode-linux libvdeslirp0"
 LEAST_MEMORY = 128 * 2**20
-MOUNT = "/usr/bin/mount"
 QUICK_BOOT = ("initcall_blacklist=raid6_select_algo", "pty.legacy_count=0")
 """What a guest's kernel leaves out, half of its boot: 0.85 s of comparing ways to do RAID 6, for a Btrfs that no guest
 mounts, and 512 terminals of the old kind, for each of which it would start a helper (0.5 s)."""
@@ -91,12 +93,9 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
     offline = options.offline_build
     if offline is not None:
         shutil.copyfile(folder.path / offline, own / "build.msgpack")
-    shutil.copyfile(MOUNT, own / "mount")  # without its set-user-ID bit
-    (own / "mount").chmod(0o755)
     others = [other for other in range(1, options.guest.guests + 1) if other != number]
     init = own / "init"
-    trunks = [trunk_device(other) for other in others]
-    init.write_text(init_script(own, modules, agent_command(offline is not None), record.missing_modules, trunks))
+    init.write_text(init_script(_setting_out(own, modules, record.missing_modules, others, offline is not None)))
     init.chmod(0o755)
     run = str(folder.run)
     marker = record.id if number == 1 else f"{record.id}.{number}"
@@ -116,6 +115,23 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
         drop=os.geteuid() == 0,
         reap=True,
         writable=(str(own), run),
+    )
+
+
+def _setting_out(own: Path, modules: Path, missing: Sequence[str], others: Sequence[int], offline: bool) -> SettingOut:
+    covered = writable_folders()
+    return SettingOut(
+        covered=covered,
+        shown=hidden_paths(covered),
+        folder=str(own),
+        modules=str(modules),
+        wanted=tuple(name for name in MODULES if name not in missing),
+        trunks=tuple(trunk_device(other) for other in others),
+        address=f"{GUEST}/24",
+        mtu=MTU,
+        own_root=os.stat("/").st_uid != os.geteuid(),
+        project=str(PROJECT),
+        agent=agent_arguments(offline),
     )
 
 
@@ -166,9 +182,9 @@ def available_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def agent_command(offline: bool) -> list[str]:
-    """Return the agent's command line inside a guest."""
-    command = [sys.executable, "-m", AGENT, "--folder", GUEST_FOLDER, "--substrate", "uml"]
+def agent_arguments(offline: bool) -> tuple[str, ...]:
+    """Return what the agent is told inside a guest."""
+    given = ("--folder", GUEST_FOLDER, "--substrate", "uml")
     if offline:
-        return [*command, "--offline-build", f"{GUEST_FOLDER}/build.msgpack"]
-    return [*command, "--endpoint", f"tcp://{GUEST}:{AGENT_PORT}"]
+        return (*given, "--offline-build", f"{GUEST_FOLDER}/build.msgpack")
+    return (*given, "--endpoint", f"tcp://{GUEST}:{AGENT_PORT}")
