@@ -1,19 +1,21 @@
 # The commands of CONTRIBUTING.md. Each does the set-up it needs; the second time that takes a second.
-.PHONY: demo test test-trials test-guests test-native test-others check setup bench lock pictures clean
+parts := test-trials test-native test-guests test-kills test-others
+.PHONY: demo test $(parts) check setup bench lock pictures clean
 
 python := .venv/bin/python
 
 demo: setup
 	$(python) -m testbed demo
 
-# Tests mostly wait: for routing to converge, for timers to run out. So they run in four parts, three of them side by side,
-# which two cores bear. What judges by the times and rates that it measures has the machine to itself at the end.
+# Tests mostly wait: for routing to converge, for timers to run out. So they run in parts, three of them side by side, which
+# two cores bear. What judges by the times and rates that it measures has the machine to itself at the end.
 trials := tests/twin tests/validate tests/adapters
-native := tests/converge tests/emulator tests/substrate tests/system
+native := tests/converge tests/emulator tests/substrate
+kills := tests/system tests/replay tests/adapters
 
 test:
 	scripts/setup tests
-	$(MAKE) --no-print-directory --keep-going --jobs 3 test-native test-guests test-trials test-others
+	$(MAKE) --no-print-directory --keep-going --jobs 3 $(parts)
 	$(python) -m pytest -m alone
 
 test-trials:
@@ -25,8 +27,11 @@ test-guests:
 test-native:
 	$(python) -m pytest -m "not guest and not alone" $(native)
 
+test-kills:
+	$(python) -m pytest -m "not guest and not alone" $(kills)
+
 test-others:
-	$(python) -m pytest -m "not guest and not alone" $(native:%=--ignore %)
+	$(python) -m pytest -m "not guest and not alone" $(native:%=--ignore %) $(kills:%=--ignore %)
 
 check: setup
 	.venv/bin/ruff format --check .
