@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.claims import COLUMNS, Claim
 from testbed.cli.output import print_table
 
-ALL = ("bring_up", "mininet_face", "converge", "impairments", "traces", "load", "fidelity", "mirror_latency")
+ALL = ("bring_up", "mininet_face", "routing", "converge", "impairments", "traces", "load", "fidelity", "mirror_latency")
 
 
 def main() -> None:
