@@ -270,7 +270,7 @@ def _flow(switch: str, it: Any) -> FlowCount:
 
 def main() -> None:
     """Serve until killed."""
-    options = ["--ofp-listen-host=127.0.0.1", f"--ofp-tcp-listen-port={messages.PORT}"]
+    options = [f"--ofp-listen-host={messages.HOST}", f"--ofp-tcp-listen-port={messages.PORT}"]
     cfg.CONF(options, project="os_ken", version="testbed", default_config_files=[], default_config_dirs=[])
     manager = app_manager.AppManager.get_instance()
     manager.load_apps(["testbed.control.app"])

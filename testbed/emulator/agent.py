@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,9 +96,14 @@ Handler = Callable[[Any, Context], messages.Result]
 class Agent:
     """Serves one lab."""
 
-    def __init__(self, substrate: str) -> None:
+    def __init__(self, substrate: str, controllers: Mapping[str, str] | None = None) -> None:
+        """Begin.
+
+        Args:
+            controllers: OpenFlow controllers outside, each with where it is reached; see `fabric.Fabric`.
+        """
         home()
-        self.lab = Laboratory(Children())
+        self.lab = Laboratory(Children(), controllers or {})
         self.shared: dict[str, Any] = {}
         self._shared_lock = threading.Lock()
         self._substrate = substrate
@@ -392,6 +397,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--offline-build", type=Path, help="msgpack Build to carry out at once")
     parser.add_argument("--substrate", default="native", help="what Welcome tells")
     parser.add_argument("--network", type=int, help="descriptor of the keeper's management network, to be carried in")
+    parser.add_argument(
+        "--controller", nargs=2, action="append", default=[], help="an OpenFlow controller outside, and the way there"
+    )
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
     offline = options.offline_build.resolve() if options.offline_build else None
@@ -399,7 +407,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ["PATH"] = PATH
     if options.substrate == "uml":
         _own_kernel()
-    agent = Agent(options.substrate)
+    agent = Agent(options.substrate, dict(options.controller))
     gc.freeze()  # what is loaded by now stays: collections that look through it again cost a guest milliseconds
     if offline and not build_offline(agent, folder, offline, options.network):
         return errors.ExitCode.UNABLE

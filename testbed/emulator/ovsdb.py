@@ -14,7 +14,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from testbed.control.messages import PORT
+from testbed.control.messages import HOST, PORT
 from testbed.emulator.netlink import attribute
 from testbed.emulator.segments import SwitchSettings
 from testbed.emulator.spanning import FORWARD_DELAY, HELLO, MAX_AGE, Tree
@@ -34,7 +34,7 @@ _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
 _BACKOFF = 1000
 """Milliseconds between tries to reach a controller."""
-OWN_CONTROLLER = f"tcp:127.0.0.1:{PORT}"
+OWN_CONTROLLER = f"tcp:{HOST}:{PORT}"
 _ROUNDS = 3
 """Of ovs-vswitchd's main loop until new ports pass frames: they are made, then found to have carrier, then flows know
 it. On a busy machine seconds can lie between them."""

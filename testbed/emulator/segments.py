@@ -7,6 +7,9 @@ from typing import Literal
 from testbed.control.messages import Counted, Pin, Policy
 from testbed.emulator.patch import Message
 
+OPEN_VSWITCH = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd")
+"""Programs that switches are made of."""
+
 
 class BridgeSettings(Message, frozen=True):
     """Of a bridge of the kernel."""

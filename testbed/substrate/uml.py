@@ -24,7 +24,7 @@ from testbed.substrate.guest_init import (
     python_environment,
 )
 from testbed.substrate.keeper import Orders
-from testbed.substrate.slirp import GUEST, MTU, load
+from testbed.substrate.slirp import DOOR, GUEST, MTU, load
 
 BINARY = "linux.uml"
 MODULES_ROOT = Path("/usr/lib/uml/modules")
@@ -93,7 +93,7 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
     others = [other for other in range(1, options.guest.guests + 1) if other != number]
     init = own / "init"
     trunks = [trunk_device(other) for other in others]
-    init.write_text(init_script(own, modules, agent_command(offline is not None), record.missing_modules, trunks))
+    init.write_text(init_script(own, modules, agent_command(options), record.missing_modules, trunks))
     init.chmod(0o755)
     run = str(folder.run)
     marker = record.id if number == 1 else f"{record.id}.{number}"
@@ -110,6 +110,7 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
         network=True,
         channel=offline is None,
         forwards=spawn.forward_orders(options),
+        controllers=options.controllers,
         drop=os.geteuid() == 0,
         reap=True,
         writable=(str(own), run),
@@ -163,9 +164,11 @@ def available_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def agent_command(offline: bool) -> list[str]:
+def agent_command(options: StartOptions) -> list[str]:
     """Return the agent's command line inside a guest."""
     command = [sys.executable, "-m", AGENT, "--folder", GUEST_FOLDER, "--substrate", "uml"]
-    if offline:
+    for port, controller in enumerate(options.controllers, 1):
+        command += ["--controller", controller, f"tcp:{DOOR}:{port}"]
+    if options.offline_build is not None:
         return [*command, "--offline-build", f"{GUEST_FOLDER}/build.msgpack"]
     return [*command, "--endpoint", f"tcp://{GUEST}:{AGENT_PORT}"]
