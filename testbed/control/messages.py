@@ -14,7 +14,7 @@ from testbed.emulator.patch import Message
 
 HOST, PORT = "127.0.0.2", 6653
 """Where the controller listens for switches (the port is IANA's for OpenFlow), on the loopback of the switches' own
-network; 127.0.0.1 is left there for a controller of the machine."""
+network, unless some are in other guests; 127.0.0.1 is left there for a controller of the machine."""
 SOCKET = "/run/controller.sock"
 _LENGTH = struct.Struct("!I")
 

@@ -128,7 +128,7 @@ class Agent:
                 (playing.Play, playing.StopPlay, playing.PlayStatus),
                 lambda r, c: playback.handle(r, self.lab.wiring, c),
             ),
-            messages.Locate: lambda r, c: messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends()),
+            messages.Locate: self._locate,
             messages.ListNodes: lambda r, c: messages.Nodes(nodes=tuple(n.state() for n in self.lab.nodes.values())),
             messages.Exec: _exec,
             messages.WriteFile: self._write_file,
@@ -169,6 +169,11 @@ class Agent:
             count = len(request.routers)
             context.emit(messages.Progress(text=f"{change.node} reconfigured", done=done, total=count))
         return Ok()
+
+    def _locate(self, request: messages.Locate, context: Context) -> messages.Result:
+        fabric = self.lab.fabric
+        controls = fabric is not None and fabric.controller is not None
+        return messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends(), controls=controls)
 
     def _observe(self, request: standing.Observe, context: Context) -> messages.Result:
         with self.lab.changing:

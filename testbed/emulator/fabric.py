@@ -17,15 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import structs
+
 from testbed import relay
-from testbed.control.messages import Network
-from testbed.emulator import control, netlink, ovsdb
+from testbed.control.messages import HOST, PORT
+from testbed.emulator import between, control, netlink, ovsdb
 from testbed.emulator.control import Controller
 from testbed.emulator.execute import PATH, Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
 from testbed.emulator.netlink import Netlink
-from testbed.emulator.segments import OPEN_VSWITCH, Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.segments import OPEN_VSWITCH, Control, Steer, Steered, SwitchCounts, SwitchSettings
 from testbed.emulator.spanning import Tree
 from testbed.errors import BadInput, NotReady, Unable
 from testbed.relay import Relay
@@ -103,6 +105,7 @@ class Fabric:
         self._processes: list[Process] = []
         self._database: Database | None = None
         self._interfaces: dict[str, dict[int, str]] = {}
+        self._joined = False
         self.in_userspace = False
         self.controller: Controller | None = None
 
@@ -123,21 +126,27 @@ class Fabric:
         self._devices[switch, interface] = name
         return name, _FIRST_INDEX + number
 
-    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], network: Network) -> None:
+    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], told: Control, guest: int) -> None:
         """Start the daemons, and make all switches with their ports in one transaction of the database.
 
         Args:
             switches: with their ends of links, in the order that numbers the ports.
-            network: what our own controller is to know; it is started where it has a switch.
+            told: what our own controller is to know; it is started in its guest. Where it has switches in others, too,
+                nothing is written until the first `steer`. guest: this one's number.
 
         Raises:
             Unable: the kernel lacks what was asked for, or a daemon or the database refuses; with its words.
             NotReady: a daemon did not start in time.
         """
-        bridges = [self._bridge(node, ends) for node, ends in switches]
+        address = between.host(told.guest) if told.others else HOST
+        bridges = [self._bridge(node, ends, f"tcp:{address}:{PORT}") for node, ends in switches]
         self._stand_in({bridge.settings.controller for bridge in bridges} & self._outside.keys())
-        if network.switches:
-            self.controller = Controller(self._run, network, self._start_controller)
+        if between.needed(told, guest):
+            between.join(self.namespaces, told, guest)
+            self._joined = True
+        if told.guest == guest:
+            self._interfaces = told.interfaces
+            self.controller = Controller(self._run, told.network, partial(self._start_controller, address))
             self._processes.append(self.controller.process)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._start_database()
@@ -150,6 +159,7 @@ class Fabric:
         self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
         if self.controller is not None:
             self.controller.connect(self._died)
+        if self.controller is not None and not told.others:
             self.controller.install(self.controller.policy)
 
     def _stand_in(self, targets: Iterable[str]) -> None:
@@ -176,19 +186,21 @@ class Fabric:
         if left > 0 and self._processes[-1].ended.wait(left):
             raise NotReady(self._died())
 
-    def _start_controller(self) -> Process:
+    def _start_controller(self, address: str) -> Process:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(f"/proc/self/fd/{self._run}/{control.LOG}", flags, 0o644)
         try:
             stdio, environment = (log, log, log), control.environment()
-            return self._children.start(self.namespaces, control.COMMAND, stdio=stdio, environment=environment)
+            command = (*control.COMMAND, address)
+            return self._children.start(self.namespaces, command, stdio=stdio, environment=environment)
         finally:
             os.close(log)
 
-    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd]) -> ovsdb.Bridge:
+    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd], own_controller: str) -> ovsdb.Bridge:
         settings = node.wire.segment
         assert isinstance(settings, SwitchSettings)
-        self._interfaces[node.name] = {number: end.interface for number, end in enumerate(ends, 1)}
+        if settings.controller == control.OWN:
+            settings = structs.replace(settings, controller=own_controller)
         ports = [
             ovsdb.Port(self._devices[node.name, end.interface], number, end.interface, end.vlan, end.trunk)
             for number, end in enumerate(ends, 1)
@@ -295,6 +307,8 @@ class Fabric:
         if self.controller is not None:
             self.controller.close()
         stop_all(self._processes, START_PATIENCE)
+        if self._joined:
+            between.leave(self.namespaces)
         for one in self._relays:
             one.close()
         os.close(self._run)

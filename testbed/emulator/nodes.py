@@ -17,7 +17,7 @@ from msgspec import structs
 
 from testbed import processes
 from testbed.emulator import bridges, netlink, offload, sshd
-from testbed.emulator.control import network_of
+from testbed.emulator.control import control_of
 from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.fabric import Fabric
 from testbed.emulator.frr import Frr
@@ -251,7 +251,7 @@ class Laboratory:
 
     def _start_switches(self, fabric: Fabric, request: Build, progress: Callable[[Progress], None]) -> None:
         switches = [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
-        fabric.start(switches, network_of(request))
+        fabric.start(switches, request.control or control_of([request]), request.guest)
         if fabric.in_userspace:
             for node in (node for node in self.nodes.values() if node.fabric is None):
                 offload.complete_checksums(node, node.interfaces)
