@@ -156,9 +156,9 @@ class Fabric:
         self._processes.append(
             self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
         )
-        self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
         if self.controller is not None:
-            self.controller.connect(self._died)
+            self.controller.connect(self._died)  # before there are switches: one that is refused waits for a second
+        self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
         if self.controller is not None and not told.others:
             self.controller.install(self.controller.policy)
 
