@@ -22,7 +22,7 @@ from benchmarks.bring_up import EMPTY
 from benchmarks.claims import Claim
 from testbed.emulator.client import Client
 from testbed.emulator.lower import build_of
-from testbed.emulator.messages import LinkChange, Reach, SetLinks, StreamStart, StreamStop, WaitReady
+from testbed.emulator.messages import Build, LinkChange, Reach, SetLinks, StreamStart, StreamStop, WaitReady
 from testbed.lab import Lab
 from testbed.model.topology import Topology
 
@@ -64,7 +64,8 @@ def ring(segment: dict[str, Any], count: int) -> Topology:
 
 
 def up(agent: Client, topology: Topology, last: int) -> float:
-    """Build; return seconds until a ping goes from the first host to another."""
+    """Build where nothing is any more; return seconds until a ping goes from the first host to another."""
+    agent.call(Build(nodes=(), links=()))
     build, started = build_of(topology), time.monotonic()
     agent.call(build)
     settle(agent, last)
