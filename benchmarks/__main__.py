@@ -1,4 +1,4 @@
-"""`make bench`: every claim beside its peer, a table and out/bench.json."""
+"""`make bench`: every claim beside its peer, a table and out/bench.json. `--quick` where a small run will do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,20 @@ from pathlib import Path
 from benchmarks.claims import COLUMNS, Claim
 from testbed.cli.output import print_table
 
-ALL = ("bring_up", "mininet_face", "routing", "converge", "impairments", "traces", "load", "fidelity", "mirror_latency")
+ALL = (
+    "bring_up",
+    "mininet_face",
+    "switches",
+    "routing",
+    "converge",
+    "impairments",
+    "traces",
+    "load",
+    "fidelity",
+    "mirror_latency",
+)
+SMALL = ("switches",)
+"""Those that have a small run."""
 
 
 def main() -> None:
@@ -21,12 +34,15 @@ def main() -> None:
     unknown = [name for name in chosen if name not in ALL]
     if unknown:
         sys.exit(f"benchmarks: no benchmark called {unknown[0]!r} (known: {', '.join(ALL)})")
+    quick = {"quick": True} if "--quick" in sys.argv else {}
+    if quick and (whole := [name for name in chosen if name not in SMALL]):
+        sys.exit(f"benchmarks: {whole[0]} has no small run; --quick is for: {', '.join(SMALL)}")
     claims: list[Claim] = []
     with tempfile.TemporaryDirectory(prefix="testbed-bench-") as home:
         environ["TESTBED_HOME"] = home
         for name in chosen:
             print(f"benchmark {name}", file=sys.stderr, flush=True)
-            claims += import_module(f"benchmarks.{name}").measure()
+            claims += import_module(f"benchmarks.{name}").measure(**quick)
     rows = [asdict(claim) | {"ratio": claim.ratio, "met": claim.met} for claim in claims]
     Path("out").mkdir(exist_ok=True)
     Path("out/bench.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

@@ -13,14 +13,14 @@ from testbed.emulator.loading import LoadFlow, SetLoad
 from testbed.emulator.messages import Build, Output, Progress, Readiness, WaitReady, encode
 from testbed.emulator.playing import Play, Track
 from testbed.errors import BadInput, CommandFailed, NotReady, Unable
-from testbed.model.impairment import Impairment
 from testbed.model.topology import Bridge, Switch, Topology
-from testbed.substrate import probe
+from testbed.substrate import needs
 from testbed.substrate.base import Forward, Liveness, StartOptions, Substrate
 from testbed.substrate.folder import Elsewhere, Kind, LabFolder, write_atomically
 from testbed.substrate.processes import guest_starved
-from testbed.substrate.registry import find, pick
+from testbed.substrate.registry import SUBSTRATES, find, pick
 from testbed.substrate.spawn import look, take_down
+from testbed.substrate.uml import problems
 
 if TYPE_CHECKING:
     from testbed.emulator.client import Client
@@ -76,7 +76,7 @@ class Lab:
         lab = cls._create(name or topology.name, kind, chosen, topology)
         try:
             _tell(progress, f"starting {chosen.name}: {why}")
-            chosen.start(lab.folder, StartOptions(topology.guest))
+            chosen.start(lab.folder, StartOptions(topology.guest, controllers=outside_controllers(topology)))
             lab._build(build, progress, ready_timeout)
             lab._play(tracks)
             lab._load(flows)
@@ -116,7 +116,8 @@ class Lab:
         try:
             _tell(progress, f"starting {chosen.name}: {why}")
             write_atomically(lab.folder.path / BUILD_FILE, encode(build))
-            chosen.start(lab.folder, StartOptions(topology.guest, tuple(forwards), BUILD_FILE))
+            outside = outside_controllers(topology)
+            chosen.start(lab.folder, StartOptions(topology.guest, tuple(forwards), BUILD_FILE, outside))
             lab.folder.update(state="running")
         except BaseException:
             lab._abandon()
@@ -319,21 +320,24 @@ def _tell(progress: OnProgress | None, text: str) -> None:
         progress(Progress(text=text))
 
 
+def outside_controllers(topology: Topology) -> tuple[str, ...]:
+    """Return the OpenFlow controllers that a topology names and the lab has to reach, each once."""
+    told = (node.controller for node in topology.nodes.values() if isinstance(node, Switch))
+    return tuple(dict.fromkeys(target for target in told if target not in ("testbed", "none")))
+
+
 def substrate_for(topology: Topology, name: str, own_kernel: bool = False) -> tuple[Substrate, str]:
     """Pick a substrate that can really do what the topology asks, and say why; see `pick`.
 
     Raises:
-        Unable: links are to be impaired and the named substrate's kernel cannot.
+        Unable: this machine, or the named substrate's kernel, lacks what it needs; the message names it.
     """
     chosen, why = pick(name, own_kernel)
-    clean = Impairment()
-    wanted = {key: (link.forward, link.backward, link.trace) for key, link in topology.links.items()}
-    impaired = [key for key, asked in wanted.items() if asked != (clean, clean, None)]
-    if chosen.name == "native" and impaired:
-        netem = probe.run("netem")
-        if not netem.ok:
-            raise Unable(
-                f"links {', '.join(impaired[:5])} are to be impaired, and this kernel cannot ({netem.detail}): "
-                "use `--substrate uml`, or a kernel with the module sch_netem (`modprobe sch_netem`)"
-            )
+    lacks = list(needs.missing_programs(topology)) if chosen.name in SUBSTRATES else []
+    if chosen.name == "native" and not lacks:
+        lacks = list(needs.kernel_lacks(topology))
+        if lacks and name == "auto" and not problems():
+            return find("uml"), f"guests can what this kernel cannot: {lacks[0]}"
+    if lacks:
+        raise Unable("; ".join(lacks))
     return chosen, why

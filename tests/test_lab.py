@@ -91,6 +91,33 @@ def test_links_to_be_impaired_are_refused_where_the_kernel_cannot(monkeypatch, t
     _nothing_of("routers")
 
 
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ({"kind": "bridge", "vlan_filtering": True}, r"s1: vlan_filtering, .* no VLANs apart .*--substrate uml"),
+        (
+            {"kind": "switch", "datapath": "kernel"},
+            r"s1: datapath kernel, .*--substrate uml`, or `datapath: userspace`",
+        ),
+    ],
+)
+def test_what_the_kernel_lacks_for_switching_is_refused_before_anything_starts(monkeypatch, testbed_home, node, said):
+    from testbed.substrate import probe as module
+
+    monkeypatch.setattr(module, "run", lambda name: module.Answer(False, "this kernel refuses it"))
+    with pytest.raises(Unable, match=said):
+        Lab.up(Topology.model_validate({"name": "lacking", "nodes": {"s1": node}, "links": {}}), substrate="native")
+    _nothing_of("lacking")
+
+
+def test_programs_that_are_not_installed_are_named_before_anything_starts(monkeypatch, testbed_home):
+    monkeypatch.setattr("testbed.substrate.needs.OPEN_VSWITCH", ("ovsdb-none",))
+    topology = {"name": "lacking", "nodes": {"s1": {"kind": "switch"}}, "links": {}}
+    with pytest.raises(Unable, match=r"has switches \(s1\), and ovsdb-none is not installed: apt-get install"):
+        Lab.up(Topology.model_validate(topology), substrate="native")
+    _nothing_of("lacking")
+
+
 def test_a_network_that_does_not_become_ready_is_named_and_taken_away(testbed_home):
     config = "interface eth1\n ip ospf area 0\n ip ospf hello-interval 7\nrouter ospf\n"  # r1 says hello each second
     broken = ROUTERS | {

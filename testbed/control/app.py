@@ -1,13 +1,15 @@
-"""The controller: `python -m testbed.control.app`, one process for all switches of a lab, on os-ken's native threads.
+"""The controller, one process for all switches of a lab, on os-ken's native threads.
 
-It is told the network over a socket and writes all flows ahead of traffic (OpenFlow 1.3). A port that goes dark is
-first the switch's own affair (its groups know); then the paths are worked out anew without that link.
+`python -m testbed.control.app ADDRESS` listens there for switches. It is told the network over a socket and writes all
+flows ahead of traffic (OpenFlow 1.3). A port that goes dark is first the switch's own affair (its groups know); then
+the paths are worked out anew without that link.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -269,8 +271,8 @@ def _flow(switch: str, it: Any) -> FlowCount:
 
 
 def main() -> None:
-    """Serve until killed."""
-    options = ["--ofp-listen-host=127.0.0.1", f"--ofp-tcp-listen-port={messages.PORT}"]
+    """Serve switches until killed, at the address that is named on the command line."""
+    options = [f"--ofp-listen-host={sys.argv[1]}", f"--ofp-tcp-listen-port={messages.PORT}"]
     cfg.CONF(options, project="os_ken", version="testbed", default_config_files=[], default_config_dirs=[])
     manager = app_manager.AppManager.get_instance()
     manager.load_apps(["testbed.control.app"])

@@ -12,8 +12,9 @@ import msgspec
 
 from testbed.emulator.patch import Message
 
-PORT = 6653
-"""Where the controller listens for switches (IANA's for OpenFlow), on the loopback of the switches' own network."""
+HOST, PORT = "127.0.0.2", 6653
+"""Where the controller listens for switches (the port is IANA's for OpenFlow), on the loopback of the switches' own
+network, unless some are in other guests; 127.0.0.1 is left there for a controller of the machine."""
 SOCKET = "/run/controller.sock"
 _LENGTH = struct.Struct("!I")
 

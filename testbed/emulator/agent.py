@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -95,9 +95,14 @@ Handler = Callable[[Any, Context], messages.Result]
 class Agent:
     """Serves one lab."""
 
-    def __init__(self, substrate: str) -> None:
+    def __init__(self, substrate: str, controllers: Mapping[str, str] | None = None) -> None:
+        """Begin.
+
+        Args:
+            controllers: OpenFlow controllers outside, each with where it is reached; see `fabric.Fabric`.
+        """
         home()
-        self.lab = Laboratory(Children())
+        self.lab = Laboratory(Children(), controllers or {})
         self.shared: dict[str, Any] = {}
         self._shared_lock = threading.Lock()
         self._substrate = substrate
@@ -122,7 +127,7 @@ class Agent:
                 (playing.Play, playing.StopPlay, playing.PlayStatus),
                 lambda r, c: playback.handle(r, self.lab.wiring, c),
             ),
-            messages.Locate: lambda r, c: messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends()),
+            messages.Locate: self._locate,
             messages.ListNodes: lambda r, c: messages.Nodes(nodes=tuple(n.state() for n in self.lab.nodes.values())),
             messages.Exec: _exec,
             messages.WriteFile: self._write_file,
@@ -163,6 +168,11 @@ class Agent:
             count = len(request.routers)
             context.emit(messages.Progress(text=f"{change.node} reconfigured", done=done, total=count))
         return Ok()
+
+    def _locate(self, request: messages.Locate, context: Context) -> messages.Result:
+        fabric = self.lab.fabric
+        controls = fabric is not None and fabric.controller is not None
+        return messages.Located(nodes=tuple(self.lab.nodes), links=self.lab.wiring.ends(), controls=controls)
 
     def _observe(self, request: standing.Observe, context: Context) -> messages.Result:
         with self.lab.changing:
@@ -384,12 +394,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--offline-build", type=Path, help="msgpack Build to carry out at once")
     parser.add_argument("--substrate", default="native", help="what Welcome tells")
     parser.add_argument("--network", type=int, help="descriptor of the keeper's management network, to be carried in")
+    parser.add_argument(
+        "--controller", nargs=2, action="append", default=[], help="an OpenFlow controller outside, and the way there"
+    )
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
     offline = options.offline_build.resolve() if options.offline_build else None
     os.chdir("/")
     os.environ["PATH"] = PATH
-    agent = Agent(options.substrate)
+    agent = Agent(options.substrate, dict(options.controller))
     gc.freeze()  # what is loaded by now stays: collections that look through it again cost a guest milliseconds
     if offline and not build_offline(agent, folder, offline, options.network):
         return errors.ExitCode.UNABLE

@@ -8,9 +8,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from testbed.control.messages import (
     SOCKET,
@@ -29,7 +29,7 @@ from testbed.emulator.execute import ENVIRONMENT, Process
 from testbed.emulator.links import mac_of
 from testbed.emulator.messages import Build
 from testbed.emulator.namespaces import watch
-from testbed.emulator.segments import SwitchSettings
+from testbed.emulator.segments import Control, SwitchSettings
 from testbed.errors import BadInput, NotReady
 
 START_PATIENCE = 60.0
@@ -37,6 +37,7 @@ OWN = "testbed"
 LOG = "controller.log"
 """In /run of the switches; empty while all is well."""
 COMMAND = (sys.executable, "-m", "testbed.control.app")
+"""Lacks the address that it listens at."""
 
 
 def environment() -> dict[str, str]:
@@ -45,28 +46,53 @@ def environment() -> dict[str, str]:
     return {**ENVIRONMENT, "PYTHONPATH": project, "PYTHONDONTWRITEBYTECODE": "1", "OSKEN_HUB_TYPE": "native"}
 
 
-def network_of(build: Build) -> Network:
-    """Return what the controller is to know of a lab: segments, the cables between them, who is on their ports."""
-    segments = {node.name: node.segment for node in build.nodes if node.kind in ("bridge", "switch")}
+class _End(NamedTuple):
+    """One end of a link: the node, the number of its port (0 of what is no switch or bridge), its MAC."""
+
+    node: str
+    port: int
+    mac: str
+
+
+def control_of(parts: Sequence[Build]) -> Control:
+    """Return what the controller is to know of a lab: segments, the cables between them, who is on their ports.
+
+    Args:
+        parts: of the lab, one for each guest.
+    """
+    segments = {node.name: node.segment for part in parts for node in part.nodes if node.kind in ("bridge", "switch")}
     own = {name: it.dpid for name, it in segments.items() if isinstance(it, SwitchSettings) and it.controller == OWN}
-    cables, stations, used = [], [], dict.fromkeys(segments, 0)
-    for number, link in enumerate(build.links):
-        names = (link.ends[0].node, link.ends[1].node)
-        ports = tuple(_next(used, name) for name in names)
-        inside = [name in segments for name in names]
+    interfaces: dict[str, dict[int, str]] = {name: {} for name in segments}
+    cables: list[Cable] = []
+    stations: list[Station] = []
+    for link, (first, second) in _links(parts, interfaces).items():
+        inside = [end.node in segments for end in (first, second)]
         if all(inside):
-            cables.append(Cable(link=link.name, ends=names, ports=(ports[0], ports[1])))
+            cables.append(Cable(link=link, ends=(first.node, second.node), ports=(first.port, second.port)))
         elif any(inside):
-            at = inside.index(True)
-            mac = ":".join(f"{byte:02x}" for byte in mac_of(build.guest, number, 1 - at))
-            stations.append(Station(node=names[1 - at], mac=mac, segment=names[at], port=ports[at], link=link.name))
-    return Network(switches=own, cables=tuple(cables), stations=tuple(stations))
+            station, at = (second, first) if inside[0] else (first, second)
+            stations.append(Station(node=station.node, mac=station.mac, segment=at.node, port=at.port, link=link))
+    guests = [part.guest for part in parts if any(node.name in own for node in part.nodes)]
+    network = Network(switches=own, cables=tuple(cables), stations=tuple(stations))
+    return Control(network=network, interfaces=interfaces, guest=next(iter(guests), 0), others=tuple(guests[1:]))
 
 
-def _next(used: dict[str, int], name: str) -> int:
-    if name in used:
-        used[name] += 1
-    return used.get(name, 0)
+def _links(parts: Sequence[Build], interfaces: dict[str, dict[int, str]]) -> dict[str, tuple[_End, _End]]:
+    """Return both ends of each link, as the parts have them that have their nodes; number the ports on the way."""
+    found: dict[str, dict[int, _End]] = {}
+    for part in parts:
+        here = {node.name for node in part.nodes}
+        for number, link in enumerate(part.links):
+            for side, end in enumerate(link.ends):
+                if end.node not in here:
+                    continue
+                port = 0
+                if end.node in interfaces:
+                    port = len(interfaces[end.node]) + 1
+                    interfaces[end.node][port] = end.interface
+                mac = ":".join(f"{byte:02x}" for byte in mac_of(part.guest, number, side))
+                found.setdefault(link.name, {})[side] = _End(end.node, port, mac)
+    return {link: (ends[0], ends[1]) for link, ends in found.items()}
 
 
 class Controller:

@@ -11,20 +11,26 @@ import os
 import select
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.control.messages import Network
-from testbed.emulator import control, netlink, ovsdb
+from msgspec import structs
+
+from testbed import relay
+from testbed.control.messages import HOST, PORT
+from testbed.emulator import between, control, netlink, ovsdb
 from testbed.emulator.control import Controller
 from testbed.emulator.execute import PATH, Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
 from testbed.emulator.netlink import Netlink
-from testbed.emulator.segments import Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.segments import OPEN_VSWITCH, Control, Steer, Steered, SwitchCounts, SwitchSettings
 from testbed.emulator.spanning import Tree
 from testbed.errors import BadInput, NotReady, Unable
+from testbed.relay import Relay
 
 if TYPE_CHECKING:
     from testbed.emulator.ovsdb import Database
@@ -75,13 +81,17 @@ class Wire(Protocol):
 class Fabric:
     """The switches of a lab. Nothing runs before `start`."""
 
-    def __init__(self, children: Children) -> None:
+    def __init__(self, children: Children, controllers: Mapping[str, str] | None = None) -> None:
         """Make the namespaces.
+
+        Args:
+            controllers: targets of switches that are outside the lab, each with where it is reached from this process'
+                own network, `unix:PATH` or `tcp:ADDRESS:PORT`. Others are taken to be beside the switches.
 
         Raises:
             Unable: Open vSwitch is not installed.
         """
-        for program in ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd"):
+        for program in OPEN_VSWITCH:
             if shutil.which(program, path=PATH) is None:
                 raise Unable(f"the lab has switches, and {program} is not installed: {_INSTALL}")
         self._children = children
@@ -90,10 +100,12 @@ class Fabric:
         inside.close()
         mnt, uts, self._run = new_machine("switches", _FOLDERS, {}, net)
         self.namespaces = Namespaces(net, mnt, uts)
+        self._outside, self._relays = dict(controllers or {}), list[Relay]()
         self._devices: dict[tuple[str, str], str] = {}
         self._processes: list[Process] = []
         self._database: Database | None = None
         self._interfaces: dict[str, dict[int, str]] = {}
+        self._joined = False
         self.in_userspace = False
         self.controller: Controller | None = None
 
@@ -114,47 +126,81 @@ class Fabric:
         self._devices[switch, interface] = name
         return name, _FIRST_INDEX + number
 
-    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], network: Network) -> None:
+    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], told: Control, guest: int) -> None:
         """Start the daemons, and make all switches with their ports in one transaction of the database.
 
         Args:
             switches: with their ends of links, in the order that numbers the ports.
-            network: what our own controller is to know; it is started where it has a switch.
+            told: what our own controller is to know; it is started in its guest. Where it has switches in others, too,
+                nothing is written until the first `steer`. guest: this one's number.
 
         Raises:
             Unable: the kernel lacks what was asked for, or a daemon or the database refuses; with its words.
             NotReady: a daemon did not start in time.
         """
-        bridges = [self._bridge(node, ends) for node, ends in switches]
-        if network.switches:
-            self.controller = Controller(self._run, network, self._start_controller)
+        address = between.host(told.guest) if told.others else HOST
+        bridges = [self._bridge(node, ends, f"tcp:{address}:{PORT}") for node, ends in switches]
+        self._stand_in({bridge.settings.controller for bridge in bridges} & self._outside.keys())
+        if between.needed(told, guest):
+            between.join(self.namespaces, told, guest)
+            self._joined = True
+        if told.guest == guest:
+            self._interfaces = told.interfaces
+            self.controller = Controller(self._run, told.network, partial(self._start_controller, address))
             self._processes.append(self.controller.process)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._start_database()
         assert self._database is not None
         if any(bridge.datapath == "system" for bridge in bridges):
-            time.sleep(max(0.0, _COUNTS_CORES_AFTER - time.monotonic()))
+            self._wait_for_cores()
         self._processes.append(
             self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
         )
-        self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
         if self.controller is not None:
-            self.controller.connect(self._died)
+            self.controller.connect(self._died)  # before there are switches: one that is refused waits for a second
+        self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
+        if self.controller is not None and not told.others:
             self.controller.install(self.controller.policy)
 
-    def _start_controller(self) -> Process:
+    def _stand_in(self, targets: Iterable[str]) -> None:
+        """Be each controller outside for the switches: its address is here, and what connects to it goes there.
+
+        Raises:
+            Unable: the address cannot be taken here.
+        """
+        for target in targets:
+            host, port = relay.endpoint(target)
+            with self.namespaces.enter_net(), closing(Netlink()) as inside:
+                if not host.startswith("127.") and host != "::1":
+                    inside.run([netlink.address(LOOPBACK, f"{host}/{128 if ':' in host else 32}")])
+                listening = relay.listen(host, port)
+            self._relays.append(Relay(listening, partial(relay.connect, self._outside[target])))
+
+    def _wait_for_cores(self) -> None:
+        """Wait for the moment of the monotonic clock, unless the database, which runs by now, ends before.
+
+        Raises:
+            NotReady: it has.
+        """
+        left = _COUNTS_CORES_AFTER - time.monotonic()
+        if left > 0 and self._processes[-1].ended.wait(left):
+            raise NotReady(self._died())
+
+    def _start_controller(self, address: str) -> Process:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(f"/proc/self/fd/{self._run}/{control.LOG}", flags, 0o644)
         try:
             stdio, environment = (log, log, log), control.environment()
-            return self._children.start(self.namespaces, control.COMMAND, stdio=stdio, environment=environment)
+            command = (*control.COMMAND, address)
+            return self._children.start(self.namespaces, command, stdio=stdio, environment=environment)
         finally:
             os.close(log)
 
-    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd]) -> ovsdb.Bridge:
+    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd], own_controller: str) -> ovsdb.Bridge:
         settings = node.wire.segment
         assert isinstance(settings, SwitchSettings)
-        self._interfaces[node.name] = {number: end.interface for number, end in enumerate(ends, 1)}
+        if settings.controller == control.OWN:
+            settings = structs.replace(settings, controller=own_controller)
         ports = [
             ovsdb.Port(self._devices[node.name, end.interface], number, end.interface, end.vlan, end.trunk)
             for number, end in enumerate(ends, 1)
@@ -261,5 +307,9 @@ class Fabric:
         if self.controller is not None:
             self.controller.close()
         stop_all(self._processes, START_PATIENCE)
+        if self._joined:
+            between.leave(self.namespaces)
+        for one in self._relays:
+            one.close()
         os.close(self._run)
         self.namespaces.close()

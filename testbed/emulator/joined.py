@@ -22,7 +22,7 @@ from testbed.emulator.probes import load, stamp, stream, throughput
 from testbed.emulator.probes.base import Ask
 from testbed.emulator.ready import wait_ready
 from testbed.emulator.spread import split
-from testbed.errors import AgentError, BadInput, Unable, nearest
+from testbed.errors import AgentError, BadInput, NotReady, Unable, nearest
 
 
 class JoinedClient(Client):
@@ -48,6 +48,7 @@ class JoinedClient(Client):
         self._asked: dict[int, Future[Any]] = {}
         self._nodes: dict[str, int] = {}
         self._links: dict[str, tuple[str, str]] = {}
+        self._controls = 0
         self._ways: Mapping[type, Callable[[Any, OnEvent | None, float | None], Any]] = {
             messages.Hello: self._hello,
             messages.Build: self._build,
@@ -70,8 +71,8 @@ class JoinedClient(Client):
             playing.Play: self._play,
             playing.StopPlay: self._stop_play,
             playing.PlayStatus: self._play_status,
-            messages.Steer: self._no_controller,
-            messages.CountSwitches: self._no_controller,
+            messages.Steer: self._ask_controller,
+            messages.CountSwitches: self._ask_controller,
             messages.Shutdown: self._shutdown,
         }
 
@@ -131,7 +132,8 @@ class JoinedClient(Client):
         answers = self._ask(dict.fromkeys(self._agents, request), on_event, timeout)
         self._nodes = {name: guest for guest, here in answers.items() for name in here.nodes}
         self._links = {name: ends for here in answers.values() for name, ends in here.links.items()}
-        return messages.Located(nodes=tuple(self._nodes), links=self._links)
+        self._controls = next((guest for guest, here in answers.items() if here.controls), 0)
+        return messages.Located(nodes=tuple(self._nodes), links=self._links, controls=self._controls > 0)
 
     def _guest_of(self, node: str) -> int:
         if node not in self._nodes:
@@ -154,8 +156,10 @@ class JoinedClient(Client):
     def _hello(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Welcome:
         return self._ask_all(request, on_event, timeout)[0]
 
-    def _no_controller(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> Any:
-        raise BadInput("the lab is in several guests, and our own controller knows the switches of one")
+    def _ask_controller(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> Any:
+        """Ask the guest that our own controller runs in; without one any says so."""
+        self._locate(messages.Locate())
+        return self._agents[self._controls or 1].call(request, on_event, timeout)
 
     def _shutdown(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Ok:
         return self._ask_all(request, on_event, timeout)[0]
@@ -166,7 +170,9 @@ class JoinedClient(Client):
         clocks.align(self._agents.values())
         try:
             self._ask(parts, on_event, timeout)
-        except (BadInput, Unable, AgentError):
+            if (control := parts[1].control) is not None and control.others:  # its switches are all there now
+                self._ask_controller(messages.Steer(), on_event, timeout)
+        except (BadInput, Unable, AgentError, NotReady):
             self._ask_all(Build(nodes=(), links=()))  # the guests live, and nothing of it is left in any
             raise
         self._locate(messages.Locate())

@@ -16,7 +16,15 @@ from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
-from testbed.emulator.segments import BridgeSettings, CountSwitches, Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.segments import (
+    BridgeSettings,
+    Control,
+    CountSwitches,
+    Steer,
+    Steered,
+    SwitchCounts,
+    SwitchSettings,
+)
 from testbed.emulator.standing import Observe, Reconfigure, RouterText, Traced
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
@@ -126,12 +134,14 @@ class Build(Message, frozen=True):
 
     Attributes:
         guest: number of this guest, from 1. elsewhere: nodes of the other guests to their addresses.
+        control: of a lab in several guests; None where all of it is in this one.
     """
 
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
     guest: int = 1
     elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    control: Control | None = None
 
 
 class Built(Message, frozen=True):
@@ -282,10 +292,11 @@ class Locate(Message, frozen=True):
 
 
 class Located(Message, frozen=True):
-    """`links`: name to the nodes at its ends, of which one may be in another guest."""
+    """`links`: name to the nodes at its ends, of which one may be in another guest. `controls`: our controller runs."""
 
     nodes: tuple[str, ...]
     links: dict[str, tuple[str, str]]
+    controls: bool = False
 
 
 class ListNodes(Message, frozen=True):

@@ -181,14 +181,17 @@ def veth(end: VethEnd, peer: VethEnd, mtu: int = 1500) -> Request:
     return Request(NEWLINK, CREATE | EXCLUSIVE, header + settings + attribute(IFLA_LINKINFO, info))
 
 
-def vlan(name: str, index: int, parent: int, number: int, mtu: int, *, up: bool, group: int) -> Request:
+def vlan(
+    name: str, index: int, parent: int, number: int, mtu: int, *, up: bool, group: int, namespace: int | None = None
+) -> Request:
     """Make a VLAN device (IEEE 802.1Q).
 
     Args:
-        index: its own, parent: of the device it is on. number: 1 to 4094. mtu: bytes.
+        index: its own, parent: of the device it is on. number: 1 to 4094. mtu: bytes. namespace: file descriptor of
+            the network it is made in; the parent is in the socket's.
     """
     flags = UP if up else 0
-    settings = _link_settings(name=name, mtu=mtu, group=group) + _number(IFLA_LINK, parent)
+    settings = _link_settings(name=name, mtu=mtu, group=group, namespace=namespace) + _number(IFLA_LINK, parent)
     data = attribute(IFLA_INFO_DATA, attribute(VLAN_ID, struct.pack("=H", number)))
     info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "vlan") + data)
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)

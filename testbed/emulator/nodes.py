@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from msgspec import structs
 
 from testbed import processes
 from testbed.emulator import bridges, netlink, offload, sshd
-from testbed.emulator.control import network_of
+from testbed.emulator.control import control_of
 from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.fabric import Fabric
 from testbed.emulator.frr import Frr
@@ -158,8 +158,8 @@ class Node:
 class Laboratory:
     """The lab an agent runs: at most one at a time."""
 
-    def __init__(self, children: Children) -> None:
-        self.children = children
+    def __init__(self, children: Children, controllers: Mapping[str, str] | None = None) -> None:
+        self.children, self._controllers = children, controllers or {}
         self.wiring = Wiring()
         self.nodes: dict[str, Node] = {}
         self.elsewhere: dict[str, tuple[str, ...]] = {}
@@ -251,7 +251,7 @@ class Laboratory:
 
     def _start_switches(self, fabric: Fabric, request: Build, progress: Callable[[Progress], None]) -> None:
         switches = [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
-        fabric.start(switches, network_of(request))
+        fabric.start(switches, request.control or control_of([request]), request.guest)
         if fabric.in_userspace:
             for node in (node for node in self.nodes.values() if node.fabric is None):
                 offload.complete_checksums(node, node.interfaces)
@@ -264,7 +264,7 @@ class Laboratory:
         for wire, (net, inside) in zip(own, new_networks(len(own), sysctls), strict=True):
             self.nodes[wire.name] = Node(wire, Namespaces(net), inside)
         if len(own) < len(wires):
-            self.fabric = Fabric(self.children)
+            self.fabric = Fabric(self.children, self._controllers)
         for wire in wires:
             if wire.kind == "switch" and self.fabric is not None:
                 self.nodes[wire.name] = Node(wire, *self.fabric.share(), fabric=self.fabric)

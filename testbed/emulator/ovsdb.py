@@ -14,7 +14,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, cast
 
-from testbed.control.messages import PORT
 from testbed.emulator.netlink import attribute
 from testbed.emulator.segments import SwitchSettings
 from testbed.emulator.spanning import FORWARD_DELAY, HELLO, MAX_AGE, Tree
@@ -34,7 +33,6 @@ _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
 _BACKOFF = 1000
 """Milliseconds between tries to reach a controller."""
-OWN_CONTROLLER = f"tcp:127.0.0.1:{PORT}"
 _ROUNDS = 3
 """Of ovs-vswitchd's main loop until new ports pass frames: they are made, then found to have carrier, then flows know
 it. On a busy machine seconds can lie between them."""
@@ -53,7 +51,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """A switch to make. `datapath`: `system` or `netdev`."""
+    """A switch to make. `datapath`: `system` or `netdev`; the settings name the controller's target."""
 
     name: str
     settings: SwitchSettings
@@ -117,7 +115,7 @@ class Database:
         }
         if settings.controller != "none":
             controller = change.insert(tables["Controller"])
-            controller.target = OWN_CONTROLLER if settings.controller == "testbed" else settings.controller
+            controller.target = settings.controller
             controller.connection_mode = "out-of-band"
             controller.max_backoff = _BACKOFF
             row.controller = [controller]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from testbed.control.messages import Counted, Pin, Policy
+from testbed.control.messages import Counted, Network, Pin, Policy
 from testbed.emulator.patch import Message
+
+OPEN_VSWITCH = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd")
+"""Programs that switches are made of."""
 
 
 class BridgeSettings(Message, frozen=True):
@@ -24,6 +27,20 @@ class SwitchSettings(Message, frozen=True):
     fail_mode: Literal["secure", "standalone"] = "secure"
     openflow: str = "OpenFlow13"
     stp: bool = False
+
+
+class Control(Message, frozen=True):
+    """What our own controller is to know of a lab, and where it runs.
+
+    Attributes:
+        network: of all guests. interfaces: (switch, port number) to the interface's name.
+        guest: number of the one that it runs in, 0 without a switch for it. others: those with more of its switches.
+    """
+
+    network: Network
+    interfaces: dict[str, dict[int, str]]
+    guest: int = 0
+    others: tuple[int, ...] = ()
 
 
 class Steer(Message, frozen=True):

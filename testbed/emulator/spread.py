@@ -6,10 +6,9 @@ from collections import Counter
 
 from msgspec import structs
 
-from testbed.emulator.control import OWN
+from testbed.emulator.control import control_of
 from testbed.emulator.messages import Build, LinkPatch, Trunk, WireLink
 from testbed.emulator.placement import WEIGHTS, place
-from testbed.emulator.segments import SwitchSettings
 from testbed.emulator.trunks import TRUNK_MTU, VLAN_TAG, VLANS
 from testbed.errors import BadInput
 
@@ -18,15 +17,8 @@ def split(build: Build, guests: int) -> list[Build]:
     """Return each guest's part of a lab, in the order of their numbers.
 
     Raises:
-        BadInput: a link between two guests that their wire cannot carry, or our own controller's switches in more than
-            one; the message names it.
+        BadInput: a link between two guests that their wire cannot carry; the message names it.
     """
-    told = [node.name for node in build.nodes if isinstance(s := node.segment, SwitchSettings) and s.controller == OWN]
-    if guests > 1 and told:
-        raise BadInput(
-            f"switch {told[0]} has controller {OWN}, which knows the switches of one guest; leave guest.guests out, or "
-            "give the switches `controller: none`"
-        )
     ends = [(link.ends[0].node, link.ends[1].node) for link in build.links]
     placed = place({node.name: WEIGHTS[node.kind] for node in build.nodes}, ends, guests)
     used: Counter[frozenset[int]] = Counter()
@@ -42,7 +34,7 @@ def split(build: Build, guests: int) -> list[Build]:
         links[first].append(structs.replace(link, trunk=Trunk(guest=second, vlan=vlan), backward=LinkPatch()))
         links[second].append(structs.replace(link, trunk=Trunk(guest=first, vlan=vlan), forward=LinkPatch()))
     addresses = _addresses(build)
-    return [
+    parts = [
         Build(
             nodes=tuple(node for node in build.nodes if placed[node.name] == guest),
             links=tuple(links[guest]),
@@ -51,6 +43,8 @@ def split(build: Build, guests: int) -> list[Build]:
         )
         for guest in links
     ]
+    control = control_of(parts)
+    return [structs.replace(part, control=control) for part in parts]
 
 
 def _addresses(build: Build) -> dict[str, tuple[str, ...]]:

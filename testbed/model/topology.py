@@ -106,7 +106,7 @@ class Switch(Model):
     Attributes:
         datapath: who moves the packets: the kernel, or ovs-vswitchd itself; `auto` takes the kernel where it can.
         controller: `testbed` is our own, `none` leaves a learning switch, anything else is where an OpenFlow
-            controller listens.
+            controller listens, as the machine sees it that the lab runs on.
         fail_mode: what it does without its controller: nothing new (`secure`), or learn by itself (`standalone`).
             None means `secure` with a controller and `standalone` without one.
         openflow: version spoken with the controller. dpid: datapath id; None numbers the switches from 1.

@@ -35,6 +35,8 @@ class StartOptions:
     Attributes:
         guest: memory of each guest, and how many.
         forwards: management addresses made reachable (racks).
+        controllers: OpenFlow controllers outside the lab that its switches may reach, such as `tcp:127.0.0.1:6653`; the
+            address is the lab's machine's, and nothing else can be reached that way.
         offline_build: path below the lab folder of a msgpack `Build`; the agent builds it at boot and has **no**
             control channel (a rack: the controller's only way in is SSH). None for a lab with an agent channel.
     """
@@ -42,6 +44,7 @@ class StartOptions:
     guest: GuestOptions
     forwards: tuple[Forward, ...] = ()
     offline_build: str | None = None
+    controllers: tuple[str, ...] = ()
 
 
 class Substrate(Protocol):

@@ -101,11 +101,11 @@ def _slirp() -> Answer:
     return Answer(True, f"{LIBRARY} loads")
 
 
-def _in_guest(module: str, what: str) -> Callable[[], Answer]:
-    """A check that holds when this kernel has it, or guests' kernels do."""
+def _in_guest(name: str, module: str, what: str) -> Callable[[], Answer]:
+    """A check that holds when this kernel has it, or guests' kernels do, with their module."""
 
     def check() -> Answer:
-        here = probe.run({"sctp": "sctp", "openvswitch": "openvswitch"}[module])
+        here = probe.run(name)
         if here.ok:
             return here
         try:
@@ -119,7 +119,7 @@ def _in_guest(module: str, what: str) -> Callable[[], Answer]:
 
 def _open_vswitch() -> Answer:
     """Without a kernel's data path the daemon moves packets itself, by TAP devices."""
-    kernel = _in_guest("openvswitch", "data path")()
+    kernel = _in_guest("openvswitch", "openvswitch", "data path")()
     program = _program("ovs-vswitchd", "--version")()
     userspace = os.access("/dev/net/tun", os.R_OK | os.W_OK)
     said = "userspace works here" if userspace else "no userspace here: /dev/net/tun is closed"
@@ -177,7 +177,8 @@ _CHECKS: tuple[tuple[str, Callable[[], Answer], str], ...] = (
     ("uml modules", _uml_modules, "apt-get install --reinstall user-mode-linux"),
     ("uml network", _slirp, "apt-get install libvdeslirp0"),
     ("guest memory", _memory, "mount -o remount,size=75%,exec /dev/shm"),
-    ("SCTP", _in_guest("sctp", "SCTP"), "modprobe sctp; or apt-get install user-mode-linux"),
+    ("SCTP", _in_guest("sctp", "sctp", "SCTP"), "modprobe sctp; or apt-get install user-mode-linux"),
+    ("VLANs on bridges", _in_guest("vlan-filtering", "bridge", "VLAN filtering"), "apt-get install user-mode-linux"),
     ("Open vSwitch", _open_vswitch, "apt-get install openvswitch-switch"),
     ("FRR", _program("/usr/lib/frr/zebra", "--version"), "apt-get install frr"),
     ("ssh", _program("ssh", "-V"), "apt-get install openssh-client"),

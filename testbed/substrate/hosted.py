@@ -86,7 +86,8 @@ def _start(name: str, start: Start) -> Answer:
         if start.build is not None:
             write_atomically(folder.path / BUILD_FILE, start.build)
         guest = GuestOptions(memory=start.memory, guests=start.guests)
-        substrate.start(folder, StartOptions(guest, offline_build=BUILD_FILE if start.build is not None else None))
+        offline = BUILD_FILE if start.build is not None else None
+        substrate.start(folder, StartOptions(guest, offline_build=offline, controllers=start.controllers))
         record = folder.update(state="running")
         undo.clear()
     except BaseException:

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from testbed import kernel
+from testbed import kernel, relay
 from testbed.errors import TestbedError
 from testbed.processes import Process, identify, is_child
 from testbed.substrate.folder import Guest, LabFolder, write_atomically
@@ -52,6 +52,7 @@ class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             to the lab's second guest, and so on.
         network: whether there is a management network; `forwards` into it; `channel`: the agent's port is forwarded
             too, and its address becomes the lab's endpoint, which is otherwise `endpoint`.
+        controllers: doors to keep open for switches, see `door`.
         must_isolate: without namespaces this cannot run at all; otherwise it runs unsealed, and says so.
         user: user number inside a new user namespace, None for the caller's own.
         seal: host files read-only. drop: give up capabilities. proc: mount /proc and /sys anew.
@@ -67,6 +68,7 @@ class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channel: bool = False
     forwards: tuple[ForwardOrder, ...] = ()
     endpoint: str | None = None
+    controllers: tuple[str, ...] = ()
     must_isolate: bool = False
     user: int | None = None
     seal: bool = True
@@ -81,6 +83,22 @@ class Orders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def write_orders(folder: LabFolder, orders: Sequence[Orders]) -> None:
     write_atomically(folder.path / "orders.json", msgspec.json.encode(orders))
+
+
+def door(folder: LabFolder, number: int) -> str:
+    """Return the path of the UNIX socket behind which a lab's controllers are: the first, second, ... that it names."""
+    return str(folder.run / f"controller-{number}")
+
+
+def open_doors(folder: LabFolder, controllers: Sequence[str]) -> None:
+    """Pass connections to each door on to its controller, in the network that this process is in."""
+    for number, target in enumerate(controllers):
+        say = partial(_tell_of, target)
+        relay.Relay(relay.listen_at(door(folder, number)), partial(relay.connect, target), say)
+
+
+def _tell_of(controller: str, reason: str) -> None:
+    print(f"controller {controller}: {reason}", flush=True)
 
 
 def main() -> None:
@@ -123,6 +141,7 @@ class Keeper:
     def run(self) -> None:
         self.folder.update(keeper=identify(os.getpid()))
         self._make_run_folder()
+        open_doors(self.folder, self.held[0].orders.controllers)  # all guests share them
         for held in self.held:
             held.open_network()
         ports = tuple(port for held in self.held for port in held.ports)
@@ -204,6 +223,8 @@ class Held:
         for forward in self.orders.forwards:
             network.forward(forward.listen, forward.listen_port, forward.address, forward.port)
             self.ports += (f"{forward.listen}:{forward.listen_port}",)
+        for number, _ in enumerate(self.orders.controllers):
+            network.open_door(number + 1, door(self.folder, number))
         if self.orders.channel:
             port = network.forward_any(GUEST, AGENT_PORT)
             self.endpoint = f"tcp://127.0.0.1:{port}"

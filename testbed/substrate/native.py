@@ -13,7 +13,7 @@ from testbed.substrate import slirp, spawn
 from testbed.substrate.base import Liveness, StartOptions
 from testbed.substrate.folder import LabFolder
 from testbed.substrate.guest_init import AGENT, PROJECT, hidden_paths, python_environment, writable_folders
-from testbed.substrate.keeper import Orders
+from testbed.substrate.keeper import Orders, door
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
     endpoint = f"ipc://{folder.run}/agent"
     command = [sys.executable, "-m", AGENT, "--folder", str(folder.guest()), "--substrate", "native"]
     command += ["--network", "{network}"] if options.forwards else []
+    for number, controller in enumerate(options.controllers):
+        command += ["--controller", controller, f"unix:{door(folder, number)}"]
     if offline is None:
         command += ["--endpoint", endpoint]
     else:
@@ -76,6 +78,7 @@ def prepare(folder: LabFolder, options: StartOptions) -> Orders:
         endpoint=endpoint if offline is None else None,
         network=bool(options.forwards),
         forwards=spawn.forward_orders(options),
+        controllers=options.controllers,
         must_isolate=True,
         user=None if os.geteuid() == 0 else 0,
         proc=True,

@@ -65,8 +65,8 @@ def _netlink(kind: int, body: bytes) -> None:
         raise OSError(-code, os.strerror(-code))
 
 
-def _add_link(kind: str) -> None:
-    info = _attribute(1, kind.encode() + b"\0")  # IFLA_INFO_KIND
+def _add_link(kind: str, options: bytes = b"") -> None:
+    info = _attribute(1, kind.encode() + b"\0") + options  # IFLA_INFO_KIND
     body = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 0, 0, 0) + _attribute(3, b"probe\0")  # IFLA_IFNAME
     _netlink(_RTM_NEWLINK, body + _attribute(18, info))  # IFLA_LINKINFO
 
@@ -95,6 +95,12 @@ def user_namespaces() -> str:
     return "an ordinary user can make one, and a network namespace in it"
 
 
+def vlan_filtering() -> str:
+    how = _new_network()
+    _add_link("bridge", _attribute(2, _attribute(7, b"\1")))  # IFLA_INFO_DATA, IFLA_BR_VLAN_FILTERING
+    return f"a bridge that keeps VLANs apart was made in a new network namespace, {how}"
+
+
 def sctp() -> str:
     socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
     return "an SCTP socket was opened"
@@ -117,6 +123,7 @@ PROBES: dict[str, Callable[[], str]] = {
     "netem": netem,
     "namespaces": namespaces,
     "user-namespaces": user_namespaces,
+    "vlan-filtering": vlan_filtering,
     "sctp": sctp,
     "openvswitch": openvswitch,
 }

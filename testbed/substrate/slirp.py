@@ -1,7 +1,8 @@
 """The management network of a guest: libslirp, a TCP/IP stack in user space, through libvdeslirp with ctypes.
 
 It gives an Ethernet port as a file descriptor. Nothing is routed out of it (`restricted`); only named TCP ports of
-addresses in 10.0.2.0/24 can be reached from loopback addresses here. No rights are needed, nothing on the host changes.
+addresses in 10.0.2.0/24 can be reached from loopback addresses here, and named UNIX sockets from there, as ports of
+10.0.2.4. No rights are needed, nothing on the host changes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from testbed.errors import AddressInUse, Unable
 LIBRARY = "libvdeslirp.so.0"
 MTU = 9000
 GUEST = "10.0.2.15"
+DOOR = "10.0.2.4"
+"""Address in the network whose ports are UNIX sockets here."""
 
 
 class _Config(ctypes.Structure):
@@ -49,6 +52,7 @@ def load() -> ctypes.CDLL:
     for function in (library.vdeslirp_fd, library.vdeslirp_close):
         function.argtypes = [ctypes.c_void_p]
     library.vdeslirp_add_fwd.argtypes = [ctypes.c_void_p, ctypes.c_int] + [ctypes.c_uint32, ctypes.c_int] * 2
+    library.vdeslirp_add_unixfwd.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int]
     return library
 
 
@@ -85,6 +89,16 @@ class Network:
                 f"{listen}:{listen_port} cannot be listened on (forward to {address}:{port}); "
                 f"`ss -ltnp src {listen}` shows who has it"
             )
+
+    def open_door(self, port: int, path: str) -> None:
+        """Let connections from there to a port of DOOR reach a UNIX socket here.
+
+        Raises:
+            Unable: the library refuses.
+        """
+        address = ctypes.c_uint32(_packed(DOOR))
+        if self._library.vdeslirp_add_unixfwd(self._handle, path.encode(), ctypes.byref(address), port) < 0:
+            raise Unable(f"{LIBRARY} opens no way from {DOOR}:{port} to {path}")
 
     def forward_any(self, address: str, port: int, attempts: int = 20) -> int:
         """Like `forward`, from a free port of 127.0.0.1, which is returned."""

@@ -41,6 +41,7 @@ class Start(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory: int
     guests: int
     build: bytes | None = None
+    controllers: tuple[str, ...] = ()
 
 
 class Order(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +87,7 @@ class Ssh:
             substrate=self.host.substrate, kind=folder.record().kind, keys=folder.read_keys(),
             memory=options.guest.memory, guests=options.guest.guests,
             build=(folder.path / offline).read_bytes() if offline is not None else None,
+            controllers=options.controllers,
         )  # fmt: skip
         self._connect(folder)
         self._ask(folder, "hello")  # refuses before anything may be there

@@ -27,7 +27,7 @@ from testbed.substrate.guest_init import (
     writable_folders,
 )
 from testbed.substrate.keeper import Orders
-from testbed.substrate.slirp import GUEST, MTU, load
+from testbed.substrate.slirp import DOOR, GUEST, MTU, load
 
 BINARY = "linux.uml"
 MODULES_ROOT = Path("/usr/lib/uml/modules")
@@ -95,7 +95,7 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
         shutil.copyfile(folder.path / offline, own / "build.msgpack")
     others = [other for other in range(1, options.guest.guests + 1) if other != number]
     init = own / "init"
-    init.write_text(init_script(_setting_out(own, modules, record.missing_modules, others, offline is not None)))
+    init.write_text(init_script(_setting_out(own, modules, record.missing_modules, others, options)))
     init.chmod(0o755)
     run = str(folder.run)
     marker = record.id if number == 1 else f"{record.id}.{number}"
@@ -112,13 +112,16 @@ def prepare(folder: LabFolder, options: StartOptions, modules: Path, number: int
         network=True,
         channel=offline is None,
         forwards=spawn.forward_orders(options),
+        controllers=options.controllers,
         drop=os.geteuid() == 0,
         reap=True,
         writable=(str(own), run),
     )
 
 
-def _setting_out(own: Path, modules: Path, missing: Sequence[str], others: Sequence[int], offline: bool) -> SettingOut:
+def _setting_out(
+    own: Path, modules: Path, missing: Sequence[str], others: Sequence[int], options: StartOptions
+) -> SettingOut:
     covered = writable_folders()
     return SettingOut(
         covered=covered,
@@ -131,7 +134,7 @@ def _setting_out(own: Path, modules: Path, missing: Sequence[str], others: Seque
         mtu=MTU,
         own_root=os.stat("/").st_uid != os.geteuid(),
         project=str(PROJECT),
-        agent=agent_arguments(offline),
+        agent=agent_arguments(options),
     )
 
 
@@ -182,9 +185,11 @@ def available_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def agent_arguments(offline: bool) -> tuple[str, ...]:
+def agent_arguments(options: StartOptions) -> tuple[str, ...]:
     """Return what the agent is told inside a guest."""
-    given = ("--folder", GUEST_FOLDER, "--substrate", "uml")
-    if offline:
+    given = ["--folder", GUEST_FOLDER, "--substrate", "uml"]
+    for port, controller in enumerate(options.controllers, 1):
+        given += ["--controller", controller, f"tcp:{DOOR}:{port}"]
+    if options.offline_build is not None:
         return (*given, "--offline-build", f"{GUEST_FOLDER}/build.msgpack")
     return (*given, "--endpoint", f"tcp://{GUEST}:{AGENT_PORT}")

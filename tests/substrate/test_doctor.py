@@ -13,7 +13,7 @@ from testbed.substrate.probe import PROBES, Answer
 
 NAMES = {
     "netem", "namespaces", "user namespaces", "uml", "uml modules", "uml network", "guest memory", "SCTP",
-    "Open vSwitch", "FRR", "ssh", "sshd", "iperf3", "Docker", "Python",
+    "VLANs on bridges", "Open vSwitch", "FRR", "ssh", "sshd", "iperf3", "Docker", "Python",
 }  # fmt: skip
 
 

@@ -14,8 +14,10 @@ from typing import Literal
 
 import pytest
 
+from testbed.control.samples import samples
 from testbed.emulator.client import Client
 from testbed.emulator.loading import LoadFlow, ReadLoad
+from testbed.emulator.lower import build_of
 from testbed.emulator.messages import (
     GetLinks,
     LinkChange,
@@ -33,8 +35,12 @@ from testbed.emulator.messages import (
     Trace,
 )
 from testbed.emulator.placement import WEIGHTS, place
+from testbed.emulator.segments import CountSwitches, Steer
+from testbed.emulator.spread import split
 from testbed.errors import BadInput, ExitCode
 from testbed.lab import Lab
+from testbed.model.load import loads
+from testbed.model.topology import Topology
 from testbed.processes import Process, wait
 from testbed.substrate import processes
 from tests.cli.commands import run
@@ -61,6 +67,19 @@ def _topology() -> str:
         lines += [f"  h{i}-r{i}:", "    endpoints:"]
         lines.append(f"      - {{node: h{i}, interface: eth0, addresses: [10.{i}.0.2/24]}}")
         lines.append(f"      - {{node: r{i}, interface: lan, addresses: [10.{i}.0.1/24]}}")
+    return "\n".join(lines) + "\n"
+
+
+def _switches() -> str:
+    """A ring of our controller's switches with a host each."""
+    lines = ["name: fabric", "guest: {memory: 300MiB, guests: 2}", "nodes:"]
+    lines += [f"  s{i}: {{kind: switch}}\n  h{i}: {{kind: host}}" for i in range(1, 5)]
+    lines.append("links:")
+    for i in range(1, 5):
+        ends = (f"{{node: s{i}, interface: right}}", f"{{node: s{i % 4 + 1}, interface: left}}")
+        lines.append(f"  s{i}-s{i % 4 + 1}: {{endpoints: [{', '.join(ends)}]}}")
+        host = f"{{node: h{i}, interface: eth0, addresses: [10.0.0.{i}/24]}}"
+        lines.append(f"  h{i}-s{i}: {{endpoints: [{host}, {{node: s{i}, interface: host}}]}}")
     return "\n".join(lines) + "\n"
 
 
@@ -287,3 +306,30 @@ def test_a_guest_that_dies_is_named_with_its_console_and_the_lab_is_dead(lab: La
     assert said.returncode == ExitCode.NO
     assert "guest 2 of 2" in said.stdout
     assert wait(others, 5.0) == [], "the other guest lives on"
+
+
+def test_one_controller_tells_the_switches_of_both_guests(uml_works, tmp_path, monkeypatch):
+    monkeypatch.setenv("TESTBED_HOME", str(tmp_path))
+    topology = loads(_switches(), Topology)
+    assert all(any(node.kind == "switch" for node in part.nodes) for part in split(build_of(topology), 2))
+    with Lab.up(topology, substrate="uml") as lab, lab.agent() as agent:
+        for target in (2, 3, 4):
+            assert _came_back(agent, target) == 3
+        assert agent.call(Steer(drain=("s1-s2",))).after.drained == ("s1-s2",)
+        before = _carried(agent, "s2", "left")
+        assert _came_back(agent, 2) == 3
+        assert _carried(agent, "s2", "left") - before < 3  # no more than what comes to everybody
+
+
+def _came_back(agent: Client, target: int) -> int:
+    return agent.call(Reach(source="h1", destination=f"10.0.0.{target}")).received
+
+
+def _carried(agent: Client, switch: str, interface: str) -> float:
+    """Return how many packets have come in by a port of one of the four switches."""
+    said = agent.call(CountSwitches())
+    assert said.counted.silent == ()
+    assert {port.switch for port in said.counted.ports} == {"s1", "s2", "s3", "s4"}
+    entity = f"interface:{switch}:{interface}"
+    found = samples(said.counted, said.interfaces, 0.0)
+    return next(one.value for one in found if (one.entity, one.metric) == (entity, "received_packets"))
