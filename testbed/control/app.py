@@ -22,7 +22,20 @@ from os_ken.lib import hub
 from os_ken.ofproto import ofproto_v1_3
 
 from testbed.control import messages
-from testbed.control.messages import Count, Counted, FlowCount, Install, Installed, Network, Policy, PortCount
+from testbed.control.messages import (
+    Count,
+    Counted,
+    FlowCount,
+    Install,
+    Installed,
+    Network,
+    Policy,
+    PortCount,
+    Read,
+    Rule,
+    SwitchRules,
+    WasRead,
+)
 from testbed.control.paths import forwarding
 from testbed.control.rules import Group, Rules, Target, rules
 from testbed.errors import BadInput
@@ -130,7 +143,9 @@ class Controller(app_manager.OSKenApp):
                 while (request := messages.receive(client)) is not None:
                     messages.send(client, self._answer(request))
 
-    def _answer(self, request: Any) -> Installed | Counted:
+    def _answer(self, request: Any) -> Installed | Counted | WasRead:
+        if isinstance(request, Read):
+            return self._read(request)
         return self._install(request) if isinstance(request, Install) else self._count(request)
 
     def _install(self, request: Install) -> Installed:
@@ -169,6 +184,17 @@ class Controller(app_manager.OSKenApp):
         flows = [_flow(names[number], one) for number, one in parts if hasattr(one, "priority")]
         return Counted(time=time.time(), ports=tuple(ports), flows=tuple(flows), silent=silent)
 
+    def _read(self, request: Read) -> WasRead:
+        with self._changed:
+            self._ask(lambda datapath, parser: [
+                parser.OFPFlowStatsRequest(datapath), parser.OFPGroupDescStatsRequest(datapath)
+            ])  # fmt: skip
+            self._changed.wait_for(lambda: not self._waiting.open, request.deadline)
+            parts, silent = list(self._waiting.parts), self._missing()
+            here = {switch.datapath.id: switch for switch in self._switches.values()}
+            dark = {number: tuple(sorted(ports)) for number, ports in self._dark.items()}
+        return WasRead(switches=tuple(_written(it, parts, dark.get(n, ())) for n, it in here.items()), silent=silent)
+
     def _ask(self, requests: Any) -> None:
         """Send requests to all switches and note what is outstanding."""
         self._waiting = Waiting()
@@ -182,8 +208,11 @@ class Controller(app_manager.OSKenApp):
     def _on_barrier(self, event: Any) -> None:
         self._answered(event.msg, ())
 
-    @set_ev_cls([ofp_event.EventOFPPortStatsReply, ofp_event.EventOFPFlowStatsReply], MAIN_DISPATCHER)
-    def _on_counted(self, event: Any) -> None:
+    @set_ev_cls(
+        [ofp_event.EventOFPPortStatsReply, ofp_event.EventOFPFlowStatsReply, ofp_event.EventOFPGroupDescStatsReply],
+        MAIN_DISPATCHER,
+    )
+    def _on_told(self, event: Any) -> None:
         self._answered(event.msg, event.msg.body, more=bool(event.msg.flags & 1))  # OFPMPF_REPLY_MORE
 
     def _answered(self, message: Any, parts: Iterable[Any], more: bool = False) -> None:
@@ -249,6 +278,27 @@ def _buckets(datapath: Any, group: Group) -> list[Any]:
         )
         for port in group.ports
     ]
+
+
+def _written(switch: Switch, parts: Iterable[tuple[int, Any]], dark: tuple[int, ...]) -> SwitchRules:
+    """Put together what one switch has said is in it."""
+    own = [one for number, one in parts if number == switch.datapath.id]
+    kinds = {getattr(switch.datapath.ofproto, constant): kind for kind, constant in _KINDS.items()}
+    groups = {
+        one.group_id: (kinds[one.type], tuple(a.port for bucket in one.buckets for a in bucket.actions))
+        for one in own
+        if hasattr(one, "group_id")
+    }
+    rules = tuple(_rule(one) for one in own if hasattr(one, "priority"))
+    return SwitchRules(switch=switch.name, rules=rules, groups=groups, dark=dark)
+
+
+def _rule(it: Any) -> Rule:
+    actions = [action for does in it.instructions for action in getattr(does, "actions", ())]
+    match = {key: "/".join(value) if isinstance(value, tuple) else str(value) for key, value in it.match.items()}
+    group = next((action.group_id for action in actions if hasattr(action, "group_id")), None)
+    ports = tuple(action.port for action in actions if hasattr(action, "port"))
+    return Rule(priority=it.priority, match=match, ports=ports, group=group)
 
 
 def _port(switch: str, it: Any) -> PortCount:

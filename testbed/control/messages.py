@@ -81,6 +81,37 @@ class Count(Message, frozen=True):
     deadline: float = 5.0
 
 
+class Read(Message, frozen=True):
+    """Ask the switches for what is written in them. -> WasRead"""
+
+    deadline: float = 5.0
+
+
+class Rule(Message, frozen=True):
+    """One flow as a switch has it: values of `match` as text, with `/mask` where there is one; where frames go."""
+
+    priority: int
+    match: dict[str, str]
+    ports: tuple[int, ...] = ()
+    group: int | None = None
+
+
+class SwitchRules(Message, frozen=True):
+    """All that is in one switch. `groups`: number to kind (`all`, `select`, `failover`) and ports. `dark`: ports."""
+
+    switch: str
+    rules: tuple[Rule, ...] = ()
+    groups: dict[int, tuple[str, tuple[int, ...]]] = {}  # noqa: RUF012
+    dark: tuple[int, ...] = ()
+
+
+class WasRead(Message, frozen=True):
+    """`silent`: switches that did not answer."""
+
+    switches: tuple[SwitchRules, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
 class PortCount(Message, frozen=True):
     """Of one port since the switch was made."""
 
@@ -112,7 +143,8 @@ class Counted(Message, frozen=True):
     silent: tuple[str, ...] = ()
 
 
-_decode = msgspec.msgpack.Decoder(Install | Installed | Count | Counted).decode
+Said = Install | Installed | Count | Counted | Read | WasRead
+_decode = msgspec.msgpack.Decoder(Said).decode
 
 
 def send(to: socket.socket, message: Message) -> None:
@@ -121,7 +153,7 @@ def send(to: socket.socket, message: Message) -> None:
     to.sendall(_LENGTH.pack(len(body)) + body)
 
 
-def receive(of: socket.socket) -> Install | Installed | Count | Counted | None:
+def receive(of: socket.socket) -> Said | None:
     """Receive one message; None at the end of the connection."""
     header = _exactly(of, _LENGTH.size)
     body = _exactly(of, _LENGTH.unpack(header)[0]) if header else None

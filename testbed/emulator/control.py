@@ -21,7 +21,9 @@ from testbed.control.messages import (
     Installed,
     Network,
     Policy,
+    Read,
     Station,
+    WasRead,
     receive,
     send,
 )
@@ -126,7 +128,18 @@ class Controller:
             raise NotReady("the controller has gone")
         return answer
 
-    def _ask(self, request: Install | Count) -> Any:
+    def read(self) -> WasRead:
+        """Return what is written in the switches.
+
+        Raises:
+            NotReady: the controller has gone.
+        """
+        answer = self._ask(Read())
+        if not isinstance(answer, WasRead):
+            raise NotReady("the controller has gone")
+        return answer
+
+    def _ask(self, request: Install | Count | Read) -> Any:
         with self._lock:
             assert self._socket is not None
             try:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from testbed.control.messages import Network
 from testbed.emulator import control, netlink, ovsdb
+from testbed.emulator.arranging import Arrangements
 from testbed.emulator.control import Controller
 from testbed.emulator.execute import PATH, Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
 from testbed.emulator.netlink import Netlink
-from testbed.emulator.segments import Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.segments import Arrange, Arranged, Steer, Steered, SwitchCounts, SwitchesRead, SwitchSettings
 from testbed.emulator.spanning import Tree
 from testbed.errors import BadInput, NotReady, Unable
 
@@ -96,6 +97,7 @@ class Fabric:
         self._interfaces: dict[str, dict[int, str]] = {}
         self.in_userspace = False
         self.controller: Controller | None = None
+        self._arrangements: Arrangements | None = None
 
     def share(self) -> tuple[Namespaces, Netlink]:
         """Return the namespaces once more, with a socket in them: for one switch, which closes them."""
@@ -128,6 +130,7 @@ class Fabric:
         bridges = [self._bridge(node, ends) for node, ends in switches]
         if network.switches:
             self.controller = Controller(self._run, network, self._start_controller)
+            self._arrangements = Arrangements(self.controller)
             self._processes.append(self.controller.process)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._start_database()
@@ -230,12 +233,31 @@ class Fabric:
 
         Raises:
             BadInput: no switch has our own controller, or it cannot be. NotReady: some switch does not follow.
+            Refused: a change is being tried on the switches.
+        """
+        return self._own_arrangements().steer(request)
+
+    def arrange(self, request: Arrange) -> Arranged:
+        """Do one act of a transaction; see `Arrangements`.
+
+        Raises:
+            BadInput: no switch has our own controller.
+        """
+        return self._own_arrangements().act(request)
+
+    def _own_arrangements(self) -> Arrangements:
+        self._own_controller()
+        assert self._arrangements is not None
+        return self._arrangements
+
+    def read(self) -> SwitchesRead:
+        """Return what is written in the switches.
+
+        Raises:
+            BadInput: no switch has our own controller.
         """
         controller = self._own_controller()
-        before = controller.policy
-        after = request.applied(before)
-        controller.install(after)
-        return Steered(before=before, after=after)
+        return SwitchesRead(network=controller.network, policy=controller.policy, read=controller.read())
 
     def count(self) -> SwitchCounts:
         """Return what the switches have counted.
@@ -259,6 +281,7 @@ class Fabric:
         if self._database is not None:
             self._database.close()
         if self.controller is not None:
+            self._own_arrangements().close()
             self.controller.close()
         stop_all(self._processes, START_PATIENCE)
         os.close(self._run)

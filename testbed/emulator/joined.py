@@ -72,6 +72,8 @@ class JoinedClient(Client):
             playing.PlayStatus: self._play_status,
             messages.Steer: self._no_controller,
             messages.CountSwitches: self._no_controller,
+            messages.ReadSwitches: self._no_controller,
+            messages.Arrange: self._no_controller,
             messages.Shutdown: self._shutdown,
         }
 

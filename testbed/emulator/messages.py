@@ -16,7 +16,18 @@ from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
-from testbed.emulator.segments import BridgeSettings, CountSwitches, Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.segments import (
+    Arrange,
+    Arranged,
+    BridgeSettings,
+    CountSwitches,
+    ReadSwitches,
+    Steer,
+    Steered,
+    SwitchCounts,
+    SwitchesRead,
+    SwitchSettings,
+)
 from testbed.emulator.standing import Observe, Reconfigure, RouterText, Traced
 
 # --- what a lab is made of -------------------------------------------------------------------------------------------
@@ -499,12 +510,12 @@ Request = (
     Hello | SetClock | Build | Converge | Reconfigure | Observe | WaitReady | Survey | SetLinks | GetLinks | Locate
     | ListNodes | Exec | WriteFile | Vty
     | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | ReadLoad | Play | StopPlay
-    | PlayStatus | Steer | CountSwitches | Shutdown | Part
+    | PlayStatus | Steer | CountSwitches | ReadSwitches | Arrange | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Observed | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput
     | Ok | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | LoadReport | PartResult
-    | PlayState | Steered | SwitchCounts
+    | PlayState | Steered | SwitchCounts | SwitchesRead | Arranged
 )  # fmt: skip
 
 
