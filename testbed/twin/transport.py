@@ -26,9 +26,10 @@ _DAEMONS = (
 class AgentTransport:
     """The `Transport` of a node of a lab. Not for several threads: the client is one thread's."""
 
-    def __init__(self, client: Client, node: str) -> None:
+    def __init__(self, client: Client, node: str, identity: str = "") -> None:
+        """Take a client of the lab's agent; `identity` is what proves which lab it is, where that matters."""
         self.name = node
-        self._client = client
+        self._client, self._identity = client, identity
 
     def run(self, command: str, timeout: float = 10.0) -> Completed:
         """Run a POSIX shell command line in the node; standard error goes where standard output goes."""
@@ -65,8 +66,8 @@ class AgentTransport:
         return outputs
 
     def host_key(self) -> str:
-        """Empty: the agent is the lab's own, and has proven itself by CURVE."""
-        return ""
+        """The lab's, whose agent has proven itself by CURVE; empty in a fork."""
+        return self._identity
 
     def close(self) -> None:
         """Nothing of the node's is held; the client is its owner's."""
