@@ -96,15 +96,24 @@ class Frames:
 
     def _out(self, here: Place, source: str, destination: str) -> tuple[Sequence[int], str]:
         """Return the ports that a frame may leave by, or why it does not leave."""
-        it = self._switches[here.switch]
         fields = {"in_port": str(here.port), "eth_src": source, "eth_dst": destination}
-        rules = self._rules[here.switch]
-        fitting = [rule for key in (destination, "") for rule in rules.get(key, ()) if _fits(rule, fields)]
-        if not fitting:
+        rule = self._rule(here.switch, fields)
+        if rule is None:
             return (), f"end at {here.switch}, which has no flow for them"
-        ports = _ports(max(fitting, key=lambda rule: rule.priority), it)
-        lit = [port for port in ports if port != here.port and port not in it.dark]
+        it = self._switches[here.switch]
+        lit = [port for port in _ports(rule, it) if port != here.port and port not in it.dark]
         return lit, "" if lit else f"end at {here.switch}, whose flow leads nowhere"
+
+    def _rule(self, switch: str, fields: Mapping[str, str]) -> Rule | None:
+        """Return the flow that says where a frame goes, after all tables that only tell whose it is."""
+        table: int | None = 0
+        found: Rule | None = None
+        while table is not None:
+            rules = self._rules[switch].get((table, fields["eth_dst"]), ()), self._rules[switch].get((table, ""), ())
+            fitting = [rule for group in rules for rule in group if _fits(rule, fields)]
+            found = max(fitting, key=lambda rule: rule.priority, default=None)
+            table = found.next if found else None
+        return found
 
     def faults(self) -> list[str]:
         """Return what does not arrive, and what circles, between all pairs of nodes and from each to everybody."""
@@ -143,12 +152,12 @@ class Frames:
                     todo.append(Place(there, arrival, (*here.hops, (here.switch, link, there))))
 
 
-def _by_destination(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
-    """Sort rules by the MAC they are for; under the empty text those for any, or for many."""
-    found: dict[str, list[Rule]] = {}
+def _by_destination(rules: Iterable[Rule]) -> dict[tuple[int, str], list[Rule]]:
+    """Sort rules by table and the MAC they are for; under the empty text those for any, or for many."""
+    found: dict[tuple[int, str], list[Rule]] = {}
     for rule in rules:
         wanted = rule.match.get("eth_dst", "")
-        found.setdefault("" if "/" in wanted else wanted, []).append(rule)
+        found.setdefault((rule.table, "" if "/" in wanted else wanted), []).append(rule)
     return found
 
 

@@ -36,6 +36,19 @@ class Station(Message, frozen=True):
     link: str
 
 
+Match = tuple[tuple[str, str | int | tuple[str, str]], ...]
+"""Fields of OpenFlow 1.3 and their values; a value with a mask is two texts."""
+
+
+class Slice(Message, frozen=True):
+    """A slice: each of `matches` is enough. bit/s; None where there is no guarantee, or no limit."""
+
+    name: str
+    matches: tuple[Match, ...]
+    guaranteed: float | None = None
+    maximum: float | None = None
+
+
 class Pin(Message, frozen=True):
     """Packets from one node to another take exactly these links, in order, instead of a shortest path."""
 
@@ -50,6 +63,7 @@ class Network(Message, frozen=True):
     switches: dict[str, int]
     cables: tuple[Cable, ...] = ()
     stations: tuple[Station, ...] = ()
+    slices: tuple[Slice, ...] = ()
 
 
 class Policy(Message, frozen=True):
@@ -88,10 +102,15 @@ class Read(Message, frozen=True):
 
 
 class Rule(Message, frozen=True):
-    """One flow as a switch has it: values of `match` as text, with `/mask` where there is one; where frames go."""
+    """One flow as a switch has it: values of `match` as text, with `/mask` where there is one; where frames go.
+
+    `next`: the table that goes on with them.
+    """
 
     priority: int
     match: dict[str, str]
+    table: int = 0
+    next: int | None = None
     ports: tuple[int, ...] = ()
     group: int | None = None
 

@@ -62,7 +62,7 @@ def network_of(build: Build) -> Network:
             at = inside.index(True)
             mac = ":".join(f"{byte:02x}" for byte in mac_of(build.guest, number, 1 - at))
             stations.append(Station(node=names[1 - at], mac=mac, segment=names[at], port=ports[at], link=link.name))
-    return Network(switches=own, cables=tuple(cables), stations=tuple(stations))
+    return Network(switches=own, cables=tuple(cables), stations=tuple(stations), slices=build.slices)
 
 
 def _next(used: dict[str, int], name: str) -> int:

@@ -11,7 +11,8 @@ import os
 import select
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,7 @@ from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
 from testbed.emulator.netlink import Netlink
 from testbed.emulator.segments import Arrange, Arranged, Steer, Steered, SwitchCounts, SwitchesRead, SwitchSettings
+from testbed.emulator.slicing import Queues
 from testbed.emulator.spanning import Tree
 from testbed.errors import BadInput, NotReady, Unable
 
@@ -116,18 +118,24 @@ class Fabric:
         self._devices[switch, interface] = name
         return name, _FIRST_INDEX + number
 
-    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], network: Network) -> None:
+    def start(
+        self,
+        switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]],
+        network: Network,
+        queues: Mapping[tuple[str, str], Queues],
+    ) -> None:
         """Start the daemons, and make all switches with their ports in one transaction of the database.
 
         Args:
             switches: with their ends of links, in the order that numbers the ports.
             network: what our own controller is to know; it is started where it has a switch.
+            queues: of the ports that have some, by node and interface.
 
         Raises:
             Unable: the kernel lacks what was asked for, or a daemon or the database refuses; with its words.
             NotReady: a daemon did not start in time.
         """
-        bridges = [self._bridge(node, ends) for node, ends in switches]
+        bridges = [self._bridge(node, ends, queues) for node, ends in switches]
         if network.switches:
             self.controller = Controller(self._run, network, self._start_controller)
             self._arrangements = Arrangements(self.controller)
@@ -141,9 +149,24 @@ class Fabric:
             self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
         )
         self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
+        self._check_queues([port for bridge in bridges for port in bridge.ports if port.queues is not None])
         if self.controller is not None:
             self.controller.connect(self._died)
             self.controller.install(self.controller.policy)
+
+    def _check_queues(self, ports: Sequence[ovsdb.Port]) -> None:
+        """ovs-vswitchd says of queues that the kernel did not take in its log alone.
+
+        Raises:
+            Unable: a port has none.
+        """
+        if not ports:
+            return
+        with self.namespaces.enter_net(), closing(Netlink()) as inside:
+            shaped = {one.index for one in inside.root_qdiscs() if one.kind == "htb"}
+            missing = [port.device for port in ports if inside.index_of(port.device) not in shaped]
+        if missing:
+            raise Unable(f"this kernel did not take queues (qdisc htb) for {', '.join(missing)}: --substrate uml")
 
     def _start_controller(self) -> Process:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -154,15 +177,31 @@ class Fabric:
         finally:
             os.close(log)
 
-    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd]) -> ovsdb.Bridge:
+    def _bridge(
+        self, node: SwitchNode, ends: Sequence[WireEnd], queues: Mapping[tuple[str, str], Queues]
+    ) -> ovsdb.Bridge:
         settings = node.wire.segment
         assert isinstance(settings, SwitchSettings)
         self._interfaces[node.name] = {number: end.interface for number, end in enumerate(ends, 1)}
+        datapath = self._datapath(node.name, settings.datapath)
+        own = {end: it for end, it in queues.items() if end[0] == node.name and settings.controller == control.OWN}
+        if own and datapath != "system":
+            raise Unable(
+                f"{node.name}: slices are guaranteed by queues, which a switch in userspace does not fill; leave "
+                "`guaranteed` out, or let the kernel move its packets, as guests can: --substrate uml"
+            )
         ports = [
-            ovsdb.Port(self._devices[node.name, end.interface], number, end.interface, end.vlan, end.trunk)
+            ovsdb.Port(
+                self._devices[node.name, end.interface],
+                number,
+                end.interface,
+                end.vlan,
+                end.trunk,
+                own.get((node.name, end.interface)),
+            )
             for number, end in enumerate(ends, 1)
         ]
-        return ovsdb.Bridge(node.name, settings, self._datapath(node.name, settings.datapath), ports)
+        return ovsdb.Bridge(node.name, settings, datapath, ports)
 
     def _datapath(self, name: str, wanted: str) -> str:
         """Return the type of datapath as the database has it.

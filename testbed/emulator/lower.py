@@ -15,6 +15,7 @@ from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.rings import refuse_rings
 from testbed.emulator.segments import BridgeSettings, SwitchSettings
+from testbed.emulator.slicing import sliced
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.topology import SEGMENTS, Bridge, Endpoint, Host, Link, Router, Switch, Topology
@@ -47,6 +48,7 @@ def build_of(topology: Topology) -> Build:
     return Build(
         nodes=tuple(_node(name, topology) for name in topology.nodes),
         links=tuple(_link(name, link) for name, link in topology.links.items()),
+        slices=tuple(sliced(name, one) for name, one in topology.slices.items()),
     )
 
 

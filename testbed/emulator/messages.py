@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
+from testbed.control.messages import Slice
 from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
@@ -136,11 +137,13 @@ class Build(Message, frozen=True):
     Of a lab spread over several guests each agent gets its own part.
 
     Attributes:
+        slices: for the switches of our own controller.
         guest: number of this guest, from 1. elsewhere: nodes of the other guests to their addresses.
     """
 
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
+    slices: tuple[Slice, ...] = ()
     guest: int = 1
     elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from testbed.control.frames import Frames
 from testbed.control.messages import Network, Pin, Policy, Rule, SwitchRules, WasRead
 from testbed.control.paths import forwarding
-from testbed.control.rules import rules
+from testbed.control.rules import PATHS, Key, Marking, Rules, Target, rules
 from tests.control.test_paths import mac, network, ring
 
 NOTHING_ASKED = Policy()
@@ -22,17 +22,19 @@ def written(it: Network, policy: Policy = NOTHING_ASKED) -> WasRead:
     return WasRead(switches=tuple(_switch(name, rules(made[name], segments)) for name in it.switches))
 
 
-def _switch(name: str, own) -> SwitchRules:
-    flows = tuple(_rule(priority, match, target) for (priority, match), target in own.flows.items())
+def _switch(name: str, own: Rules) -> SwitchRules:
+    flows = tuple(_rule(key, target) for key, target in own.flows.items())
     return SwitchRules(switch=name, rules=flows, groups={n: (g.kind, g.ports) for n, g in own.groups.items()})
 
 
-def _rule(priority, match, target) -> Rule:
-    fields = {key: "/".join(value) if isinstance(value, tuple) else str(value) for key, value in match}
-    kind, number = target
-    if kind == "group":
-        return Rule(priority=priority, match=fields, group=number)
-    return Rule(priority=priority, match=fields, ports=(number,))
+def _rule(key: Key, target: Target | Marking) -> Rule:
+    table, priority, match = key
+    fields = {name: "/".join(value) if isinstance(value, tuple) else str(value) for name, value in match}
+    if isinstance(target, Marking):
+        return Rule(table=table, priority=priority, match=fields, next=PATHS)
+    if target[0] == "group":
+        return Rule(table=table, priority=priority, match=fields, group=target[1])
+    return Rule(table=table, priority=priority, match=fields, ports=(target[1],))
 
 
 def ways(it: Network, read: WasRead, source: str, destination: str) -> list[str]:
@@ -65,7 +67,7 @@ def test_a_dark_port_leads_on_by_the_backup():
 
 def test_a_flow_that_leads_nowhere_is_told_where():
     it = ring(3)
-    lost = Frames(it, with_rule(written(it), "s1", Rule(priority=999, match={"eth_dst": mac(2)})))
+    lost = Frames(it, with_rule(written(it), "s1", Rule(table=PATHS, priority=999, match={"eth_dst": mac(2)})))
     assert lost.new_faults(Frames(it, written(it))) == [
         "frames from h1 to h2 end at s1, whose flow leads nowhere (h1 > s1)"
     ]
@@ -75,7 +77,7 @@ def test_a_circle_of_three_is_seen():
     it = ring(3)
     read = written(it)
     for cable in it.cables:
-        rule = Rule(priority=999, match={"eth_dst": mac(2)}, ports=(cable.ports[0],))
+        rule = Rule(table=PATHS, priority=999, match={"eth_dst": mac(2)}, ports=(cable.ports[0],))
         read = with_rule(read, cable.ends[0], rule)
     assert "frames from h1 to h2 circle (h1 > s1 > s2 > s3 > s1)" in Frames(it, read).faults()
 
@@ -85,7 +87,7 @@ def test_a_broadcast_that_comes_twice_is_a_storm():
     everybody = {"eth_dst": "01:00:00:00:00:00/01:00:00:00:00:00"}
     read = written(it)
     for switch in it.switches:
-        read = with_rule(read, switch, Rule(priority=999, match=everybody, ports=(1, 2, 99)))
+        read = with_rule(read, switch, Rule(table=PATHS, priority=999, match=everybody, ports=(1, 2, 99)))
     assert any("broadcasts from h1 come to" in line for line in Frames(it, read).faults())
 
 

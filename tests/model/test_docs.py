@@ -11,6 +11,7 @@ from testbed.model.explain import keys_of
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
 from testbed.model.profile import PROFILES, all_profiles, profile_names
+from testbed.model.slicing import Slice
 from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, LinkTrace, Router, Switch, Topology
 from testbed.model.traces.generators import GENERATORS
 from testbed.model.traces.spec import defaults
@@ -58,6 +59,7 @@ def test_an_example_loads(page, model, text):
                 Impairment,
                 GilbertElliott,
                 GuestOptions,
+                Slice,
             ],
         ),
         ("load.md", [Traffic, TrafficFlow, Demands, Gravity]),
