@@ -131,7 +131,8 @@ def print_plan(plan: Plan) -> None:
     """Print all that a plan would do: the diff of every device, what must hold, and how long the timers run."""
     for device in plan.devices:
         where = plan.identities[device.device]
-        heading = f"{device.device} ({device.adapter}, {where.address} port {where.port}, {where.host_key})"
+        port = "" if where.address.startswith("lab:") else f" port {where.port}"
+        heading = f"{device.device} ({device.adapter}, {where.address}{port}, {where.host_key})"
         stdout.print(f"--- {heading}\n{device.diff}", markup=False)
     for number, one in enumerate(plan.change.expect):
         settings = one.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)

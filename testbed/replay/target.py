@@ -106,7 +106,7 @@ class LabTarget:
     def connect(self, device: str) -> Adapter:
         try:
             lab = Lab.open(self.name)
-            return _adapter(lab, lab.agent(), device)
+            return _adapter(lab, lab.agent(), device, owned=True)
         except TestbedError as error:
             raise DeviceError(f"{device}: {error}") from None
 
@@ -130,10 +130,12 @@ class LabTarget:
         return cannot_measure(expectation)
 
 
-def _adapter(lab: Lab, agent: Client, device: str) -> Adapter:
+def _adapter(lab: Lab, agent: Client, device: str, *, owned: bool = False) -> Adapter:
     key = hashlib.sha256(lab.folder.read_keys()["server_public"].encode()).hexdigest()
     identity = f"curve SHA256:{key}"  # made anew each time that a lab comes up
-    return SwitchAdapter(agent, identity) if device == SWITCHES else FrrAdapter(AgentTransport(agent, device, identity))
+    if device == SWITCHES:
+        return SwitchAdapter(agent, identity, owned=owned)
+    return FrrAdapter(AgentTransport(agent, device, identity, owned=owned))
 
 
 def target_of(place: Path | Target) -> Target:

@@ -37,10 +37,9 @@ class SwitchAdapter:
     name = SWITCHES
     capabilities: frozenset[Capability] = frozenset({Capability.DIFF, Capability.COMMIT, Capability.REVERT_TIMER})
 
-    def __init__(self, client: Client, identity: str = "") -> None:
-        """Take a client of the lab's agent, and what proves which lab it is; empty in a fork."""
-        self._client = client
-        self._identity = identity
+    def __init__(self, client: Client, identity: str = "", *, owned: bool = False) -> None:
+        """Take a client of the lab's agent; the rest as for `AgentTransport`."""
+        self._client, self._identity, self._owned = client, identity, owned
 
     def host_key(self) -> str:
         return self._identity
@@ -101,6 +100,8 @@ class SwitchAdapter:
 
     def close(self) -> None:
         """Nothing is held; the client is its owner's."""
+        if self._owned:
+            self._client.close()
 
     def _ask(self, request: Arrange | ReadSwitches) -> Any:
         try:

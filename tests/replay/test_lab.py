@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,6 +83,19 @@ def test_a_drain_passes_in_the_twin_and_is_confirmed_on_the_lab_once(lab, tmp_pa
     assert drained(lab) == ("s1-s2",)
     with pytest.raises(Refused, match="was used already"):
         api.apply_plan(plan, LabTarget(lab.name))
+
+
+def test_a_controller_that_dies_after_commit_leaves_it_to_recover(lab, tmp_path):
+    plan = approved(tried(lab, change(HERE)), lab, tmp_path)
+    command = [sys.executable, "-m", "testbed", "apply", str(plan), "--lab", lab.name]
+    killed = subprocess.run(command, env={**os.environ, "TESTBED_KILL_AT": "journal:6:before"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert drained(lab) == ("s1-s2",)
+    with lab.agent() as agent, pytest.raises(Refused, match="neither confirmed nor rolled back"):
+        agent.call(Steer(drain=("s2-s3",)))
+    (result,) = api.recover(LabTarget(lab.name))
+    assert (result.outcome, dict(result.devices)) == ("rolled-back", {"switches": "old"})
+    assert drained(lab) == ()
 
 
 def test_a_lab_that_has_changed_since_is_stale(lab, tmp_path):
