@@ -61,17 +61,16 @@ class Arrangements:
             BadInput: the lines cannot be. Refused: another transaction is open, or the timer was faster.
             DeviceError: there is no such transaction, or the switches have been changed since it was loaded.
         """
+        acts = {
+            "load": self._load,
+            "commit": self._commit,
+            "confirm": self._confirm,
+            "rollback": self._roll_back,
+            "forget": self._forget,
+        }
         with self._lock:
-            if request.act == "load":
-                self._load(request)
-            elif request.act == "commit":
-                self._commit(request)
-            elif request.act == "confirm":
-                self._confirm(request.transaction)
-            elif request.act == "rollback":
-                self._roll_back(request.transaction)
-            elif request.act == "forget" and (gone := self._kept.pop(request.transaction, None)):
-                gone.disarm()
+            if request.act in acts:
+                acts[request.act](request)
             return self._told(request.transaction)
 
     def _told(self, name: str) -> Arranged:
@@ -102,35 +101,39 @@ class Arrangements:
             return
         if kept.state != "loaded" or language.text(self._controller.policy) != language.text(kept.before):
             raise DeviceError("the switches are not what they were when the transaction was loaded; load it anew")
-        kept.timer = threading.Timer(request.revert_after, self._fire, [request.transaction])
+        kept.timer = threading.Timer(request.revert_after, self._fire, [request])
         kept.timer.daemon = True
         kept.timer.start()
         kept.state = "committed"
         try:
             self._controller.install(kept.after)
         except TestbedError:
-            self._roll_back(request.transaction)
+            self._roll_back(request)
             raise
 
-    def _fire(self, name: str) -> None:
+    def _fire(self, request: Arrange) -> None:
         with self._lock, suppress(TestbedError):  # a switch that is away is written when it is back
-            if name in self._kept and self._kept[name].state == "committed":
-                self._roll_back(name)
+            if request.transaction in self._kept and self._kept[request.transaction].state == "committed":
+                self._roll_back(request)
 
-    def _confirm(self, name: str) -> None:
-        kept = self._known(name)
+    def _confirm(self, request: Arrange) -> None:
+        kept = self._known(request.transaction)
         if kept.state not in ("committed", "confirmed"):
-            raise Refused(f"transaction {name} is {kept.state}: its timer has taken the old paths back")
+            raise Refused(f"transaction {request.transaction} is {kept.state}: its timer has taken the old paths back")
         kept.disarm()
         kept.state = "confirmed"
 
-    def _roll_back(self, name: str) -> None:
-        kept = self._known(name)
+    def _roll_back(self, request: Arrange) -> None:
+        kept = self._known(request.transaction)
         kept.disarm()
-        if kept.state in ("committed", "confirmed"):
-            kept.state = "reverted"
+        active, kept.state = kept.state in ("committed", "confirmed"), "reverted"
+        if active:
             self._controller.install(kept.before)
-        kept.state = "reverted"
+
+    def _forget(self, request: Arrange) -> None:
+        if request.transaction in self._kept and self._kept[request.transaction].state == "committed":
+            raise Refused(f"transaction {request.transaction} is neither confirmed nor rolled back")
+        self._kept.pop(request.transaction, None)
 
     def _known(self, name: str) -> Kept:
         if name not in self._kept:

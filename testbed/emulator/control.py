@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from testbed.control.messages import (
     SOCKET,
@@ -34,6 +34,7 @@ from testbed.emulator.namespaces import watch
 from testbed.emulator.segments import SwitchSettings
 from testbed.errors import BadInput, NotReady
 
+_Answer = TypeVar("_Answer", Installed, Counted, WasRead)
 START_PATIENCE = 60.0
 OWN = "testbed"
 LOG = "controller.log"
@@ -108,9 +109,7 @@ class Controller:
         Raises:
             BadInput: the policy cannot be; nothing was changed. NotReady: some do not; the message names them.
         """
-        answer = self._ask(Install(network=self.network, policy=policy))
-        if not isinstance(answer, Installed):
-            raise NotReady("the controller has gone")
+        answer = self._ask(Install(network=self.network, policy=policy), Installed)
         if answer.refused:
             raise BadInput(answer.refused)
         self.policy = policy
@@ -123,10 +122,7 @@ class Controller:
         Raises:
             NotReady: the controller has gone.
         """
-        answer = self._ask(Count())
-        if not isinstance(answer, Counted):
-            raise NotReady("the controller has gone")
-        return answer
+        return self._ask(Count(), Counted)
 
     def read(self) -> WasRead:
         """Return what is written in the switches.
@@ -134,19 +130,19 @@ class Controller:
         Raises:
             NotReady: the controller has gone.
         """
-        answer = self._ask(Read())
-        if not isinstance(answer, WasRead):
-            raise NotReady("the controller has gone")
-        return answer
+        return self._ask(Read(), WasRead)
 
-    def _ask(self, request: Install | Count | Read) -> Any:
+    def _ask(self, request: Install | Count | Read, kind: type[_Answer]) -> _Answer:
         with self._lock:
             assert self._socket is not None
             try:
                 send(self._socket, request)
-                return receive(self._socket)
+                answer = receive(self._socket)
             except OSError as error:
                 raise NotReady(f"the controller has gone: {error.strerror}") from None
+        if not isinstance(answer, kind):
+            raise NotReady("the controller has gone")
+        return answer
 
     def last_words(self) -> str:
         """Return the last line of its log."""

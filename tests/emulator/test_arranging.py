@@ -71,22 +71,22 @@ def test_what_nobody_confirms_the_timer_takes_back_and_then_it_cannot_be_confirm
 
 def test_a_confirmed_change_stays_when_its_time_is_over(switches, controller):
     act(switches, "load", "drain s1-s2\n")
-    act(switches, "commit", after=0.2)
+    act(switches, "commit", after=1.0)
     act(switches, "confirm")
     controller.installed.clear()
-    assert not controller.installed.wait(0.5)
+    assert not controller.installed.wait(1.3)
     assert controller.policy.drained == ("s1-s2",)
 
 
 def test_while_one_is_open_neither_another_nor_a_hand_gets_in(switches, controller):
     act(switches, "load", "drain s1-s2\n")
     act(switches, "commit")
-    for other in (
-        lambda: act(switches, "load", "drain s2-s3\n", "two"),
-        lambda: switches.steer(Steer(drain=("s2-s3",))),
-    ):
-        with pytest.raises(Refused, match="the switches are in transaction one"):
-            other()
+    with pytest.raises(Refused, match="the switches are in transaction one"):
+        act(switches, "load", "drain s2-s3\n", "two")
+    with pytest.raises(Refused, match="the switches are in transaction one"):
+        switches.steer(Steer(drain=("s2-s3",)))
+    with pytest.raises(Refused, match="neither confirmed nor rolled back"):
+        act(switches, "forget")
     act(switches, "confirm")
     assert switches.steer(Steer(drain=("s2-s3",))).before.drained == ("s1-s2",)
 
