@@ -154,6 +154,8 @@ class Controller(app_manager.OSKenApp):
             forwarding(request.network, request.policy)
         except BadInput as error:
             return Installed(refused=str(error))
+        if request.only_check:
+            return Installed()
         with self._changed:
             self._network, self._policy = request.network, request.policy
             self._write()

@@ -74,10 +74,14 @@ class Policy(Message, frozen=True):
 
 
 class Install(Message, frozen=True):
-    """Make the switches forward so. -> Installed, once each has said that it does"""
+    """Make the switches forward so. -> Installed, once each has said that it does
+
+    `only_check`: change nothing, and say whether it could be.
+    """
 
     network: Network
     policy: Policy
+    only_check: bool = False
     deadline: float = 20.0
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from testbed.control import language
 from testbed.control.messages import Policy
-from testbed.control.paths import forwarding
 from testbed.emulator.control import Controller
 from testbed.emulator.segments import Arrange, Arranged, Steer, Steered
 from testbed.errors import DeviceError, Refused, TestbedError
@@ -87,7 +86,7 @@ class Arrangements:
             raise Refused(f"transaction {request.transaction} is committed already")
         before = self._controller.policy
         after = language.applied(before, request.lines)
-        forwarding(self._controller.network, after)
+        self._controller.check(after)
         self._kept[request.transaction] = Kept(before, after)
 
     def _refuse_others(self, name: str) -> None:

@@ -116,6 +116,16 @@ class Controller:
         if answer.missing:
             raise NotReady(f"these switches did not take what the controller wrote: {', '.join(answer.missing)}")
 
+    def check(self, policy: Policy) -> None:
+        """Make sure that a policy can be.
+
+        Raises:
+            BadInput: it cannot.
+        """
+        answer = self._ask(Install(network=self.network, policy=policy, only_check=True), Installed)
+        if answer.refused:
+            raise BadInput(answer.refused)
+
     def count(self) -> Counted:
         """Return what the switches have counted.
 

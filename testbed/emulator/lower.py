@@ -11,11 +11,11 @@ from typing import Any, Literal
 from msgspec import UNSET, structs
 
 from testbed.emulator import netem, patch, playing
+from testbed.emulator.lower_slices import sliced
 from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.rings import refuse_rings
 from testbed.emulator.segments import BridgeSettings, SwitchSettings
-from testbed.emulator.slicing import sliced
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.topology import SEGMENTS, Bridge, Endpoint, Host, Link, Router, Switch, Topology

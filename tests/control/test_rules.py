@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from testbed.control.messages import Policy, Slice
 from testbed.control.paths import forwarding
 from testbed.control.rules import PATHS, SLICES, Marking, Rules, rules
-from testbed.emulator.slicing import sliced
+from testbed.emulator.lower_slices import sliced
 from testbed.model import slicing
 from tests.control.test_paths import ring
 

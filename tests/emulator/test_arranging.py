@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from testbed.control.messages import Network, Policy
+from testbed.control.paths import forwarding
 from testbed.emulator.arranging import Arrangements
 from testbed.emulator.segments import Arrange, Steer
 from testbed.errors import BadInput, DeviceError, NotReady, Refused
@@ -23,6 +24,9 @@ class Written:
     def __init__(self, network: Network) -> None:
         self.network, self.policy, self.broken = network, Policy(), False
         self.installed = threading.Event()
+
+    def check(self, policy: Policy) -> None:
+        forwarding(self.network, policy)
 
     def install(self, policy: Policy) -> None:
         self.policy = policy
