@@ -13,7 +13,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from adapters import device_tools, transaction_script
 from adapters.base import Loaded, PingResult, TracerouteResult, TransactionState, Transport
 from testbed.errors import BadInput, DeviceError, nearest
-from testbed.model.change import InterfaceStep, Step
+from testbed.model.change import ConfigurationStep, InterfaceStep, Step, SwitchStep
 
 _C = TypeVar("_C")
 
@@ -157,7 +157,9 @@ class ShellAdapter(ABC, Generic[_C]):
         return self._dialect.parse(self.running_config())
 
     def _render(self, step: Step, known: Collection[str]) -> str:
-        if not isinstance(step, InterfaceStep):
+        if isinstance(step, SwitchStep):
+            raise BadInput(f"{self.name} has no paths of switches to drain or pin: such steps are for a lab's switches")
+        if isinstance(step, ConfigurationStep):
             self._dialect.check(step.configuration)
             return step.configuration if step.configuration.endswith("\n") else step.configuration + "\n"
         if step.interface not in known:

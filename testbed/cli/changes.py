@@ -10,20 +10,22 @@ import typer
 
 from testbed.cli.complete import labs
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
-from testbed.errors import ExitCode
+from testbed.errors import BadInput, ExitCode
 from testbed.model.plan import Plan
 from testbed.model.verdict import Outcome, Verdict
 
 ENDED = {"confirmed": ExitCode.DONE, "rolled-back": ExitCode.NO, "pending": ExitCode.UNABLE}
 EXIT = {Outcome.PASSED: ExitCode.DONE, Outcome.FAILED: ExitCode.NO, Outcome.INCONCLUSIVE: ExitCode.INCONCLUSIVE}
-InventoryOption = Annotated[Path, typer.Option("--inventory", "-i", help="Inventory of the rack (YAML).")]
+InventoryOption = Annotated[Path | None, typer.Option("--inventory", "-i", help="Inventory of the rack (YAML).")]
+OnLab = Annotated[str | None, typer.Option("--lab", "-l", help="Running lab, instead of a rack.", autocompletion=labs)]
 PlanFile = Annotated[Path, typer.Argument(help="Plan (JSON), as `testbed plan` wrote it.")]
 
 
 def validate(
     changes: Annotated[list[Path], typer.Argument(help="Changes (YAML), each judged from the mirrored state.")],
     twin: Annotated[
-        str, typer.Option("--twin", "-t", help="Twin whose mirrored state it is tried in.", autocompletion=labs)
+        str,
+        typer.Option("--twin", "-t", help="Twin in whose mirrored state it is tried, or a lab.", autocompletion=labs),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for report.html and report.json.")] = Path(
         "out"
@@ -39,11 +41,11 @@ def validate(
     """
     from testbed.model.load import written_change
     from testbed.report import json as reports
-    from testbed.twin.state import current_state
     from testbed.validate import references
+    from testbed.validate.of_lab import state_of
     from testbed.validate.run import foresee, validate_all
 
-    written, state = [written_change(file) for file in changes], current_state(twin)
+    written, state = [written_change(file) for file in changes], state_of(twin)
     references.require(written, state.topology)
     proposed, verdicts = [one.model for one in written], []
     with Reporter() as report:
@@ -83,7 +85,8 @@ def print_verdict(verdict: Verdict) -> None:
 
 def plan(
     report: Annotated[Path, typer.Argument(help="report.json of a PASSED change.")],
-    inventory: InventoryOption,
+    inventory: InventoryOption = None,
+    lab: OnLab = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File of the plan.")] = Path("out/plan.json"),
     revert_after: Annotated[
         float | None,
@@ -96,7 +99,11 @@ def plan(
     from testbed.replay import api
 
     made = api.plan_from_report(
-        report, inventory, proposed_by=proposed_by or getpass.getuser(), revert_after=revert_after, output=output
+        report,
+        _place(inventory, lab),
+        proposed_by=proposed_by or getpass.getuser(),
+        revert_after=revert_after,
+        output=output,
     )
     if as_json:
         print_json(made)
@@ -105,11 +112,27 @@ def plan(
     stdout.print(f"plan {made.id[:12]}: {output}\nnext, somebody else: testbed approve {output}", markup=False)
 
 
+def _place(inventory: Path | None, lab: str | None):
+    """Return where a plan is for.
+
+    Raises:
+        BadInput: neither a rack nor a lab is named, or both are.
+    """
+    from testbed.replay.target import LabTarget
+
+    if inventory is not None and lab is None:
+        return inventory
+    if lab is not None and inventory is None:
+        return LabTarget(lab)
+    raise BadInput("expected exactly one of --inventory FILE (a rack) and --lab NAME (a running lab)")
+
+
 def print_plan(plan: Plan) -> None:
     """Print all that a plan would do: the diff of every device, what must hold, and how long the timers run."""
     for device in plan.devices:
         where = plan.identities[device.device]
-        heading = f"{device.device} ({device.adapter}, {where.address} port {where.port}, {where.host_key})"
+        port = "" if where.address.startswith("lab:") else f" port {where.port}"
+        heading = f"{device.device} ({device.adapter}, {where.address}{port}, {where.host_key})"
         stdout.print(f"--- {heading}\n{device.diff}", markup=False)
     for number, one in enumerate(plan.change.expect):
         settings = one.model_dump(mode="json", exclude={"kind"}, exclude_defaults=True)
@@ -149,7 +172,8 @@ def approve(
 
 def apply(
     file: PlanFile,
-    inventory: InventoryOption,
+    inventory: InventoryOption = None,
+    lab: OnLab = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check that it could be applied now and show it; change nothing.")
     ] = False,
@@ -159,10 +183,10 @@ def apply(
     from testbed.replay import api
 
     if dry_run:
-        _show_unapplied(api.check_plan(file, inventory), as_json)
+        _show_unapplied(api.check_plan(file, _place(inventory, lab)), as_json)
         return
     with Reporter() as report:
-        result = api.apply_plan(file, inventory, progress=report)
+        result = api.apply_plan(file, _place(inventory, lab), progress=report)
     _print_result(result, as_json)
     raise typer.Exit(ENDED[result.outcome])
 
@@ -176,7 +200,8 @@ def _show_unapplied(plan: Plan, as_json: bool) -> None:
 
 
 def recover(
-    inventory: InventoryOption,
+    inventory: InventoryOption = None,
+    lab: OnLab = None,
     gone: Annotated[
         list[str] | None,
         typer.Option(
@@ -189,7 +214,7 @@ def recover(
     from testbed.replay import api
 
     with Reporter() as report:
-        results = api.recover(inventory, report, gone=gone or ())
+        results = api.recover(_place(inventory, lab), report, gone=gone or ())
     if as_json:
         print_json({"recovered": results})
     for result in () if as_json else results:

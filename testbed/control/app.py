@@ -24,9 +24,22 @@ from os_ken.lib import hub
 from os_ken.ofproto import ofproto_v1_3
 
 from testbed.control import messages
-from testbed.control.messages import Count, Counted, FlowCount, Install, Installed, Network, Policy, PortCount
+from testbed.control.messages import (
+    Count,
+    Counted,
+    FlowCount,
+    Install,
+    Installed,
+    Network,
+    Policy,
+    PortCount,
+    Read,
+    Rule,
+    SwitchRules,
+    WasRead,
+)
 from testbed.control.paths import forwarding
-from testbed.control.rules import Group, Rules, Target, rules
+from testbed.control.rules import PATHS, Group, Marking, Rules, Target, rules
 from testbed.errors import BadInput
 
 ofp_event: Any = _ofp_event  # its classes are made when it is imported
@@ -115,7 +128,7 @@ class Controller(app_manager.OSKenApp):
         for name, number in self._network.switches.items():
             switch = self._switches.get(number)
             if switch is not None:
-                after = rules(wanted[name], segments)
+                after = rules(wanted[name], segments, self._network.slices)
                 _change(switch.datapath, switch.rules, after)
                 switch.name, switch.rules = name, after
 
@@ -132,7 +145,9 @@ class Controller(app_manager.OSKenApp):
                 while (request := messages.receive(client)) is not None:
                     messages.send(client, self._answer(request))
 
-    def _answer(self, request: Any) -> Installed | Counted:
+    def _answer(self, request: Any) -> Installed | Counted | WasRead:
+        if isinstance(request, Read):
+            return self._read(request)
         return self._install(request) if isinstance(request, Install) else self._count(request)
 
     def _install(self, request: Install) -> Installed:
@@ -141,6 +156,8 @@ class Controller(app_manager.OSKenApp):
             forwarding(request.network, request.policy)
         except BadInput as error:
             return Installed(refused=str(error))
+        if request.only_check:
+            return Installed()
         with self._changed:
             self._network, self._policy = request.network, request.policy
             self._write()
@@ -171,6 +188,17 @@ class Controller(app_manager.OSKenApp):
         flows = [_flow(names[number], one) for number, one in parts if hasattr(one, "priority")]
         return Counted(time=time.time(), ports=tuple(ports), flows=tuple(flows), silent=silent)
 
+    def _read(self, request: Read) -> WasRead:
+        with self._changed:
+            self._ask(lambda datapath, parser: [
+                parser.OFPFlowStatsRequest(datapath), parser.OFPGroupDescStatsRequest(datapath)
+            ])  # fmt: skip
+            self._changed.wait_for(lambda: not self._waiting.open, request.deadline)
+            parts, silent = list(self._waiting.parts), self._missing()
+            here = {switch.datapath.id: switch for switch in self._switches.values()}
+            dark = {number: tuple(sorted(ports)) for number, ports in self._dark.items()}
+        return WasRead(switches=tuple(_written(it, parts, dark.get(n, ())) for n, it in here.items()), silent=silent)
+
     def _ask(self, requests: Any) -> None:
         """Send requests to all switches and note what is outstanding."""
         self._waiting = Waiting()
@@ -184,8 +212,11 @@ class Controller(app_manager.OSKenApp):
     def _on_barrier(self, event: Any) -> None:
         self._answered(event.msg, ())
 
-    @set_ev_cls([ofp_event.EventOFPPortStatsReply, ofp_event.EventOFPFlowStatsReply], MAIN_DISPATCHER)
-    def _on_counted(self, event: Any) -> None:
+    @set_ev_cls(
+        [ofp_event.EventOFPPortStatsReply, ofp_event.EventOFPFlowStatsReply, ofp_event.EventOFPGroupDescStatsReply],
+        MAIN_DISPATCHER,
+    )
+    def _on_told(self, event: Any) -> None:
         self._answered(event.msg, event.msg.body, more=bool(event.msg.flags & 1))  # OFPMPF_REPLY_MORE
 
     def _answered(self, message: Any, parts: Iterable[Any], more: bool = False) -> None:
@@ -211,27 +242,52 @@ def _empty(datapath: Any) -> None:
     any_of = {"out_port": ofproto.OFPP_ANY, "out_group": ofproto.OFPG_ANY}
     datapath.send_msg(parser.OFPFlowMod(datapath, command=ofproto.OFPFC_DELETE, table_id=ofproto.OFPTT_ALL, **any_of))
     datapath.send_msg(parser.OFPGroupMod(datapath, ofproto.OFPGC_DELETE, ofproto.OFPGT_ALL, ofproto.OFPG_ALL))
+    datapath.send_msg(parser.OFPMeterMod(datapath, ofproto.OFPMC_DELETE, meter_id=ofproto.OFPM_ALL))
 
 
 def _change(datapath: Any, before: Rules, after: Rules) -> None:
-    """Turn rules into others without a moment in which neither holds: groups, flows, then what is not needed."""
+    """Turn rules into others without a moment in which neither holds: groups, flows, then what is not needed.
+
+    Slices come with the lab, and so do their meters.
+    """
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
+    for number in after.meters.keys() - before.meters.keys():
+        datapath.send_msg(_meter(datapath, number, after.meters[number]))
     for number, group in after.groups.items():
         if before.groups.get(number) != group:
             command = ofproto.OFPGC_MODIFY if number in before.groups else ofproto.OFPGC_ADD
             kind = getattr(ofproto, _KINDS[group.kind])
             datapath.send_msg(parser.OFPGroupMod(datapath, command, kind, number, _buckets(datapath, group)))
-    for (priority, match), target in after.flows.items():
-        if before.flows.get((priority, match)) != target:
-            does = [parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, [_action(parser, target)])]
-            fields = parser.OFPMatch(**dict(match))
-            datapath.send_msg(parser.OFPFlowMod(datapath, priority=priority, match=fields, instructions=does))
-    for priority, match in before.flows.keys() - after.flows.keys():
+    for (table, priority, match), target in after.flows.items():
+        if before.flows.get((table, priority, match)) != target:
+            does, fields = _instructions(datapath, target), parser.OFPMatch(**dict(match))
+            flow = parser.OFPFlowMod(datapath, table_id=table, priority=priority, match=fields, instructions=does)
+            datapath.send_msg(flow)
+    for table, priority, match in before.flows.keys() - after.flows.keys():
         any_of = {"out_port": ofproto.OFPP_ANY, "out_group": ofproto.OFPG_ANY}
         delete = {"command": ofproto.OFPFC_DELETE_STRICT, "match": parser.OFPMatch(**dict(match)), **any_of}
-        datapath.send_msg(parser.OFPFlowMod(datapath, priority=priority, **delete))
+        datapath.send_msg(parser.OFPFlowMod(datapath, table_id=table, priority=priority, **delete))
     for number in before.groups.keys() - after.groups.keys():
         datapath.send_msg(parser.OFPGroupMod(datapath, ofproto.OFPGC_DELETE, ofproto.OFPGT_ALL, number))
+
+
+def _meter(datapath: Any, number: int, rate: float) -> Any:
+    """A meter that drops what is above a rate (bit/s); a bucket of 0.1 s, of 100 kbit at least, takes TCP's bursts."""
+    ofproto, parser = datapath.ofproto, datapath.ofproto_parser
+    kbit = round(rate / 1000)
+    band = parser.OFPMeterBandDrop(rate=kbit, burst_size=max(100, kbit // 10))
+    flags = ofproto.OFPMF_KBPS | ofproto.OFPMF_BURST
+    return parser.OFPMeterMod(datapath, ofproto.OFPMC_ADD, flags, number, [band])
+
+
+def _instructions(datapath: Any, target: Target | Marking) -> list[Any]:
+    ofproto, parser = datapath.ofproto, datapath.ofproto_parser
+    if not isinstance(target, Marking):
+        return [parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, [_action(parser, target)])]
+    metered = [parser.OFPInstructionMeter(target.meter)] if target.meter is not None else []
+    queue = [parser.OFPActionSetQueue(target.queue)] if target.queue is not None else []
+    queued = [parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, queue)] if queue else []
+    return [*metered, *queued, parser.OFPInstructionGotoTable(PATHS)]
 
 
 def _action(parser: Any, target: Target) -> Any:
@@ -251,6 +307,28 @@ def _buckets(datapath: Any, group: Group) -> list[Any]:
         )
         for port in group.ports
     ]
+
+
+def _written(switch: Switch, parts: Iterable[tuple[int, Any]], dark: tuple[int, ...]) -> SwitchRules:
+    """Put together what one switch has said is in it."""
+    own = [one for number, one in parts if number == switch.datapath.id]
+    kinds = {getattr(switch.datapath.ofproto, constant): kind for kind, constant in _KINDS.items()}
+    groups = {
+        one.group_id: (kinds[one.type], tuple(a.port for bucket in one.buckets for a in bucket.actions))
+        for one in own
+        if hasattr(one, "group_id")
+    }
+    rules = tuple(_rule(one) for one in own if hasattr(one, "priority"))
+    return SwitchRules(switch=switch.name, rules=rules, groups=groups, dark=dark)
+
+
+def _rule(it: Any) -> Rule:
+    actions = [action for does in it.instructions for action in getattr(does, "actions", ())]
+    match = {key: "/".join(value) if isinstance(value, tuple) else str(value) for key, value in it.match.items()}
+    following = next((does.table_id for does in it.instructions if hasattr(does, "table_id")), None)
+    group = next((action.group_id for action in actions if hasattr(action, "group_id")), None)
+    ports = tuple(action.port for action in actions if hasattr(action, "port"))
+    return Rule(priority=it.priority, table=it.table_id, next=following, match=match, ports=ports, group=group)
 
 
 def _port(switch: str, it: Any) -> PortCount:

@@ -37,6 +37,19 @@ class Station(Message, frozen=True):
     link: str
 
 
+Match = tuple[tuple[str, str | int | tuple[str, str]], ...]
+"""Fields of OpenFlow 1.3 and their values; a value with a mask is two texts."""
+
+
+class Slice(Message, frozen=True):
+    """A slice: each of `matches` is enough. bit/s; None where there is no guarantee, or no limit."""
+
+    name: str
+    matches: tuple[Match, ...]
+    guaranteed: float | None = None
+    maximum: float | None = None
+
+
 class Pin(Message, frozen=True):
     """Packets from one node to another take exactly these links, in order, instead of a shortest path."""
 
@@ -51,6 +64,7 @@ class Network(Message, frozen=True):
     switches: dict[str, int]
     cables: tuple[Cable, ...] = ()
     stations: tuple[Station, ...] = ()
+    slices: tuple[Slice, ...] = ()
 
 
 class Policy(Message, frozen=True):
@@ -61,10 +75,14 @@ class Policy(Message, frozen=True):
 
 
 class Install(Message, frozen=True):
-    """Make the switches forward so. -> Installed, once each has said that it does"""
+    """Make the switches forward so. -> Installed, once each has said that it does
+
+    `only_check`: change nothing, and say whether it could be.
+    """
 
     network: Network
     policy: Policy
+    only_check: bool = False
     deadline: float = 20.0
 
 
@@ -80,6 +98,42 @@ class Count(Message, frozen=True):
     """Ask the switches what they have counted. -> Counted"""
 
     deadline: float = 5.0
+
+
+class Read(Message, frozen=True):
+    """Ask the switches for what is written in them. -> WasRead"""
+
+    deadline: float = 5.0
+
+
+class Rule(Message, frozen=True):
+    """One flow as a switch has it: values of `match` as text, with `/mask` where there is one; where frames go.
+
+    `next`: the table that goes on with them.
+    """
+
+    priority: int
+    match: dict[str, str]
+    table: int = 0
+    next: int | None = None
+    ports: tuple[int, ...] = ()
+    group: int | None = None
+
+
+class SwitchRules(Message, frozen=True):
+    """All that is in one switch. `groups`: number to kind (`all`, `select`, `failover`) and ports. `dark`: ports."""
+
+    switch: str
+    rules: tuple[Rule, ...] = ()
+    groups: dict[int, tuple[str, tuple[int, ...]]] = {}  # noqa: RUF012
+    dark: tuple[int, ...] = ()
+
+
+class WasRead(Message, frozen=True):
+    """`silent`: switches that did not answer."""
+
+    switches: tuple[SwitchRules, ...] = ()
+    silent: tuple[str, ...] = ()
 
 
 class PortCount(Message, frozen=True):
@@ -113,7 +167,8 @@ class Counted(Message, frozen=True):
     silent: tuple[str, ...] = ()
 
 
-_decode = msgspec.msgpack.Decoder(Install | Installed | Count | Counted).decode
+Said = Install | Installed | Count | Counted | Read | WasRead
+_decode = msgspec.msgpack.Decoder(Said).decode
 
 
 def send(to: socket.socket, message: Message) -> None:
@@ -122,7 +177,7 @@ def send(to: socket.socket, message: Message) -> None:
     to.sendall(_LENGTH.pack(len(body)) + body)
 
 
-def receive(of: socket.socket) -> Install | Installed | Count | Counted | None:
+def receive(of: socket.socket) -> Said | None:
     """Receive one message; None at the end of the connection."""
     header = _exactly(of, _LENGTH.size)
     body = _exactly(of, _LENGTH.unpack(header)[0]) if header else None

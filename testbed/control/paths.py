@@ -32,11 +32,13 @@ class Forwarding:
     """What one switch does.
 
     Attributes:
+        edges: ports that packets come in by from elsewhere than another of these switches.
         flood: ports that what comes to everybody arrives on and goes out of.
         targets: switch or bridge to the ports that lead there. stations: MAC to the own port, or to who it is on.
         pinned: (source MAC, destination MAC) to the port.
     """
 
+    edges: tuple[int, ...] = ()
     flood: tuple[int, ...] = ()
     targets: dict[str, Hops] = field(default_factory=dict)
     stations: dict[str, int | str] = field(default_factory=dict)
@@ -64,10 +66,21 @@ def forwarding(network: Network, policy: Policy, dark: frozenset[str] = frozense
                 it.stations[station.mac] = station.port
             elif station.segment in it.targets:
                 it.stations[station.mac] = station.segment
+    for switch, port in _edges(network):
+        if switch in made:
+            made[switch].edges += (port,)
     _flood(graph, network, made)
     for pin in policy.pins:
         _pin(pin, network, made, dark)
     return made
+
+
+def _edges(network: Network) -> Iterator[tuple[str, int]]:
+    """Give the ports that lead to a station, or to a bridge, which nobody controls."""
+    yield from ((station.segment, station.port) for station in network.stations)
+    for cable in network.cables:
+        if not network.switches.keys() >= set(cable.ends):
+            yield from zip(cable.ends, cable.ports, strict=True)
 
 
 def _graph(network: Network, policy: Policy, dark: frozenset[str]) -> nx.MultiGraph:

@@ -16,7 +16,7 @@ from testbed.model.topology import Topology
 Path = tuple[str | int, ...]
 """Keys and indexes from the topology inwards: `("links", "a-b", "forward", "delay")`."""
 
-_NAMED = ("nodes", "links", "demands")
+_NAMED = ("nodes", "links", "demands", "slices")
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,10 @@ def _refuse_substrate(before: Topology, goal: Topology) -> None:
 
 def _refuse_switches(before: Topology, goal: Topology, edits: Iterable[Edit]) -> None:
     """Switches, and what is plugged into them, are made with the lab; links' settings may change."""
+    if list(before.slices.items()) != list(goal.slices.items()):
+        raise BadInput(
+            "slices: they are made with the switches and cannot change while the lab runs; `testbed down` first"
+        )
     kinds = {name: node.kind for topology in (before, goal) for name, node in topology.nodes.items()}
     for edit in edits:
         if edit.path[0] == "nodes":

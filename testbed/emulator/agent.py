@@ -135,6 +135,8 @@ class Agent:
             messages.Power: self._power,
             messages.Steer: lambda r, c: self.lab.switches().steer(r),
             messages.CountSwitches: lambda r, c: self.lab.switches().count(),
+            messages.ReadSwitches: lambda r, c: self.lab.switches().read(),
+            messages.Arrange: lambda r, c: self.lab.switches().arrange(r),
             messages.Shutdown: self._shutdown,
         }
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from testbed.control.messages import (
     SOCKET,
@@ -21,7 +21,9 @@ from testbed.control.messages import (
     Installed,
     Network,
     Policy,
+    Read,
     Station,
+    WasRead,
     receive,
     send,
 )
@@ -32,6 +34,7 @@ from testbed.emulator.namespaces import watch
 from testbed.emulator.segments import Control, SwitchSettings
 from testbed.errors import BadInput, NotReady
 
+_Answer = TypeVar("_Answer", Installed, Counted, WasRead)
 START_PATIENCE = 60.0
 OWN = "testbed"
 LOG = "controller.log"
@@ -73,7 +76,7 @@ def control_of(parts: Sequence[Build]) -> Control:
             station, at = (second, first) if inside[0] else (first, second)
             stations.append(Station(node=station.node, mac=station.mac, segment=at.node, port=at.port, link=link))
     guests = [part.guest for part in parts if any(node.name in own for node in part.nodes)]
-    network = Network(switches=own, cables=tuple(cables), stations=tuple(stations))
+    network = Network(switches=own, cables=tuple(cables), stations=tuple(stations), slices=parts[0].slices)
     return Control(network=network, interfaces=interfaces, guest=next(iter(guests), 0), others=tuple(guests[1:]))
 
 
@@ -132,14 +135,22 @@ class Controller:
         Raises:
             BadInput: the policy cannot be; nothing was changed. NotReady: some do not; the message names them.
         """
-        answer = self._ask(Install(network=self.network, policy=policy))
-        if not isinstance(answer, Installed):
-            raise NotReady("the controller has gone")
+        answer = self._ask(Install(network=self.network, policy=policy), Installed)
         if answer.refused:
             raise BadInput(answer.refused)
         self.policy = policy
         if answer.missing:
             raise NotReady(f"these switches did not take what the controller wrote: {', '.join(answer.missing)}")
+
+    def check(self, policy: Policy) -> None:
+        """Make sure that a policy can be.
+
+        Raises:
+            BadInput: it cannot.
+        """
+        answer = self._ask(Install(network=self.network, policy=policy, only_check=True), Installed)
+        if answer.refused:
+            raise BadInput(answer.refused)
 
     def count(self) -> Counted:
         """Return what the switches have counted.
@@ -147,19 +158,27 @@ class Controller:
         Raises:
             NotReady: the controller has gone.
         """
-        answer = self._ask(Count())
-        if not isinstance(answer, Counted):
-            raise NotReady("the controller has gone")
-        return answer
+        return self._ask(Count(), Counted)
 
-    def _ask(self, request: Install | Count) -> Any:
+    def read(self) -> WasRead:
+        """Return what is written in the switches.
+
+        Raises:
+            NotReady: the controller has gone.
+        """
+        return self._ask(Read(), WasRead)
+
+    def _ask(self, request: Install | Count | Read, kind: type[_Answer]) -> _Answer:
         with self._lock:
             assert self._socket is not None
             try:
                 send(self._socket, request)
-                return receive(self._socket)
+                answer = receive(self._socket)
             except OSError as error:
                 raise NotReady(f"the controller has gone: {error.strerror}") from None
+        if not isinstance(answer, kind):
+            raise NotReady("the controller has gone")
+        return answer
 
     def last_words(self) -> str:
         """Return the last line of its log."""

@@ -22,12 +22,24 @@ from msgspec import structs
 from testbed import relay
 from testbed.control.messages import HOST, PORT
 from testbed.emulator import between, control, netlink, ovsdb
+from testbed.emulator.arranging import Arrangements
 from testbed.emulator.control import Controller
 from testbed.emulator.execute import PATH, Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
 from testbed.emulator.netlink import Netlink
-from testbed.emulator.segments import OPEN_VSWITCH, Control, Steer, Steered, SwitchCounts, SwitchSettings
+from testbed.emulator.segments import (
+    OPEN_VSWITCH,
+    Arrange,
+    Arranged,
+    Control,
+    Steer,
+    Steered,
+    SwitchCounts,
+    SwitchesRead,
+    SwitchSettings,
+)
+from testbed.emulator.slicing import Queues
 from testbed.emulator.spanning import Tree
 from testbed.errors import BadInput, NotReady, Unable
 from testbed.relay import Relay
@@ -108,6 +120,7 @@ class Fabric:
         self._joined = False
         self.in_userspace = False
         self.controller: Controller | None = None
+        self._arrangements: Arrangements | None = None
 
     def share(self) -> tuple[Namespaces, Netlink]:
         """Return the namespaces once more, with a socket in them: for one switch, which closes them."""
@@ -126,20 +139,27 @@ class Fabric:
         self._devices[switch, interface] = name
         return name, _FIRST_INDEX + number
 
-    def start(self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], told: Control, guest: int) -> None:
+    def start(
+        self,
+        switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]],
+        told: Control,
+        guest: int,
+        queues: Mapping[tuple[str, str], Queues],
+    ) -> None:
         """Start the daemons, and make all switches with their ports in one transaction of the database.
 
         Args:
             switches: with their ends of links, in the order that numbers the ports.
             told: what our own controller is to know; it is started in its guest. Where it has switches in others, too,
                 nothing is written until the first `steer`. guest: this one's number.
+            queues: of the ports that have some, by node and interface.
 
         Raises:
             Unable: the kernel lacks what was asked for, or a daemon or the database refuses; with its words.
             NotReady: a daemon did not start in time.
         """
         address = between.host(told.guest) if told.others else HOST
-        bridges = [self._bridge(node, ends, f"tcp:{address}:{PORT}") for node, ends in switches]
+        bridges = [self._bridge(node, ends, f"tcp:{address}:{PORT}", queues) for node, ends in switches]
         self._stand_in({bridge.settings.controller for bridge in bridges} & self._outside.keys())
         if between.needed(told, guest):
             between.join(self.namespaces, told, guest)
@@ -147,6 +167,7 @@ class Fabric:
         if told.guest == guest:
             self._interfaces = told.interfaces
             self.controller = Controller(self._run, told.network, partial(self._start_controller, address))
+            self._arrangements = Arrangements(self.controller)
             self._processes.append(self.controller.process)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._start_database()
@@ -159,8 +180,23 @@ class Fabric:
         if self.controller is not None:
             self.controller.connect(self._died)  # before there are switches: one that is refused waits for a second
         self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
+        self._check_queues([port for bridge in bridges for port in bridge.ports if port.queues is not None])
         if self.controller is not None and not told.others:
             self.controller.install(self.controller.policy)
+
+    def _check_queues(self, ports: Sequence[ovsdb.Port]) -> None:
+        """ovs-vswitchd says of queues that the kernel did not take in its log alone.
+
+        Raises:
+            Unable: a port has none.
+        """
+        if not ports:
+            return
+        with self.namespaces.enter_net(), closing(Netlink()) as inside:
+            shaped = {one.index for one in inside.root_qdiscs() if one.kind == "htb"}
+            missing = [port.device for port in ports if inside.index_of(port.device) not in shaped]
+        if missing:
+            raise Unable(f"this kernel did not take queues (qdisc htb) for {', '.join(missing)}: --substrate uml")
 
     def _stand_in(self, targets: Iterable[str]) -> None:
         """Be each controller outside for the switches: its address is here, and what connects to it goes there.
@@ -196,16 +232,36 @@ class Fabric:
         finally:
             os.close(log)
 
-    def _bridge(self, node: SwitchNode, ends: Sequence[WireEnd], own_controller: str) -> ovsdb.Bridge:
+    def _bridge(
+        self,
+        node: SwitchNode,
+        ends: Sequence[WireEnd],
+        own_controller: str,
+        queues: Mapping[tuple[str, str], Queues],
+    ) -> ovsdb.Bridge:
         settings = node.wire.segment
         assert isinstance(settings, SwitchSettings)
+        datapath = self._datapath(node.name, settings.datapath)
+        own = {end: it for end, it in queues.items() if end[0] == node.name and settings.controller == control.OWN}
+        if own and datapath != "system":
+            raise Unable(
+                f"{node.name}: slices are guaranteed by queues, which a switch in userspace does not fill; leave "
+                "`guaranteed` out, or let the kernel move its packets, as guests can: --substrate uml"
+            )
         if settings.controller == control.OWN:
             settings = structs.replace(settings, controller=own_controller)
         ports = [
-            ovsdb.Port(self._devices[node.name, end.interface], number, end.interface, end.vlan, end.trunk)
+            ovsdb.Port(
+                self._devices[node.name, end.interface],
+                number,
+                end.interface,
+                end.vlan,
+                end.trunk,
+                own.get((node.name, end.interface)),
+            )
             for number, end in enumerate(ends, 1)
         ]
-        return ovsdb.Bridge(node.name, settings, self._datapath(node.name, settings.datapath), ports)
+        return ovsdb.Bridge(node.name, settings, datapath, ports)
 
     def _datapath(self, name: str, wanted: str) -> str:
         """Return the type of datapath as the database has it.
@@ -276,12 +332,31 @@ class Fabric:
 
         Raises:
             BadInput: no switch has our own controller, or it cannot be. NotReady: some switch does not follow.
+            Refused: a change is being tried on the switches.
+        """
+        return self._own_arrangements().steer(request)
+
+    def arrange(self, request: Arrange) -> Arranged:
+        """Do one act of a transaction; see `Arrangements`.
+
+        Raises:
+            BadInput: no switch has our own controller.
+        """
+        return self._own_arrangements().act(request)
+
+    def _own_arrangements(self) -> Arrangements:
+        self._own_controller()
+        assert self._arrangements is not None
+        return self._arrangements
+
+    def read(self) -> SwitchesRead:
+        """Return what is written in the switches.
+
+        Raises:
+            BadInput: no switch has our own controller.
         """
         controller = self._own_controller()
-        before = controller.policy
-        after = request.applied(before)
-        controller.install(after)
-        return Steered(before=before, after=after)
+        return SwitchesRead(network=controller.network, policy=controller.policy, read=controller.read())
 
     def count(self) -> SwitchCounts:
         """Return what the switches have counted.
@@ -305,6 +380,7 @@ class Fabric:
         if self._database is not None:
             self._database.close()
         if self.controller is not None:
+            self._own_arrangements().close()
             self.controller.close()
         stop_all(self._processes, START_PATIENCE)
         if self._joined:

@@ -73,6 +73,8 @@ class JoinedClient(Client):
             playing.PlayStatus: self._play_status,
             messages.Steer: self._ask_controller,
             messages.CountSwitches: self._ask_controller,
+            messages.ReadSwitches: self._ask_controller,
+            messages.Arrange: self._ask_controller,
             messages.Shutdown: self._shutdown,
         }
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import UNSET, structs
 
 from testbed.emulator import netem, patch, playing
+from testbed.emulator.lower_slices import sliced
 from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.rings import refuse_rings
@@ -47,6 +48,7 @@ def build_of(topology: Topology) -> Build:
     return Build(
         nodes=tuple(_node(name, topology) for name in topology.nodes),
         links=tuple(_link(name, link) for name, link in topology.links.items()),
+        slices=tuple(sliced(name, one) for name, one in topology.slices.items()),
     )
 
 

@@ -12,17 +12,22 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
+from testbed.control.messages import Slice
 from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
 from testbed.emulator.playing import Play, PlayState, PlayStatus, StopPlay
 from testbed.emulator.segments import (
+    Arrange,
+    Arranged,
     BridgeSettings,
     Control,
     CountSwitches,
+    ReadSwitches,
     Steer,
     Steered,
     SwitchCounts,
+    SwitchesRead,
     SwitchSettings,
 )
 from testbed.emulator.standing import Observe, Reconfigure, RouterText, Traced
@@ -133,12 +138,14 @@ class Build(Message, frozen=True):
     Of a lab spread over several guests each agent gets its own part.
 
     Attributes:
+        slices: for the switches of our own controller.
         guest: number of this guest, from 1. elsewhere: nodes of the other guests to their addresses.
         control: of a lab in several guests; None where all of it is in this one.
     """
 
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
+    slices: tuple[Slice, ...] = ()
     guest: int = 1
     elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
     control: Control | None = None
@@ -510,12 +517,12 @@ Request = (
     Hello | SetClock | Build | Converge | Reconfigure | Observe | WaitReady | Survey | SetLinks | GetLinks | Locate
     | ListNodes | Exec | WriteFile | Vty
     | Power | Stamp | Reach | Trace | Throughput | StreamStart | StreamStop | SetLoad | ReadLoad | Play | StopPlay
-    | PlayStatus | Steer | CountSwitches | Shutdown | Part
+    | PlayStatus | Steer | CountSwitches | ReadSwitches | Arrange | Shutdown | Part
 )  # fmt: skip
 Result = (
     Welcome | Built | Observed | Surveyed | Readiness | LinksSet | LinkStates | Located | Nodes | Exited | VtyOutput
     | Ok | StampResult | Reached | Hops | ThroughputResult | StreamStarted | StreamResult | LoadReport | PartResult
-    | PlayState | Steered | SwitchCounts
+    | PlayState | Steered | SwitchCounts | SwitchesRead | Arranged
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from testbed.emulator.links import Wiring
 from testbed.emulator.messages import Build, Built, NodeState, Progress, WireEnd, WireNode
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks
 from testbed.emulator.netlink import Netlink, NetlinkError, Request, explain
+from testbed.emulator.slicing import queues
 from testbed.emulator.standing import RouterChange, RouterText
 from testbed.errors import BadInput, nearest
 
@@ -251,7 +252,8 @@ class Laboratory:
 
     def _start_switches(self, fabric: Fabric, request: Build, progress: Callable[[Progress], None]) -> None:
         switches = [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
-        fabric.start(switches, request.control or control_of([request]), request.guest)
+        told = request.control or control_of([request])
+        fabric.start(switches, told, request.guest, queues(request.slices, request.links))
         if fabric.in_userspace:
             for node in (node for node in self.nodes.values() if node.fabric is None):
                 offload.complete_checksums(node, node.interfaces)

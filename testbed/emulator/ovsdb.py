@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from testbed.emulator.netlink import attribute
 from testbed.emulator.segments import SwitchSettings
+from testbed.emulator.slicing import Queues
 from testbed.emulator.spanning import FORWARD_DELAY, HELLO, MAX_AGE, Tree
 from testbed.errors import NotReady, Unable
 
@@ -25,7 +26,9 @@ _COLUMNS = {
         *("name", "ports", "controller", "datapath_type", "fail_mode", "protocols", "other_config", "stp_enable"),
         "status",
     ),
-    "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids"),
+    "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids", "qos"),
+    "QoS": ("type", "other_config", "queues"),
+    "Queue": ("other_config",),
     "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
     "Controller": ("target", "connection_mode", "max_backoff"),
 }
@@ -40,13 +43,14 @@ it. On a busy machine seconds can lie between them."""
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port to make: its device, its OpenFlow number, the interface's name in the topology, its VLANs."""
+    """A port to make: its device, its OpenFlow number, the interface's name in the topology, its VLANs, its queues."""
 
     device: str
     number: int
     interface: str
     vlan: int | None = None
     trunk: tuple[int, ...] = ()
+    queues: Queues | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,18 @@ class Database:
             port.vlan_mode = "native-untagged" if it.vlan is not None else "trunk"
         if it.vlan is not None:
             port.tag = it.vlan
+        if it.queues is not None:
+            port.qos = [self._queues(change, it.queues)]
         return port
+
+    def _queues(self, change: Any, it: Queues) -> Any:
+        """Classes of htb (tc-htb(8)); `min-rate` is what each gets, what is over any of them may take."""
+        made = {number: change.insert(self._idl.tables["Queue"]) for number in it.guaranteed}
+        for number, queue in made.items():
+            queue.other_config = {"min-rate": f"{it.guaranteed[number]:.0f}", "max-rate": f"{it.rate:.0f}"}
+        quality = change.insert(self._idl.tables["QoS"])
+        quality.type, quality.other_config, quality.queues = "linux-htb", {"max-rate": f"{it.rate:.0f}"}, made
+        return quality
 
     def _count(self, number: int) -> None:
         """Ask for one more round of the daemon's main loop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from testbed.control.messages import Counted, Network, Pin, Policy
+from testbed.control.messages import Counted, Network, Pin, Policy, WasRead
 from testbed.emulator.patch import Message
 
 OPEN_VSWITCH = ("ovsdb-tool", "ovsdb-server", "ovs-vswitchd")
@@ -79,3 +79,37 @@ class SwitchCounts(Message, frozen=True):
 
     counted: Counted
     interfaces: dict[str, dict[int, str]]
+
+
+class ReadSwitches(Message, frozen=True):
+    """Ask our own controller's switches what is written in them. -> SwitchesRead"""
+
+
+class SwitchesRead(Message, frozen=True):
+    """What is written in them, for which network, by which policy."""
+
+    network: Network
+    policy: Policy
+    read: WasRead
+
+
+class Arrange(Message, frozen=True):
+    """One act of a transaction on where our own controller's switches send packets. -> Arranged
+
+    The contract is that of `adapters.base.Adapter`: a timer in the agent takes back in `revert_after` seconds what was
+    committed and not confirmed, whoever has died meanwhile. `lines`: see `testbed.control.language`.
+    """
+
+    transaction: str
+    act: Literal["load", "commit", "confirm", "rollback", "state", "forget"]
+    lines: str = ""
+    revert_after: float = 0.0
+
+
+class Arranged(Message, frozen=True):
+    """How the transaction stands, as `adapters.base.TransactionState`; `before` and `after`: configurations."""
+
+    state: str
+    rollback: str = ""
+    before: str = ""
+    after: str = ""

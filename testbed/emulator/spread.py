@@ -38,6 +38,7 @@ def split(build: Build, guests: int) -> list[Build]:
         Build(
             nodes=tuple(node for node in build.nodes if placed[node.name] == guest),
             links=tuple(links[guest]),
+            slices=build.slices,
             guest=guest,
             elsewhere={name: addresses[name] for name in placed if placed[name] != guest},
         )

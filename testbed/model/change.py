@@ -48,14 +48,64 @@ class InterfaceStep(Model):
         return self
 
 
+class Pair(Model):
+    """Packets from one node to another."""
+
+    source: Name
+    destination: Name
+
+
+class PinnedPair(Pair):
+    """Packets from one node to another, and the links between switches that they are to take, in order."""
+
+    links: tuple[Name, ...] = Field(min_length=1)
+
+
+SWITCHES = "switches"
+"""All switches of our own controller are one device, by this name: their paths are settled together."""
+
+
+class SwitchStep(Model):
+    """Where our own controller's switches send packets; what is not named stays.
+
+    Attributes:
+        drain: links to leave, as far as there is another way. restore: drained links to take again.
+        pin: packets that take a path of their own. unpin: packets that take the shortest paths again.
+    """
+
+    drain: tuple[Name, ...] = ()
+    restore: tuple[Name, ...] = ()
+    pin: PinnedPair | None = None
+    unpin: Pair | None = None
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not (self.drain or self.restore or self.pin or self.unpin):
+            refuse([Problem((), None, "expected at least one link or pair to drain, restore, pin or unpin")])
+        both = [index for index, link in enumerate(self.restore) if link in self.drain]
+        refuse([Problem(("restore", i), self.restore[i], "expected a link that is not drained too") for i in both])
+        return self
+
+    @property
+    def device(self) -> str:
+        """Name of the device that it is for."""
+        return SWITCHES
+
+
 def _kind_of_step(value: Any) -> str:
-    """A step with an `interface` and no `configuration` is typed settings."""
+    """A step with an `interface` and no `configuration` is typed settings; the words of switches are theirs alone."""
     keys = value if isinstance(value, dict) else getattr(value, "model_fields_set", ())
-    return "interface" if "interface" in keys and "configuration" not in keys else "configuration"
+    if "configuration" in keys:
+        return "configuration"
+    if any(word in keys for word in SwitchStep.model_fields):
+        return "switches"
+    return "interface" if "interface" in keys else "configuration"
 
 
 Step = Annotated[
-    Annotated[ConfigurationStep, Tag("configuration")] | Annotated[InterfaceStep, Tag("interface")],
+    Annotated[ConfigurationStep, Tag("configuration")]
+    | Annotated[InterfaceStep, Tag("interface")]
+    | Annotated[SwitchStep, Tag("switches")],
     Discriminator(_kind_of_step),
 ]
 

@@ -74,7 +74,7 @@ def topology(it: Topology) -> list[Problem]:
     """Endpoints exist, no interface or address is used twice, gateways are on a link of their host."""
     missing = list(_missing_nodes(it))
     nodes = (*_gateways(it), *_dpids(it))
-    return [*missing, *_interfaces(it), *_addresses(it), *_ports(it), *nodes, *_demands(it), *_load(it)]
+    return [*missing, *_interfaces(it), *_addresses(it), *_ports(it), *nodes, *_demands(it), *_load(it), *_slices(it)]
 
 
 def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
@@ -107,6 +107,40 @@ def _load(it: Topology) -> Iterator[Problem]:
         kinds = {name: node.kind for name, node in it.nodes.items()}
         for problem in place_problems(it.load, kinds, it.demands):
             yield replace(problem, where=("load", *problem.where))
+
+
+def _slices(it: Topology) -> Iterator[Problem]:
+    own = {name for name, node in it.nodes.items() if node.kind == "switch" and node.controller == "testbed"}
+    if it.slices and not own:
+        expected = "expected a switch of our own controller (`kind: switch`), which alone keeps slices apart"
+        yield Problem(("slices",), list(it.slices), expected)
+        return
+    known: dict[object, str] = {}
+    for name, one in it.slices.items():
+        if (first := known.setdefault(one.match, name)) != name:
+            expected = f"expected another dscp, vlan or prefix than those of {first}, which takes all its packets"
+            yield Problem(("slices", name), None, expected)
+    yield from _guaranteed(it, own)
+
+
+def _guaranteed(it: Topology, own: set[str]) -> Iterator[Problem]:
+    """Where a guarantee has a meaning: a switch's way out into a link with a rate that all guarantees fit in."""
+    wanted = sum(one.guaranteed or 0.0 for one in it.slices.values())
+    ways = [
+        (name, way.rate)
+        for name, link in it.links.items()
+        for end, way in zip(link.endpoints, (link.forward, link.backward), strict=True)
+        if end.node in own and way.rate is not None
+    ]
+    if wanted and not ways:
+        key = next(name for name, one in it.slices.items() if one.guaranteed)
+        expected = "expected a link with a `rate` behind a switch: where there is no bottleneck nothing is guaranteed"
+        yield Problem(("slices", key, "guaranteed"), it.slices[key].guaranteed, expected)
+    for name, rate in ways:
+        if wanted > rate:
+            expected = f"expected guarantees that fit in the rate of every link; {name} has {rate:g} bit/s"
+            yield Problem(("slices",), f"{wanted:g} bit/s guaranteed in all", expected)
+            return
 
 
 def _interfaces(it: Topology) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ from testbed.model.base import (
     refuse,
 )
 from testbed.model.impairment import Impairment
+from testbed.model.slicing import Slice
 from testbed.model.traffic import Traffic
 
 Protocol = Literal["static", "ospf", "isis", "bgp"]
@@ -223,6 +224,7 @@ class Topology(Model):
     Attributes:
         demands: how much goes from each node to each other, in the unit of whoever measured it; for load.
         load: what flows from the moment that its lab is up.
+        slices: by name, in the order in which packets are told apart; for switches of our own controller.
     """
 
     name: Name
@@ -231,6 +233,7 @@ class Topology(Model):
     links: dict[Name, Link] = Field(default_factory=dict)
     demands: dict[Name, dict[Name, Amount]] = Field(default_factory=dict)
     load: Traffic | None = None
+    slices: dict[Name, Slice] = Field(default_factory=dict)
     guest: GuestOptions = GuestOptions()
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ Under the folder of all state (`$TESTBED_HOME`): `journal.sqlite`, `audit/`, `ap
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -14,21 +14,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from adapters.base import Adapter
-from adapters.inventory import connect, sessions
 from testbed.errors import BadInput, Refused
-from testbed.model.load import load_inventory
 from testbed.model.plan import Plan
 from testbed.model.verdict import Verdict
 from testbed.replay import audit, keys, plan, transaction
 from testbed.replay.audit import AuditLog, Report
 from testbed.replay.journal import Journal
+from testbed.replay.target import Sessions, Target, target_of
 from testbed.replay.transaction import Records, Result
-from testbed.replay.verify import RackProbes
 from testbed.substrate.folder import home
 
 Progress = Callable[[str], object]
-Sessions = Mapping[str, Adapter]
+Place = Path | Target
+"""A rack's inventory file, or a target such as `LabTarget("a-lab")`."""
 
 
 def journal_path() -> Path:
@@ -48,7 +46,7 @@ def approvers_path() -> Path:
 
 def plan_from_report(
     report: Path,
-    inventory: Path,
+    inventory: Place,
     *,
     proposed_by: str,
     revert_after: float | None = None,
@@ -58,7 +56,7 @@ def plan_from_report(
     """Make a plan of the verdict in a report, against the rack as it is now.
 
     Args:
-        report: `report.json` of a validation. inventory: the rack's file. proposed_by: who asks.
+        report: `report.json` of a validation. inventory: the rack's file, or a target. proposed_by: who asks.
         revert_after: seconds until an unconfirmed device takes its old configuration back; when None, several times
             what committing and verifying is expected to take (`testbed.replay.timing`).
         output: file to write the plan to. opened: sessions to use; own ones when None.
@@ -68,9 +66,17 @@ def plan_from_report(
         Refused: not PASSED, not reproduced, or stale.
         DeviceError: a device cannot be reached.
     """
-    verdict, rack = read_verdict(report), load_inventory(inventory)
-    with sessions(rack, _folder(inventory), opened) as adapters, _recording() as log:
-        made = plan.make_plan(verdict, rack, adapters, proposed_by, revert_after=revert_after, audit=log)
+    verdict, target = read_verdict(report), target_of(inventory)
+    with target.sessions(opened) as adapters, _recording() as log:
+        made = plan.make_plan(
+            verdict,
+            target.inventory,
+            adapters,
+            proposed_by,
+            revert_after=revert_after,
+            audit=log,
+            cannot_measure=target.cannot_measure,
+        )
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         plan.save(made, output)
@@ -129,21 +135,21 @@ def enrol_new_key(name: str, file: Path) -> None:
     enrol(name, keys.public_text(public))
 
 
-def check_plan(file: Path, inventory: Path) -> Plan:
+def check_plan(file: Path, inventory: Place) -> Plan:
     """Make sure that a plan could be applied now; nothing is changed.
 
     Raises:
         Refused, BadInput, DeviceError: as `apply_plan`.
     """
-    chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
-    with sessions(rack, _folder(inventory)) as adapters, _records_if_any() as records:
-        transaction.admit(chosen, rack, adapters, records, approvers)
+    chosen, approvers, target = plan.load(file), keys.read_approvers(approvers_path()), target_of(inventory)
+    with target.sessions() as adapters, _records_if_any() as records:
+        transaction.admit(chosen, target.inventory, adapters, records, approvers)
     return chosen
 
 
 def apply_plan(
     file: Path,
-    inventory: Path,
+    inventory: Place,
     progress: Progress = lambda _: None,
     *,
     window: float | None = None,
@@ -162,20 +168,20 @@ def apply_plan(
         DeviceError: a device cannot be reached, before anything was sent.
     """
     recover(inventory, progress)
-    chosen, approvers, rack = plan.load(file), keys.read_approvers(approvers_path()), load_inventory(inventory)
-    with sessions(rack, _folder(inventory), opened) as adapters, _records() as records:
+    chosen, approvers, target = plan.load(file), keys.read_approvers(approvers_path()), target_of(inventory)
+    with target.sessions(opened) as adapters, _records() as records:
         return transaction.apply(
             chosen,
-            rack,
+            target.inventory,
             adapters,
-            RackProbes(rack, window=window, progress=progress),
+            target.probes(window, progress),
             records,
             approvers=approvers,
             progress=progress,
         )
 
 
-def recover(inventory: Path, progress: Progress = lambda _: None, *, gone: Collection[str] = ()) -> list[Result]:
+def recover(inventory: Place, progress: Progress = lambda _: None, *, gone: Collection[str] = ()) -> list[Result]:
     """Finish or roll back what a crash left half done on this rack.
 
     Args:
@@ -184,11 +190,11 @@ def recover(inventory: Path, progress: Progress = lambda _: None, *, gone: Colle
     Raises:
         Refused: another replay is under way. BadInput: no open transaction touches a device given up.
     """
-    rack = load_inventory(inventory)
+    target = target_of(inventory)
     with _records() as records:
         return transaction.recover(
-            rack,
-            lambda device: connect(rack, device, _folder(inventory)),
+            target.inventory,
+            target.connect,
             records,
             gone=gone,
             progress=progress,
@@ -256,10 +262,6 @@ def audit_entries(path: Path | None = None) -> list[dict[str, Any]]:
         {"n": entry["n"], "at": entry["at"], "kind": entry["kind"], **entry["fields"]}
         for entry in audit.entries(path or audit_path())
     ]
-
-
-def _folder(inventory: Path) -> Path:
-    return inventory.absolute().parent
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from testbed.model.rack import Inventory
 from testbed.model.verdict import DeviceChange, Finding, Outcome, Verdict
 from testbed.replay import canonical, identity, timing, verify
 from testbed.replay.audit import AuditLog
+from testbed.replay.verify import Cannot
 
 AFTER = ("after-1", "after-2")
 
@@ -35,6 +36,7 @@ def make_plan(
     *,
     revert_after: float | None = None,
     audit: AuditLog | None = None,
+    cannot_measure: Cannot = verify.cannot_measure,
 ) -> Plan:
     """Bind a passed change to bytes and to the devices as they are now.
 
@@ -45,6 +47,7 @@ def make_plan(
         revert_after: seconds until a device that was not confirmed takes its old configuration back; when None, as
             `testbed.replay.timing` finds right for the plan.
         audit: where the plan, or its refusal, is recorded.
+        cannot_measure: why an expectation is not measured there; empty when it is.
 
     Raises:
         Refused: not a verdict to act on, or a device's configuration is no longer the one the twin tried (stale).
@@ -55,7 +58,7 @@ def make_plan(
         _check_verdict(verdict)
         _check_devices(verdict.devices, inventory)
         _check_proposer(proposed_by)
-        estimate = timing.estimate(verdict.change, verdict.devices, inventory, adapters)
+        estimate = timing.estimate(verdict.change, verdict.devices, inventory, adapters, cannot_measure)
         timer = timing.revert_after(estimate, revert_after)
         for device in verdict.devices:
             check_fresh(device, adapters[device.device])
@@ -74,7 +77,7 @@ def make_plan(
         "created": time.time(),
         "estimate": estimate,
         "revert_after": timer,
-        "lacks": lacks(verdict.change.expect, verdict.devices, adapters),
+        "lacks": lacks(verdict.change.expect, verdict.devices, adapters, cannot_measure),
     }
     plan = _identified(Plan.model_validate({**fields, "id": ""}))
     made = {"plan": plan.id, "rack": plan.rack, "change": plan.change.name, "devices": _digests(plan)}
@@ -153,7 +156,10 @@ def check_fresh(device: DeviceChange, adapter: Adapter) -> None:
 
 
 def lacks(
-    expectations: Sequence[Expectation], devices: Sequence[DeviceChange], adapters: Mapping[str, Adapter]
+    expectations: Sequence[Expectation],
+    devices: Sequence[DeviceChange],
+    adapters: Mapping[str, Adapter],
+    cannot_measure: Cannot = verify.cannot_measure,
 ) -> list[str]:
     """Say what the devices cannot do for this plan, for who approves it."""
     said = [
@@ -169,7 +175,7 @@ def lacks(
         if Capability.PERSISTENCE not in adapters[device.device].capabilities
     ]
     for index, expectation in enumerate(expectations):
-        why = verify.cannot_measure(expectation, adapters)
+        why = cannot_measure(expectation, adapters)
         if why:
             said.append(f"expectation {index} ({expectation.kind}) is not measured on the rack: {why}")
     return said

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from adapters.base import Adapter
 from testbed.errors import BadInput
-from testbed.model.change import Change, Expectation, Loss, PathIs, Reachable, RoundTrip
+from testbed.model.change import Change, Expectation, Loss, PathIs, Reachable, RoundTrip, Throughput
 from testbed.model.rack import Inventory
 from testbed.model.verdict import DeviceChange
 from testbed.replay import verify
@@ -31,30 +31,40 @@ LAST_REPLY = 1.0
 
 
 def estimate(
-    change: Change, devices: Sequence[DeviceChange], rack: Inventory, adapters: Mapping[str, Adapter]
+    change: Change,
+    devices: Sequence[DeviceChange],
+    rack: Inventory,
+    adapters: Mapping[str, Adapter],
+    cannot_measure: verify.Cannot = verify.cannot_measure,
 ) -> float:
     """Return the seconds from the first commit to the last confirmation, to a tenth."""
     acts = 2 * STEP * len(devices)
     settling = verify.window(change) + verify.POLL + 2 * SURVEY * len(rack.devices)
-    measured = sum(measuring(one) for one in change.expect if not verify.cannot_measure(one, adapters))
+    measured = sum(measuring(one) for one in change.expect if not cannot_measure(one, adapters))
     return round(acts + settling + measured, 1)
 
 
 def measuring(expectation: Expectation) -> float:
     """Return the seconds that one expectation is measured on the rack for, at the longest."""
     match expectation:
-        case Reachable(reachable=True):
-            return reachable.MOST * reachable.INTERVAL + LAST_REPLY * reachable.MOST / reachable.COUNT
         case Reachable():
-            return reachable.MOST * reachable.NEGATIVE_INTERVAL + LAST_REPLY
+            return _echoes(expectation)
         case RoundTrip():
             return max(verify.SPAN, rtt.needed(expectation.percentile) * rtt.INTERVAL) + LAST_REPLY
         case Loss():
             return max(verify.SPAN, loss.needed(expectation.below) * verify.FASTEST_PING) + LAST_REPLY
+        case Throughput():
+            return verify.SPAN + LAST_REPLY
         case PathIs():
             return TRIES * LAST_REPLY
         case _:
             return 0.0  # read off what the survey has brought, or not measured here
+
+
+def _echoes(expectation: Reachable) -> float:
+    if expectation.reachable:
+        return reachable.MOST * reachable.INTERVAL + LAST_REPLY * reachable.MOST / reachable.COUNT
+    return reachable.MOST * reachable.NEGATIVE_INTERVAL + LAST_REPLY
 
 
 def revert_after(expected: float, asked: float | None) -> float:

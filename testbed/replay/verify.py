@@ -36,6 +36,7 @@ TOLERANCE: Mapping[str, tuple[float, float]] = {
     "rtt": (2e-3, 0.15),
     "loss": (5e-3, 0.0),
     "reachable": (0.2, 0.0),
+    "throughput": (0.0, 0.15),
     "nothing-else-changed": (0.0, 0.0),
 }
 CANNOT_ON_RACK: Mapping[str, str] = {
@@ -51,6 +52,7 @@ NEEDS: Mapping[str, Capability] = {
 }
 
 Progress = Callable[[str], object]
+Cannot = Callable[[Expectation, Mapping[str, Adapter]], str]
 
 
 class RackProbes:

@@ -26,9 +26,14 @@ _DAEMONS = (
 class AgentTransport:
     """The `Transport` of a node of a lab. Not for several threads: the client is one thread's."""
 
-    def __init__(self, client: Client, node: str) -> None:
+    def __init__(self, client: Client, node: str, identity: str = "", *, owned: bool = False) -> None:
+        """Take a client of the lab's agent.
+
+        Args:
+            identity: what proves which lab it is, where that matters. owned: the client is closed with this.
+        """
         self.name = node
-        self._client = client
+        self._client, self._identity, self._owned = client, identity, owned
 
     def run(self, command: str, timeout: float = 10.0) -> Completed:
         """Run a POSIX shell command line in the node; standard error goes where standard output goes."""
@@ -65,11 +70,13 @@ class AgentTransport:
         return outputs
 
     def host_key(self) -> str:
-        """Empty: the agent is the lab's own, and has proven itself by CURVE."""
-        return ""
+        """The lab's, whose agent has proven itself by CURVE; empty in a fork."""
+        return self._identity
 
     def close(self) -> None:
         """Nothing of the node's is held; the client is its owner's."""
+        if self._owned:
+            self._client.close()
 
     def _ask(self, daemon: str, commands: tuple[str, ...], timeout: float) -> Sequence[str]:
         request = Vty(node=self.name, daemon=daemon, commands=commands, timeout=timeout)

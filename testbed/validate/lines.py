@@ -80,10 +80,14 @@ def read(device: str, text: str) -> Iterator[Edit]:
 
 
 def of_step(step: Step) -> Iterator[Edit]:
-    """Yield what a step sets, as lines in their place."""
+    """Yield what a step sets, as lines in their place; what steers switches has none."""
     if isinstance(step, ConfigurationStep):
         yield from read(step.device, step.configuration)
-        return
+    elif isinstance(step, InterfaceStep):
+        yield from _of_interface(step)
+
+
+def _of_interface(step: InterfaceStep) -> Iterator[Edit]:
     block = f"interface {step.interface}"
     yield Edit(step.device, block, "")
     if step.cost is not None:

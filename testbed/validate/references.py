@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from testbed.errors import BadInput, nearest
+from testbed.errors import BadInput
 from testbed.model.base import Problem
 from testbed.model.change import (
     Adjacency,
@@ -18,13 +18,12 @@ from testbed.model.change import (
     InterfaceStep,
     NothingElse,
     PathIs,
+    SwitchStep,
 )
 from testbed.model.load import Written
 from testbed.model.topology import SEGMENTS, Router, Topology
-from testbed.validate import lines, neighbours, places
-
-Where = tuple[str | int, ...]
-MOST_NAMED = 12
+from testbed.validate import lines, neighbours, places, switches
+from testbed.validate.naming import Where, unknown
 
 
 def require(changes: Iterable[Written[Change]], topology: Topology) -> None:
@@ -45,9 +44,11 @@ def problems(change: Change, topology: Topology) -> Iterator[Problem]:
     """Yield what a change names and the twin has not, and what it asks that could not fail."""
     for index, step in enumerate(change.steps):
         where = ("steps", index)
-        if not isinstance(topology.nodes.get(step.device), Router):
+        if isinstance(step, SwitchStep):
+            yield from switches.problems(where, step, topology)
+        elif not isinstance(topology.nodes.get(step.device), Router):
             routers = [name for name, node in topology.nodes.items() if isinstance(node, Router)]
-            yield _unknown((*where, "device"), step.device, "a router of the twin, which alone are configured", routers)
+            yield unknown((*where, "device"), step.device, "a router of the twin, which alone are configured", routers)
         elif isinstance(step, InterfaceStep):
             yield from _interface((*where, "interface"), step.device, step.interface, topology)
             yield from _cost((*where, "cost"), step, topology)
@@ -58,19 +59,12 @@ def problems(change: Change, topology: Topology) -> Iterator[Problem]:
         yield from _expectation(("expect", index), expectation, known, change)
 
 
-def _unknown(where: Where, value: str, expected: str, known: Iterable[str]) -> Problem:
-    names = sorted(known)
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    listed = f"{', '.join(names[:MOST_NAMED])}{more}" or "none"
-    return Problem(where, value, f"expected {expected} ({listed}){nearest(value, names)}")
-
-
 def _interface(
     where: Where, device: str, name: str, topology: Topology, offset: int | None = None
 ) -> Iterator[Problem]:
     known = {*places.interfaces(topology, device), "lo"}
     if name not in known and name != lines.MANAGEMENT:
-        found = _unknown(where, name, f"an interface of {device}", known)
+        found = unknown(where, name, f"an interface of {device}", known)
         yield Problem(where, name, found.expected, offset)
 
 
@@ -97,7 +91,7 @@ def _expectation(where: Where, it: Expectation, topology: Topology, change: Chan
         routers = [name for name, node in topology.nodes.items() if isinstance(node, Router)]
         for key in ("device", "neighbour"):
             if (name := getattr(it, key)) not in routers:
-                yield _unknown((*where, key), name, "a router of the twin", routers)
+                yield unknown((*where, key), name, "a router of the twin", routers)
         if it.device == it.neighbour:
             yield Problem((*where, "neighbour"), it.neighbour, "expected another router: none is its own neighbour")
     else:
@@ -110,7 +104,7 @@ def _expectation(where: Where, it: Expectation, topology: Topology, change: Chan
 def _source(where: Where, source: str, topology: Topology) -> Iterator[Problem]:
     senders = [name for name, node in topology.nodes.items() if not isinstance(node, SEGMENTS)]
     if source not in senders:
-        yield _unknown((*where, "source"), source, "a node of the twin that can send", senders)
+        yield unknown((*where, "source"), source, "a node of the twin that can send", senders)
 
 
 def _destination(where: Where, source: str, destination: str, topology: Topology) -> Iterator[Problem]:
@@ -118,9 +112,9 @@ def _destination(where: Where, source: str, destination: str, topology: Topology
     owners = places.addresses(topology)
     if places.is_address(destination):
         if destination not in owners:
-            yield _unknown(place, destination, "an address that a node of the twin has", owners)
+            yield unknown(place, destination, "an address that a node of the twin has", owners)
     elif destination not in topology.nodes:
-        yield _unknown(place, destination, "a node of the twin, or an address of one", topology.nodes)
+        yield unknown(place, destination, "a node of the twin, or an address of one", topology.nodes)
     elif destination not in owners.values():
         yield Problem(place, destination, f"expected a node that has an address; {destination} has none")
     if source == destination or owners.get(destination) == source:
@@ -135,7 +129,7 @@ def _way(where: Where, it: PathIs, topology: Topology) -> Iterator[Problem]:
     ):
         for index, name in enumerate(getattr(it, key)):
             if name not in known:
-                yield _unknown((*where, key, index), name, f"{what} of the twin", known)
+                yield unknown((*where, key, index), name, f"{what} of the twin", known)
             elif name in _ends(it, topology):
                 end = "source" if name == it.source else "destination"
                 yield Problem((*where, key, index), name, f"expected a node between; the {end} is on every path")
@@ -153,7 +147,7 @@ def _prefixes(where: Where, it: NothingElse, topology: Topology, change: Change)
         spared = ip_network(prefix)
         if not any(spared.version == one.version and spared.overlaps(one) for one in known):
             listed = map(str, known)
-            yield _unknown(
+            yield unknown(
                 (*where, "except_prefixes", index), prefix, "a prefix with something of the twin in it", listed
             )
 

@@ -9,7 +9,7 @@ from testbed.errors import TestbedError
 from testbed.model.change import Change, Expectation, NothingElse, flow
 from testbed.model.topology import Topology
 from testbed.model.verdict import Measured
-from testbed.validate import neighbours, places
+from testbed.validate import neighbours, places, switches
 from testbed.validate.around import Around, look
 from testbed.validate.busy import tempered, watching
 from testbed.validate.expectations import find
@@ -42,10 +42,15 @@ def run_round(
     routes = snapshot(call, topology)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"validate-{phase}") as pool:
         ways = _trace_all(pool, change.expect, topology, call, routes)
+        frames = switches.look(call, topology)
+        if frames is not None:
+            ways = {pair: switches.through(frames, way) if isinstance(way, Way) else way for pair, way in ways.items()}
         asked = any(isinstance(expectation, NothingElse) for expectation in change.expect)
         here = look(call, topology, speaking, pool) if asked else Around()
         baseline, around_before = (before.routes, before.around) if before else (routes, here)
-        scene = Scene(phase, topology, call, routes, baseline, ways, around=here, around_before=around_before)
+        scene = Scene(
+            phase, topology, call, routes, baseline, ways, around=here, around_before=around_before, frames=frames
+        )
         mine = [(i, e) for i, e in enumerate(change.expect) if _belongs(e, phase)]
         measured: dict[int, Measured] = {}
         for wave in sorted({find(e.kind).wave for _, e in mine}):

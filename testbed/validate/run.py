@@ -15,12 +15,13 @@ from adapters.base import Adapter
 from adapters.frr import FrrAdapter
 from testbed.emulator.messages import Hello, Welcome
 from testbed.errors import AgentError, GuestFailed, NotReady, TestbedError
-from testbed.model.change import Change, ConvergenceGap
+from testbed.model.change import SWITCHES, Change, ConvergenceGap
 from testbed.model.load import Written
 from testbed.model.topology import Topology
 from testbed.model.verdict import DeviceChange, Finding, Measured, Outcome, StaticFinding, Verdict
 from testbed.twin.fork import fork as fork_twin
 from testbed.twin.state import MirroredState
+from testbed.twin.switches import SwitchAdapter
 from testbed.twin.transport import AgentTransport
 from testbed.validate import apply, fidelity, judge, lines, load, neighbours, references, routes, static
 from testbed.validate.busy import tempered, watching
@@ -143,6 +144,7 @@ class Trial:
     notes: list[StaticFinding] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     carried: dict[str, list[float]] = field(default_factory=dict)
@@ -203,7 +205,18 @@ class Bench:
                 phase, self.change, self.topology, self.call, self.speaking(phase), before=before
             )
         self.trial.add(measured)
+        self._follow(phase, scene, before)
         return scene
+
+    def _follow(self, phase: str, scene: Scene, before: Scene | None) -> None:
+        """Follow frames between all nodes through the switches; what arrived before the change must arrive after."""
+        if scene.frames is None or before is None or before.frames is None or phase not in AFTER:
+            return
+        new = [f"{phase}: {line}" for line in scene.frames.new_faults(before.frames)]
+        message = new[0] if new else f"{phase}: frames between all nodes arrive, none circles; by the flows as they are"
+        outcome = Outcome.FAILED if new else Outcome.PASSED
+        self.trial.notes.append(StaticFinding(check="switches", outcome=outcome, message=message))
+        self.trial.broken += new
 
     def speaking(self, when: str) -> neighbours.Speakers:
         """Return who speaks which routing protocol: a change may start or end one."""
@@ -237,13 +250,17 @@ def _bench(change: Change, state: MirroredState, lab: Any, trial: Trial, tell: T
     with closing(Callers(lab.agent)) as call:
         agent = lab.agent()
         devices = apply.devices_of(change)
-        adapters = {device: FrrAdapter(AgentTransport(agent, device)) for device in devices}
+        adapters = {device: _adapter(agent, device) for device in devices}
         trial.environment.update(_environment(state, call(Hello()), lab))
         try:
             topology = lines.with_addresses(state.topology, lines.of_change(change))
             yield Bench(change, state, call, agent, adapters, trial, tell, topology, _window(change, state, call))
         finally:
             agent.close()
+
+
+def _adapter(agent: Any, device: str) -> Adapter:
+    return SwitchAdapter(agent) if device == SWITCHES else FrrAdapter(AgentTransport(agent, device))
 
 
 def _window(change: Change, state: MirroredState, call: Callers) -> float:
@@ -400,4 +417,6 @@ def _verdict(change: Change, state: MirroredState, trial: Trial, answer: tuple[O
 def _decide(findings: tuple[Finding, ...], trial: Trial) -> tuple[Outcome, str]:
     if trial.wrong and not trial.obstacles:
         return Outcome.FAILED, f"the rollback is not proven: {trial.wrong[0]}"
+    if trial.broken and not trial.obstacles:
+        return Outcome.FAILED, trial.broken[0]
     return judge.overall(findings, trial.obstacles)

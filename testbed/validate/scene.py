@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from testbed.control.frames import Frames
 from testbed.emulator.messages import Hops, Request, Trace
 from testbed.errors import TestbedError
 from testbed.model.topology import Topology
@@ -58,6 +59,7 @@ class Way:
         links: between them, None where it cannot be told.
         reached: the destination itself answered. proof: the hops, as text.
         steps: all that equal-cost routes would let a flow take, each from a node over a link to a node.
+        spread: `steps` has every way, and None among nodes and links stands only where these differ.
     """
 
     nodes: tuple[str | None, ...]
@@ -65,6 +67,7 @@ class Way:
     reached: bool
     steps: frozenset[Step] = frozenset()
     proof: tuple[str, ...] = ()
+    spread: bool = False
 
     @property
     def text(self) -> str:
@@ -82,6 +85,7 @@ class Scene:
         ways: by (source, address), what was traced in this round, or the error that tracing ended in.
         span: seconds that one expectation may be measured for.
         around, around_before: neighbours and who reaches whom, now and before the change; empty where nobody asks.
+        frames: what is written in the switches of our own controller; None where there are none.
     """
 
     phase: str
@@ -93,6 +97,7 @@ class Scene:
     span: float = 8.0
     around: Around = field(default_factory=Around)
     around_before: Around = field(default_factory=Around)
+    frames: Frames | None = None
 
     def way(self, source: str, destination: str) -> Way:
         """Return the traced path, or raise what tracing it ended in."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from ipaddress import ip_interface
 
-from testbed.model.change import Change, Expectation, Loss, PathIs, Reachable, RoundTrip, flow
+from testbed.model.change import Change, Expectation, Loss, PathIs, Reachable, RoundTrip, SwitchStep, flow
 from testbed.model.load import Written
 from testbed.model.topology import Topology
 from testbed.model.verdict import Outcome, StaticFinding
@@ -67,7 +67,8 @@ def check_no_change(change: Change, topology: Topology) -> Iterator[StaticFindin
     """A change whose every line is in force already has nothing to try and nothing to send."""
     edits = [edit for edit in lines.of_change(change) if edit.line]
     present = {(e.device, e.context, e.line, e.negated) for e in lines.running(topology)}
-    if all(_in_force(edit, present, topology) for edit in edits):
+    steers = any(isinstance(step, SwitchStep) for step in change.steps)
+    if not steers and all(_in_force(edit, present, topology) for edit in edits):
         yield _bad("no-change", "the change changes nothing: the devices already have every one of its lines")
 
 
@@ -108,6 +109,10 @@ def check_bounds(change: Change, topology: Topology) -> Iterator[StaticFinding]:
 def check_prediction(change: Change, topology: Topology) -> Iterator[StaticFinding]:
     """What shortest paths over the new costs would break is a warning; the emulation decides."""
     edits = lines.of_change(change)
+    if any(isinstance(step, SwitchStep) for step in change.steps):
+        message = "not predicted, the emulation decides alone: switches are steered by more than costs"
+        yield StaticFinding(check="prediction", outcome=Outcome.PASSED, message=message)
+        return
     if unclear := lines.predictable(edits):
         message = f"not predicted, the emulation decides alone: {unclear[0]!r} is more than a cost or a shutdown"
         yield StaticFinding(check="prediction", outcome=Outcome.PASSED, message=message)

@@ -8,6 +8,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from testbed.model.impairment import GilbertElliott, Impairment
+from testbed.model.slicing import Slice
 from testbed.model.topology import (
     Bridge,
     Daemon,
@@ -130,8 +131,22 @@ def topologies(draw, switched=True):
         nodes=_with_gateways(it, wires),
         links=wires,
         demands=draw(st.sampled_from([{}, {"a1": {"b2": 12.5}}])),
+        slices=draw(st.sampled_from(SLICES)) if _is_steered(it) else {},
         guest=GuestOptions(memory=draw(st.integers(1, 2**50)), guests=draw(st.integers(1, 64))),
     )
+
+
+SLICES = [
+    {},
+    {
+        "urgent": Slice(sst=2, sd="00000a", dscp=46, maximum=2e6),
+        "tagged": Slice(vlan=7, prefix="10.1.0.0/16", maximum=1e9),
+    },
+]
+
+
+def _is_steered(it):
+    return any(node.kind == "switch" and node.controller == "testbed" for node in it.values())
 
 
 def _with_gateways(it, wires):

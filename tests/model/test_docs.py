@@ -6,11 +6,12 @@ from typing import get_args
 
 import pytest
 
-from testbed.model.change import Change, ConfigurationStep, InterfaceStep
+from testbed.model.change import Change, ConfigurationStep, InterfaceStep, PinnedPair, SwitchStep
 from testbed.model.explain import keys_of
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
 from testbed.model.profile import PROFILES, all_profiles, profile_names
+from testbed.model.slicing import Slice
 from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, LinkTrace, Router, Switch, Topology
 from testbed.model.traces.generators import GENERATORS
 from testbed.model.traces.spec import defaults
@@ -33,7 +34,7 @@ EXAMPLES = [
 
 
 def test_the_pages_have_examples():
-    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["change.md"] * 2 + ["load.md"]
+    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["change.md"] * 3 + ["load.md"]
 
 
 @pytest.mark.parametrize(("page", "model", "text"), EXAMPLES)
@@ -58,10 +59,11 @@ def test_an_example_loads(page, model, text):
                 Impairment,
                 GilbertElliott,
                 GuestOptions,
+                Slice,
             ],
         ),
         ("load.md", [Traffic, TrafficFlow, Demands, Gravity]),
-        ("change.md", [Change, ConfigurationStep, InterfaceStep, *EXPECTATIONS]),
+        ("change.md", [Change, ConfigurationStep, InterfaceStep, SwitchStep, PinnedPair, *EXPECTATIONS]),
     ],
 )
 def test_every_key_is_explained(page, models):

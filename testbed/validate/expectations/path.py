@@ -28,8 +28,9 @@ def assess(way: Way, expectation: PathIs) -> tuple[bool | None, list[str]]:
     """
     wrong = [f"passes {node}" for node in expectation.avoid if node in way.nodes]
     wrong += [f"uses link {link}" for link in expectation.avoid_links if link in way.links]
-    missing = [f"does not pass {node}" for node in expectation.via if node not in way.nodes]
-    known = None not in way.nodes
+    some = {there for _, _, there in way.steps} if way.spread else set()
+    missing = [f"does not pass {node}" for node in expectation.via if node not in {*way.nodes, *some}]
+    known = way.spread or None not in way.nodes
     if not way.reached:
         return False, ["the destination did not answer", *wrong]
     if wrong or (missing and known):
@@ -37,7 +38,7 @@ def assess(way: Way, expectation: PathIs) -> tuple[bool | None, list[str]]:
     still_open = list(_elsewhere(way, expectation))
     if not known and (missing or expectation.avoid):
         still_open += ["a hop did not answer", *missing]
-    if None in way.links and expectation.avoid_links:
+    if None in way.links and expectation.avoid_links and not way.spread:
         still_open.append("a link on the path cannot be told from its parallels")
     return (None if still_open else True), still_open
 

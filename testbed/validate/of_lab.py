@@ -1,0 +1,33 @@
+"""The state that a change is tried in, taken from a lab itself: it is its own rack, and needs no mirror."""
+
+from __future__ import annotations
+
+import time
+
+from testbed.control import language
+from testbed.converge.saved import save
+from testbed.emulator.segments import ReadSwitches
+from testbed.lab import Lab
+from testbed.twin.state import MirroredState, current_state
+from testbed.validate.switches import are_steered
+
+
+def state_of(name: str) -> MirroredState:
+    """Return what a twin's mirror last made true in it; of a plain lab, what it is now, run-time changes included.
+
+    Raises:
+        BadInput: no lab of this name, or one that no topology can describe any more.
+        NotReady: a twin without a mirror. Unable: a lab that is dead.
+    """
+    lab = Lab.open(name)
+    if lab.kind != "lab":
+        return current_state(name)
+    measured, (topology, _) = time.time(), save(lab)
+    return MirroredState(twin=name, measured=measured, topology=topology, steering=_steering(lab))
+
+
+def _steering(lab: Lab) -> str:
+    if not are_steered(lab.topology):
+        return ""
+    with lab.agent() as agent:
+        return language.text(agent.call(ReadSwitches()).policy)
