@@ -20,6 +20,7 @@ from statistics import median
 
 from benchmarks.claims import Claim
 from benchmarks.fidelity import cpu_pressure
+from benchmarks.sending import ROUNDS, per_cpu_second
 from benchmarks.traces import BUSY
 from testbed.emulator.client import Client
 from testbed.emulator.loading import LoadFlow, ReadLoad, SetLoad
@@ -162,6 +163,16 @@ def measure() -> list[Claim]:
         _claim(f"packets/s in {FLOWS} flows before it doubles", packets, STEPS, peer_packets),
         _claim(f"flows of {PER_FLOW:g} packets/s before it doubles", flows, MANY, peer_flows),
         Claim(BUSY, 100 * contended, "%", 1, "the machine's own"),
+        *_sending(),
+    ]
+
+
+def _sending() -> list[Claim]:
+    found = per_cpu_second(SIZE - 28)
+    what = f"packets/s of {SIZE} bytes per second of processor time, natively: UDP_SEGMENT, 64 a call"
+    return [
+        Claim(what, found["UDP_SEGMENT"], "", ROUNDS, peer, found[peer], lower_is_better=False)
+        for peer in ("sendto", "sendmmsg")
     ]
 
 

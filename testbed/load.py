@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from testbed.model.load import Written, written_load
 from testbed.model.topology import Bridge, Switch, Topology
 from testbed.model.traffic import SIZE, UNIT, Matrix, Pairs, Shape, Traffic, gravity, place_problems
 from testbed.telemetry.sample import Sample
+from testbed.telemetry.sinks import SqliteFile
 
 LARGEST_RATE = 1e11
 SMALLEST_RATE = 8.0
@@ -170,6 +173,12 @@ def samples(report: LoadReport, received: float) -> list[Sample]:
         for metric, unit in _METRICS
         if (value := figures(flow)[metric]) is not None
     ]
+
+
+def keep(report: LoadReport, path: Path) -> None:
+    """Append a report's samples to a file of samples, which `testbed.telemetry.sinks.read` reads."""
+    with closing(SqliteFile(path)) as sink:
+        sink.write(samples(report, time.time()))
 
 
 ENOUGH = 0.99

@@ -91,11 +91,14 @@ def stop(lab: LabName, all_: All = False, svg: Drawing = None, as_json: AsJson =
 def _tell(lab: str, stop: bool, all_: bool, svg: Path | None, as_json: bool) -> None:
     from testbed.emulator.loading import ReadLoad
     from testbed.lab import Lab
-    from testbed.load import falls_short, summary, warnings, worst_first
+    from testbed.load import falls_short, keep, summary, warnings, worst_first
     from testbed.report.load import draw, rows
+    from testbed.twin.starter import SAMPLES_FILE
 
-    with Lab.open(lab).agent() as agent:
+    opened = Lab.open(lab)
+    with opened.agent() as agent:
         report = agent.call(ReadLoad(stop=stop))
+    keep(report, opened.folder.path / SAMPLES_FILE)
     if svg is not None:
         svg.write_text(draw(report), encoding="utf-8")
     if as_json:

@@ -55,7 +55,7 @@ _PROBES: dict[type, str] = {
     **dict.fromkeys((parts.ReflectorOpen, parts.ReflectorClose, parts.StampSend), "stamp"),
     **dict.fromkeys((parts.ServerOpen, parts.ServerClose, parts.ClientRun), "throughput"),
     **dict.fromkeys((parts.SinkOpen, parts.SinkWait, parts.SinkClose, parts.FlowStart, parts.FlowStop), "stream"),
-    **dict.fromkeys((parts.LoadSinks, parts.LoadSend, parts.LoadCount), "load"),
+    **dict.fromkeys((parts.LoadSinks, parts.LoadSend, parts.LoadGreet, parts.LoadBegin, parts.LoadCount), "load"),
 }
 
 

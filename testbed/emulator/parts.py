@@ -229,11 +229,27 @@ class LoadSource(Message, frozen=True):
 
 
 class LoadSend(Message, frozen=True):
-    """Send these flows and no others of their kind. -> Closed"""
+    """Open these flows; none sends before `LoadBegin`. -> Closed"""
 
     flows: tuple[LoadSource, ...] = ()
     measured: bool = False
     run: int = 0
+
+
+class LoadGreet(Message, frozen=True):
+    """Send one packet that does not count on each way that the opened flows of measured load take. -> Greeted"""
+
+
+class Greeted(Message, frozen=True):
+    """Numbers of the flows whose greeting the source's kernel took."""
+
+    flows: tuple[int, ...] = ()
+
+
+class LoadBegin(Message, frozen=True):
+    """Let the opened flows send, and no others of their kind. -> Closed"""
+
+    measured: bool = False
 
 
 class LoadCount(Message, frozen=True):
@@ -272,15 +288,16 @@ class ArrivedFlow(Message, frozen=True):
 
 
 class LoadCounts(Message, frozen=True):
-    """By flow number."""
+    """By flow number; `greeted` are those whose greeting came."""
 
     sent: dict[int, SentFlow] = field(default_factory=dict)
     arrived: dict[int, ArrivedFlow] = field(default_factory=dict)
     unread: int = 0
+    greeted: frozenset[int] = frozenset()
 
 
 Part = (
     ReflectorOpen | ReflectorClose | StampSend | SinkOpen | SinkWait | SinkClose | FlowStart | FlowStop
-    | ServerOpen | ServerClose | ClientRun | LoadSinks | LoadSend | LoadCount
+    | ServerOpen | ServerClose | ClientRun | LoadSinks | LoadSend | LoadGreet | LoadBegin | LoadCount
 )  # fmt: skip
-PartResult = Opened | Closed | Session | StampLog | SinkHeard | Arrived | Flowed | Said | Ports | LoadCounts
+PartResult = Opened | Closed | Session | StampLog | SinkHeard | Arrived | Flowed | Said | Ports | Greeted | LoadCounts

@@ -12,6 +12,8 @@ from testbed.errors import ExitCode
 from testbed.lab import Lab
 from testbed.model.load import loads
 from testbed.model.topology import Topology
+from testbed.telemetry.sinks import read
+from testbed.twin.starter import SAMPLES_FILE
 from tests.cli.commands import call
 
 TOPOLOGY = """name: loaded
@@ -45,6 +47,8 @@ def test_load_is_started_told_and_ended(lab: Lab, tmp_path: Path):
     assert list(told["flows"]) == ["demand/a/b/urgent"]
     assert told["asked"] == told["sent"] + told["skipped"]
     assert "demand/a/b/urgent" in drawing.read_text()
+    kept = read(lab.folder.path / SAMPLES_FILE, entity="flow:demand/a/b/urgent")
+    assert ("offered", 8e5, "bit/s", "b/load") in {(s.metric, s.value, s.unit, s.source) for s in kept}
     file = tmp_path / "load.yaml"
     file.write_text(FILE)
     assert call("load", "start", "loaded", file).stdout.startswith("1 flows, 1Mbit/s, 125 packets/s")

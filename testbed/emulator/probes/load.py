@@ -13,8 +13,11 @@ from testbed.emulator.messages import Ok
 from testbed.emulator.parts import (
     ArrivedFlow,
     Closed,
+    Greeted,
+    LoadBegin,
     LoadCount,
     LoadCounts,
+    LoadGreet,
     LoadSend,
     LoadSinks,
     LoadSource,
@@ -32,12 +35,15 @@ _ON_ITS_WAY = 2.0
 """Seconds without an arrival after which what has not come is lost."""
 _SETTLED = 0.25
 _LOOK_AGAIN = 0.05
+_GREET_AGAIN = 0.2
 _NOTHING = ArrivedFlow(received=0, received_octets=0, highest=-1, quiet=float("inf"))
 
-LoadPart = LoadSinks | LoadSend | LoadCount
+LoadPart = LoadSinks | LoadSend | LoadGreet | LoadBegin | LoadCount
 
 
-def handle(request: SetLoad | ReadLoad | LoadPart, context: Context) -> Ok | LoadReport | Ports | Closed | LoadCounts:
+def handle(
+    request: SetLoad | ReadLoad | LoadPart, context: Context
+) -> Ok | LoadReport | Ports | Closed | Greeted | LoadCounts:
     """Replace the load of one kind, or tell what became of it; when a flow is refused the old load goes on unchanged.
 
     Raises:
@@ -49,11 +55,18 @@ def handle(request: SetLoad | ReadLoad | LoadPart, context: Context) -> Ok | Loa
         return read(request, {1: lambda part: handle(part, context)})
     if isinstance(request, LoadCount):
         return _count(request, context)
-    kind = "measured" if request.measured else ""
+    measured = isinstance(request, LoadGreet) or request.measured
+    kind = "measured" if measured else ""
     if isinstance(request, LoadSinks):
-        sinks: Sinks = shared(context, f"LoadSinks{kind}", lambda: Sinks(Reader() if request.measured else None))
+        sinks: Sinks = shared(context, f"LoadSinks{kind}", lambda: Sinks(Reader() if measured else None))
         return Ports(ports=sinks.open(request, context))
-    shared(context, f"LoadSend{kind}", Load).replace(request, context)
+    load: Load = shared(context, f"LoadSend{kind}", Load)
+    if isinstance(request, LoadGreet):
+        return Greeted(flows=load.greet())
+    if isinstance(request, LoadSend):
+        load.open(request, context)
+    else:
+        load.begin()
     return Closed()
 
 
@@ -65,7 +78,8 @@ def _count(request: LoadCount, context: Context) -> LoadCounts:
         load.stop()
     sent = load.report() if load is not None else {}
     arrived, unread = sinks.report() if sinks is not None else ({}, 0)
-    return LoadCounts(sent=sent, arrived=arrived, unread=unread)
+    greeted = sinks.greeted() if sinks is not None else frozenset()
+    return LoadCounts(sent=sent, arrived=arrived, unread=unread, greeted=greeted)
 
 
 def carry_out(request: SetLoad, guest_of: Callable[[str], int], asks: Mapping[int, Ask]) -> Ok:
@@ -95,7 +109,26 @@ def carry_out(request: SetLoad, guest_of: Callable[[str], int], asks: Mapping[in
             if source == guest
         )
         ask(LoadSend(flows=flows, measured=request.measured, run=run))
+    if request.measured:
+        _greet(asks)
+    for ask in asks.values():
+        ask(LoadBegin(measured=request.measured))
     return Ok()
+
+
+def _greet(asks: Mapping[int, Ask]) -> None:
+    """Wait until a packet has come by each way; those that carry nothing are given up after a while.
+
+    A kernel that looks for its neighbour, which takes a round trip, keeps some hundred packets for it and drops the
+    others (arp(7), unres_qlen_bytes): a load that began with that would lose what the network would have carried.
+    """
+    deadline, pause = time.monotonic() + _ON_ITS_WAY, 0.005
+    while time.monotonic() < deadline:
+        greeted = {number for ask in asks.values() for number in ask(LoadGreet()).flows}
+        if greeted <= _ask(LoadCount(), asks).greeted:
+            return
+        time.sleep(pause)  # between looks, and before greetings that a network may have lost are sent again
+        pause = min(2 * pause, _GREET_AGAIN)
 
 
 def read(request: ReadLoad, asks: Mapping[int, Ask]) -> LoadReport:
@@ -118,6 +151,7 @@ def _ask(request: LoadCount, asks: Mapping[int, Ask]) -> LoadCounts:
         sent={number: sent for answer in answers for number, sent in answer.sent.items()},
         arrived={number: seen for answer in answers for number, seen in answer.arrived.items()},
         unread=sum(answer.unread for answer in answers),
+        greeted=frozenset().union(*(answer.greeted for answer in answers)),
     )
 
 

@@ -136,6 +136,10 @@ class Sinks:
         """See `Reader.report`."""
         return self._reader.report() if self._reader is not None else ({}, 0)
 
+    def greeted(self) -> frozenset[int]:
+        """See `Reader.greeted`."""
+        return self._reader.greeted() if self._reader is not None else frozenset()
+
     def close(self) -> None:
         """Close all."""
         with self._lock:
@@ -166,6 +170,7 @@ class Reader:
         self._connections: dict[int, _Connection] = {}
         self._arrivals: dict[int, Arrivals] = {}
         self._unread: Counter[int] = Counter()
+        self._greeted: set[int] = set()
         self._run = -1
         self._batch = batch.Batch(MARK)
         self._chunk = bytearray(_CHUNK)
@@ -197,7 +202,7 @@ class Reader:
     def expect(self, run: int) -> None:
         """Count what comes of this run, from nothing."""
         with self._lock:
-            self._run, self._arrivals = run, {}
+            self._run, self._arrivals, self._greeted = run, {}, set()
             for descriptor in list(self._connections):
                 self._hang_up(descriptor)
             self._unread = self._dropped()
@@ -208,6 +213,11 @@ class Reader:
         with self._lock:
             unread = (self._dropped() - self._unread).total()
             return {number: seen.report(now) for number, seen in self._arrivals.items()}, unread
+
+    def greeted(self) -> frozenset[int]:
+        """Return the numbers of the flows whose greeting came."""
+        with self._lock:
+            return frozenset(self._greeted)
 
     def _dropped(self) -> Counter[int]:
         return Counter({n: batch.dropped(s) for n, s in self._sinks.items() if s.type == socket.SOCK_DGRAM})
@@ -245,7 +255,9 @@ class Reader:
             count = 0
             for length, moment, (run, flow, number, sent) in self._batch.receive(sink.fileno()):
                 count += 1
-                if run == self._run:
+                if run == self._run and not sent:
+                    self._greeted.add(flow)
+                elif run == self._run:
                     arrivals = self._of(flow)
                     arrivals.last = now
                     arrivals.take(number, length + headers, sent, moment)

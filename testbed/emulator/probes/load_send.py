@@ -116,6 +116,10 @@ class UdpFlow(_Paced):
         """When it next has something to do, on the monotonic clock; infinite when it has ended."""
         return self._began + self._schedule.due
 
+    def greet(self) -> bool:
+        """Send a packet that does not count, marked by the time 0; return whether the kernel took it."""
+        return not sockets.send(self._sock, MARK.pack(self._run, self._number, 0, 0), self._destination)
+
     def send(self, now: float) -> None:
         """Send what is owed at `now`.
 
@@ -273,19 +277,20 @@ class TcpFlow(_Paced):
 
 
 class Load:
-    """Sends all flows of one kind in a lab; `replace` changes them at once."""
+    """Sends all flows of one kind in a lab; `begin` puts those that `open` has opened in the place of the old ones."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._flows: Sequence[UdpFlow | TcpFlow] = ()
         self._numbers: Sequence[int] = ()
         self._sockets = ExitStack()
+        self._opened: tuple[Sequence[UdpFlow | TcpFlow], Sequence[int], ExitStack] | None = None
         self._generation = 0
         self._running = False
         self._thread: threading.Thread | None = None
 
-    def replace(self, request: LoadSend, context: Context) -> None:
-        """Let these flows run and no others; when one is refused, the old ones go on unchanged.
+    def open(self, request: LoadSend, context: Context) -> None:
+        """Open these flows; when one is refused, none is. The old ones go on until `begin`.
 
         Raises:
             BadInput: an unknown node. Unable: more flows than this process may have sockets.
@@ -294,13 +299,37 @@ class Load:
         _allow_sockets(count)
         with ExitStack() as stack:
             flows = [_open(source, request.run, i / count, context, stack) for i, source in enumerate(request.flows)]
-            opened = stack.pop_all()
+            numbers = [source.number for source in request.flows]
+            with self._changed:
+                self._drop_opened()
+                self._opened = flows, numbers, stack.pop_all()
+
+    def _drop_opened(self) -> None:
+        if self._opened is not None:
+            self._opened[2].close()
+            self._opened = None
+
+    def greet(self) -> tuple[int, ...]:
+        """Greet by one of the opened flows between each two addresses; return those whose greeting the kernel took."""
         with self._changed:
-            now = time.monotonic()
+            flows, numbers, _ = self._opened or ((), (), None)
+            ways: dict[tuple[str, str], tuple[int, UdpFlow]] = {}
+            for number, flow in zip(numbers, flows, strict=True):
+                if isinstance(flow, UdpFlow):
+                    ways.setdefault((flow.flow.source, flow.flow.destination), (number, flow))
+            return tuple(number for number, flow in ways.values() if flow.greet())
+
+    def begin(self) -> None:
+        """Let the opened flows run and no others."""
+        with self._changed:
+            if self._opened is None:
+                return
+            flows, numbers, opened = self._opened
+            self._opened, now = None, time.monotonic()
             for flow in flows:
                 flow.begin(now)
             old, self._sockets = self._sockets, opened
-            self._flows, self._numbers = flows, [source.number for source in request.flows]
+            self._flows, self._numbers = flows, numbers
             self._generation += 1
             self._running = bool(flows)
             self._changed.notify()
@@ -325,6 +354,8 @@ class Load:
 
     def close(self) -> None:
         """Stop all flows and end the thread."""
+        with self._changed:
+            self._drop_opened()
         self.stop()
         thread = self._thread
         if thread is not None:

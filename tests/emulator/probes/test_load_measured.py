@@ -116,6 +116,19 @@ def test_what_a_cut_path_swallows_is_lost_and_told_so_while_it_runs(context, lab
     assert flow.lost == flow.sent - flow.received > 0
 
 
+def test_nothing_is_lost_to_a_neighbour_that_is_still_being_looked_for(context, lab):
+    """A router keeps only so many packets until its next hop has answered: as over a link with a long delay."""
+    lab.write("b", "ipv4/conf/all/arp_ignore", "8")
+    for setting, value in (("retrans_time_ms", 20), ("mcast_solicit", 500), ("unres_qlen_bytes", 4096)):
+        lab.write("r", f"ipv4/neigh/eth-b/{setting}", str(value))
+    answers = threading.Timer(0.3, lab.write, ("b", "ipv4/conf/all/arp_ignore", "0"))
+    answers.start()
+    (flow,) = run(context, [LoadFlow(**FLOW, rate=4e6)], 0.5).flows
+    answers.join()
+    assert flow.sent == flow.received > 0
+    assert flow.lost == 0
+
+
 @live
 def test_what_has_no_route_is_refused_and_tcp_comes_back(context, lab):
     flows = (LoadFlow(**FLOW, rate=8e5), LoadFlow(**FLOW, rate=8e5, protocol="tcp"))
