@@ -1,19 +1,22 @@
-"""A link's settings as a person types them: `delay=20ms loss=1% rate=none`, partial both ways."""
+"""A link's settings as a person types them: `delay=20ms loss=1% rate=none`, partial both ways.
+
+A guest's agent reads them too, so what takes long to import (profiles, the models) is imported where it is used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import UNSET, structs
 
 from testbed import units
-from testbed.emulator.lower import patch_of
+from testbed.emulator.netem import DISTRIBUTIONS
 from testbed.emulator.patch import GilbertElliott, LinkPatch
 from testbed.errors import BadInput, nearest
-from testbed.model.impairment import DISTRIBUTIONS
-from testbed.model.profile import load_profile
-from testbed.model.traces.track import Setting
+
+if TYPE_CHECKING:
+    from testbed.model.traces.track import Setting
 
 _TABLES = {
     **dict.fromkeys(("delay", "wait", "jitter"), units.TIME),
@@ -93,6 +96,9 @@ def read_directions(words: Iterable[str]) -> tuple[LinkPatch, LinkPatch]:
     Raises:
         BadInput: as `read_patch`; no such profile or parameter.
     """
+    from testbed.emulator.lower import patch_of
+    from testbed.model.profile import load_profile
+
     given = list(words)
     calls = [word.removeprefix("profile=") for word in given if word.startswith("profile=")]
     patch = read_patch(word for word in given if not word.startswith("profile="))

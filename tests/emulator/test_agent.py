@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -354,3 +355,9 @@ def test_killing_the_agent_leaves_nothing(tmp_path):
 
 def _processes() -> bytes:
     return subprocess.run(["ps", "-ef"], capture_output=True, check=True).stdout
+
+
+def test_the_agent_imports_nothing_that_takes_a_guest_seconds():
+    code = "import sys, testbed.emulator.agent; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pydantic", "pyroute2", "ruamel.yaml", "numpy", "networkx"} & set(said)
