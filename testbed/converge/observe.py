@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from adapters import frr_config
 from testbed.emulator.lower import impairment_of, patch_of
@@ -20,7 +21,7 @@ def reread(text: bytes, like: Topology) -> Topology:
 
     That takes a fraction of the time where little differs, and shows what does not at a glance: it is the same object.
     """
-    tree, known = json.loads(text), like.model_dump(mode="json")
+    tree, known = msgspec.json.decode(text), like.model_dump(mode="json")
     for group in ("nodes", "links"):
         for name, value in known[group].items():
             if tree[group].get(name) == value:
@@ -31,26 +32,29 @@ def reread(text: bytes, like: Topology) -> Topology:
 def as_it_runs(saved: Topology, seen: Observed) -> Topology:
     """Return a lab's topology with the links as they are now: settings, cut or whole, traces.
 
-    A trace that has come to its end counts as playing: it has done what was asked.
+    Links that nothing was said of are as they were. A trace that has come to its end counts as playing: it has done
+    what was asked. Where nothing was changed it is the same object.
     """
     states = {state.name: state for state in seen.links}
     ways: dict[str, dict[int, tuple[str, bool]]] = {}
     for trace in seen.traces:
         ways.setdefault(trace.link, {})[trace.end] = trace.source, trace.repeat
-    links = {
-        name: _link(link, states[name], ways.get(name, {})) if name in states else link
-        for name, link in saved.links.items()
-    }
-    return saved.model_copy(update={"links": links})
+    now = {name: _link(link, states.get(name), ways.get(name, {})) for name, link in saved.links.items()}
+    return (
+        saved
+        if all(now[name] is link for name, link in saved.links.items())
+        else saved.model_copy(update={"links": now})
+    )
 
 
-def _link(link: Link, state: LinkState, ways: Mapping[int, tuple[str, bool]]) -> Link:
-    changed: dict[str, Any] = {
-        "forward": _impairment(link.forward, state.forward),
-        "backward": _impairment(link.backward, state.backward),
-        "up": state.up,
-        "trace": _trace(ways),
-    }
+def _link(link: Link, state: LinkState | None, ways: Mapping[int, tuple[str, bool]]) -> Link:
+    changed: dict[str, Any] = {"trace": _trace(ways)}
+    if state is not None:
+        changed |= {
+            "forward": _impairment(link.forward, state.forward),
+            "backward": _impairment(link.backward, state.backward),
+            "up": state.up,
+        }
     differs = {name: value for name, value in changed.items() if value != getattr(link, name)}
     return link.model_copy(update=differs) if differs else link
 

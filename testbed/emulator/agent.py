@@ -154,8 +154,7 @@ class Agent:
 
     def _converge(self, request: messages.Converge, context: Context) -> messages.Result:
         started = time.monotonic()
-        self._converging().converge(request, context.emit)
-        goal = request.goal
+        goal = self._converging().converge(request, context.emit)
         return messages.Built(nodes=len(goal.nodes), links=len(goal.links), seconds=time.monotonic() - started)
 
     def _reconfigure(self, request: standing.Reconfigure, context: Context) -> messages.Result:
@@ -168,11 +167,10 @@ class Agent:
     def _observe(self, request: standing.Observe, context: Context) -> messages.Result:
         with self.lab.changing:
             player = self.shared.get("Play")
-            links = self._converging().standing().links
+            given = bool(request.given) and request.given == self.lab.given.fingerprint
             return messages.Observed(
-                links=tuple(
-                    messages.LinkState(name=w.name, up=w.up, forward=w.forward, backward=w.backward) for w in links
-                ),
+                given=given,
+                links=self._converging().strayed(given),
                 traces=player.traced() if player is not None else (),
                 routers=self.lab.configurations(),
                 addresses={n.name: n.addresses() for n in self.lab.nodes.values()} if request.addresses else {},
