@@ -126,8 +126,9 @@ def _undo_for(problem: BaseException, folder: LabFolder, agent: Client) -> None:
 
 
 def _write_journal(folder: LabFolder, plan: Plan) -> None:
-    topology = msgspec.Raw(plan.before.model_dump_json().encode())
-    journal = Journal(topology, plan.seen.routers, plan.load is not None)
+    as_saved = plan.before is plan.saved
+    topology = folder.topology.read_bytes() if as_saved else plan.before.model_dump_json().encode()
+    journal = Journal(msgspec.Raw(topology), plan.seen.routers, plan.load is not None)
     write_atomically(_journal(folder), msgspec.json.encode(journal))
 
 

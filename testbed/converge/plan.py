@@ -25,16 +25,18 @@ class Plan:
     """How a lab becomes another one.
 
     Attributes:
-        before: the lab as it runs. goal: what it shall be. seen: what `before` was made of.
+        saved: what the lab was brought up with. seen: what it is now. before: the lab as it runs, made of the two.
+        goal: what it shall be.
         edits: of the topology. order: what the agent is told of them.
         routers: those that stay and whose configuration changes, because of the edits or back from changes by hand.
         tracks: traces that begin. commands: (node, line) to run.
         load: what the lab's load shall be; None where it stays as it is.
     """
 
+    saved: Topology
+    seen: Observed
     before: Topology
     goal: Topology
-    seen: Observed
     edits: tuple[Edit, ...]
     order: Converge
     routers: tuple[RouterChange, ...]
@@ -70,16 +72,18 @@ def planned(saved: Topology, given: Given, wanted: Topology, seen: Observed, kee
     before = as_it_runs(saved, seen)
     goal = applied(difference(saved, wanted), before) if keep_runtime else wanted
     _refuse_substrate(before, goal)
-    build, old = build_of(goal), given.build if before is saved else build_of(before)
+    like = saved, given.build
+    build, old = build_of(goal, like), build_of(before, like)
     _refuse_moves(old, build, goal.guest.guests)
     edits = difference(before, goal)
     _refuse_switches(before, goal, edits)
     retraced = _retraced(before, goal)
     silence = tuple(name for name in retraced if name in before.links and before.links[name].trace is not None)
     return Plan(
+        saved=saved,
+        seen=seen,
         before=before,
         goal=goal,
-        seen=seen,
         edits=edits,
         order=Converge(goal=given.revision(build) if seen.given else build, silence=silence),
         routers=_routers(old, build, {} if keep_runtime else strayed(seen)),

@@ -25,11 +25,12 @@ DAEMON_OF = {"static": "staticd", "ospf": "ospfd", "isis": "isisd", "bgp": "bgpd
 _SPOKEN_BY = {"router ospf": "ospfd", "router bgp": "bgpd", "router isis": "isisd"}
 
 
-def build_of(topology: Topology) -> Build:
+def build_of(topology: Topology, like: tuple[Topology, Build] | None = None) -> Build:
     """Lower a topology.
 
     Args:
         topology: as read; `config_file` has been read into `config`.
+        like: another one, and what was built of it: links that are the same objects there are not lowered again.
 
     Returns:
         What the agent builds. Given configuration is kept byte for byte, the daemons are inferred from it.
@@ -44,9 +45,12 @@ def build_of(topology: Topology) -> Build:
             "them; ask for fewer guests"
         )
     refuse_rings(topology)
+    known, wires = (like[0].links, {wire.name: wire for wire in like[1].links}) if like else ({}, {})
     return Build(
         nodes=tuple(_node(name, topology) for name in topology.nodes),
-        links=tuple(_link(name, link) for name, link in topology.links.items()),
+        links=tuple(
+            wires[name] if known.get(name) is link else _link(name, link) for name, link in topology.links.items()
+        ),
     )
 
 
