@@ -16,15 +16,11 @@ SLOW = settings(
 
 @SLOW
 @given(topologies(), topologies())
-def test_made_of_one_topology_it_gives_the_other(one, other):
-    assert applied(difference(one, other), one) == other
-
-
-@SLOW
-@given(topologies(), topologies())
-def test_it_is_empty_exactly_for_equal_topologies(one, other):
+def test_made_of_one_topology_it_gives_the_other_and_it_is_empty_exactly_for_equals(one, other):
+    edits = difference(one, other)
+    assert applied(edits, one) == other
+    assert (edits == ()) == (one == other)
     assert difference(one, one) == ()
-    assert (difference(one, other) == ()) == (one == other)
 
 
 def _of(**link: object) -> Topology:
