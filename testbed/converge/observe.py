@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
+from pydantic import TypeAdapter
 
 from adapters import frr_config
 from testbed.emulator.lower import impairment_of, patch_of
@@ -13,20 +14,30 @@ from testbed.emulator.messages import LinkState, Observed
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.standing import RouterText
 from testbed.model.impairment import Impairment
-from testbed.model.topology import Link, LinkTrace, Topology
+from testbed.model.topology import Link, LinkTrace, Node, Topology
+
+T = TypeVar("T")
+
+
+_NODE: TypeAdapter[Node] = TypeAdapter(Node)
 
 
 def reread(text: bytes, like: Topology) -> Topology:
     """Read a topology that was written as JSON; nodes and links that are just as in another one are taken from there.
 
     That takes a fraction of the time where little differs, and shows what does not at a glance: it is the same object.
+    Whether nodes and links fit together was checked when it was written.
     """
     tree, known = msgspec.json.decode(text), like.model_dump(mode="json")
-    for group in ("nodes", "links"):
-        for name, value in known[group].items():
-            if tree[group].get(name) == value:
-                tree[group][name] = getattr(like, group)[name]
-    return Topology.model_validate(tree)
+    kept = {
+        "nodes": _kept(tree.pop("nodes"), known.pop("nodes"), like.nodes, _NODE.validate_python),
+        "links": _kept(tree.pop("links"), known.pop("links"), like.links, Link.model_validate),
+    }
+    return like.model_copy(update=kept) if tree == known else Topology.model_validate(tree | kept)
+
+
+def _kept(tree: dict[str, Any], known: dict[str, Any], like: dict[str, T], read: Callable[[Any], T]) -> dict[str, T]:
+    return {name: like[name] if known.get(name) == value else read(value) for name, value in tree.items()}
 
 
 def as_it_runs(saved: Topology, seen: Observed) -> Topology:

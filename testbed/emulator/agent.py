@@ -34,13 +34,12 @@ from testbed.emulator import bench, messages, parts, playback, playing, standing
 from testbed.emulator.context import Context, Event
 from testbed.emulator.converging import Converging
 from testbed.emulator.execute import PATH, Children
-from testbed.emulator.messages import Done, Failed, Ok, Welcome
+from testbed.emulator.keys import Keys
+from testbed.emulator.messages import HEARTBEAT, Done, Failed, Ok, Welcome
 from testbed.emulator.namespaces import home
 from testbed.emulator.nodes import Laboratory
 from testbed.emulator.ready import survey, wait_ready
 
-HEARTBEAT = bytes(8)
-"""Request id of a Hello that only asks whether the agent lives."""
 CLIENT_SILENCE = 6.0
 """Seconds without a word from a client (it says Hello every second while it waits) until its requests are cancelled."""
 THREADS = 128
@@ -58,27 +57,6 @@ _PROBES: dict[type, str] = {
     **dict.fromkeys((parts.SinkOpen, parts.SinkWait, parts.SinkClose, parts.FlowStart, parts.FlowStop), "stream"),
     **dict.fromkeys((parts.LoadSinks, parts.LoadSend, parts.LoadCount), "load"),
 }
-
-
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The lab's CURVE keys, Z85; the file `keys` of the lab folder, JSON. An agent needs no client's secret."""
-
-    server_public: str
-    server_secret: str
-    client_public: str
-    client_secret: str = ""
-
-    @classmethod
-    def read(cls, folder: Path) -> Keys:
-        """Read `folder`/keys.
-
-        Raises:
-            Unable: missing or not as expected.
-        """
-        try:
-            return msgspec.json.decode((folder / "keys").read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
-            raise errors.Unable(f"{folder / 'keys'}: {error}; expected JSON with the CURVE keys") from None
 
 
 @dataclass(slots=True)

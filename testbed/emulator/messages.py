@@ -101,6 +101,10 @@ class SshServer(Message, frozen=True):
 # --- requests and their results --------------------------------------------------------------------------------------
 
 
+HEARTBEAT = bytes(8)
+"""Request id of a Hello that only asks whether the agent lives."""
+
+
 class Hello(Message, frozen=True):
     """Are you there? Answered by the agent's main loop at once, whatever else is under way. -> Welcome"""
 
