@@ -73,7 +73,7 @@ def planned(saved: Topology, given: Given, wanted: Topology, seen: Observed, kee
     goal = applied(difference(saved, wanted), before) if keep_runtime else wanted
     _refuse_substrate(before, goal)
     like = saved, given.build
-    build, old = build_of(goal, like), build_of(before, like)
+    build, old = build_of(goal, like), given.build if before is saved else build_of(before, like)
     _refuse_moves(old, build, goal.guest.guests)
     edits = difference(before, goal)
     _refuse_switches(before, goal, edits)

@@ -110,10 +110,8 @@ def _link(name: str, link: Link) -> WireLink:
 
 def patch_of(impairment: Impairment) -> LinkPatch:
     """Turn a whole impairment into a patch that sets everything it holds."""
-    fields: dict[str, Any] = dict(impairment)  # as it is; a dump of each of a lab's links takes thrice as long
-    burst = impairment.burst
-    fields["burst"] = patch.GilbertElliott(**dict(burst)) if burst else None
-    return LinkPatch(**fields)
+    burst = patch.GilbertElliott(**vars(impairment.burst)) if impairment.burst else None
+    return LinkPatch(**{**vars(impairment), "burst": burst})  # a dump of it takes five times as long
 
 
 def tracks_of(
