@@ -202,7 +202,6 @@ class Lab:
             Unable: the lab has no control channel (a rack), or its machine cannot be reached.
         """
         from testbed.emulator.client import AgentClient
-        from testbed.emulator.joined import JoinedClient
 
         self.substrate_object.reach(self.folder)
         endpoints = self.folder.record().endpoints
@@ -211,6 +210,8 @@ class Lab:
         liveness, starved = partial(look, self.folder), partial(guest_starved, self.folder.record().id)
         if len(endpoints) == 1:
             return AgentClient(self.folder.path, endpoints[0], liveness, partial(starved, 1))
+        from testbed.emulator.joined import JoinedClient  # with the controller's halves of all probes
+
         return JoinedClient(self.folder.path, endpoints, liveness, starved)
 
     def _why_no_channel(self) -> str:

@@ -18,6 +18,7 @@ from testbed.emulator.loading import SetLoad
 from testbed.emulator.lower import build_of, topology_tracks
 from testbed.emulator.messages import Converge, ListNodes, Observed
 from testbed.emulator.playing import Play
+from testbed.emulator.revision import Given
 from testbed.emulator.standing import Observe, Reconfigure, RouterChange, RouterText
 from testbed.errors import AgentError, BadInput, TestbedError, Unable
 from testbed.lab import Lab, OnProgress, only_progress, run_commands, substrate_for, wait_until_ready
@@ -73,7 +74,8 @@ def converge(
         if not dry_run:
             recover(lab.folder, agent)
         saved = reread(lab.folder.topology.read_bytes(), like=wanted)
-        plan = planned(saved, wanted, agent.call(Observe()), keep_runtime)
+        given = Given(build_of(saved))
+        plan = planned(saved, given, wanted, agent.call(Observe(given=given.fingerprint)), keep_runtime)
         if not dry_run and not plan.empty:
             _change(lab, agent, plan, progress)
             if plan.reroutes:
@@ -98,7 +100,7 @@ def _refuse(lab: Lab, substrate: str, wanted: Topology) -> None:
 def _change(lab: Lab, agent: Client, plan: Plan, progress: OnProgress | None) -> None:
     _write_journal(lab.folder, plan)
     try:
-        agent.call(Converge(goal=plan.build, silence=plan.silence), on_event=only_progress(progress))
+        agent.call(plan.order, on_event=only_progress(progress))
         if plan.routers:
             agent.call(Reconfigure(routers=plan.routers), on_event=only_progress(progress))
         run_commands(agent, plan.commands, progress)
@@ -124,8 +126,9 @@ def _undo_for(problem: BaseException, folder: LabFolder, agent: Client) -> None:
 
 
 def _write_journal(folder: LabFolder, plan: Plan) -> None:
-    topology = msgspec.Raw(plan.before.model_dump_json().encode())
-    journal = Journal(topology, plan.seen.routers, plan.load is not None)
+    as_saved = plan.before is plan.saved
+    topology = folder.topology.read_bytes() if as_saved else plan.before.model_dump_json().encode()
+    journal = Journal(msgspec.Raw(topology), plan.seen.routers, plan.load is not None)
     write_atomically(_journal(folder), msgspec.json.encode(journal))
 
 

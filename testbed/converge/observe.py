@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import TypeAdapter
 
 from adapters import frr_config
 from testbed.emulator.lower import impairment_of, patch_of
@@ -12,45 +14,58 @@ from testbed.emulator.messages import LinkState, Observed
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.standing import RouterText
 from testbed.model.impairment import Impairment
-from testbed.model.topology import Link, LinkTrace, Topology
+from testbed.model.topology import Link, LinkTrace, Node, Topology
+
+T = TypeVar("T")
+
+
+_NODE: TypeAdapter[Node] = TypeAdapter(Node)
 
 
 def reread(text: bytes, like: Topology) -> Topology:
     """Read a topology that was written as JSON; nodes and links that are just as in another one are taken from there.
 
     That takes a fraction of the time where little differs, and shows what does not at a glance: it is the same object.
+    Whether nodes and links fit together was checked when it was written.
     """
-    tree, known = json.loads(text), like.model_dump(mode="json")
-    for group in ("nodes", "links"):
-        for name, value in known[group].items():
-            if tree[group].get(name) == value:
-                tree[group][name] = getattr(like, group)[name]
-    return Topology.model_validate(tree)
+    tree, known = msgspec.json.decode(text), like.model_dump(mode="json")
+    kept = {
+        "nodes": _kept(tree.pop("nodes"), known.pop("nodes"), like.nodes, _NODE.validate_python),
+        "links": _kept(tree.pop("links"), known.pop("links"), like.links, Link.model_validate),
+    }
+    return like.model_copy(update=kept) if tree == known else Topology.model_validate(tree | kept)
+
+
+def _kept(tree: dict[str, Any], known: dict[str, Any], like: dict[str, T], read: Callable[[Any], T]) -> dict[str, T]:
+    return {name: like[name] if known.get(name) == value else read(value) for name, value in tree.items()}
 
 
 def as_it_runs(saved: Topology, seen: Observed) -> Topology:
     """Return a lab's topology with the links as they are now: settings, cut or whole, traces.
 
-    A trace that has come to its end counts as playing: it has done what was asked.
+    Links that nothing was said of are as they were. A trace that has come to its end counts as playing: it has done
+    what was asked. Where nothing was changed it is the same object.
     """
     states = {state.name: state for state in seen.links}
     ways: dict[str, dict[int, tuple[str, bool]]] = {}
     for trace in seen.traces:
         ways.setdefault(trace.link, {})[trace.end] = trace.source, trace.repeat
-    links = {
-        name: _link(link, states[name], ways.get(name, {})) if name in states else link
-        for name, link in saved.links.items()
-    }
-    return saved.model_copy(update={"links": links})
+    now = {name: _link(link, states.get(name), ways.get(name, {})) for name, link in saved.links.items()}
+    return (
+        saved
+        if all(now[name] is link for name, link in saved.links.items())
+        else saved.model_copy(update={"links": now})
+    )
 
 
-def _link(link: Link, state: LinkState, ways: Mapping[int, tuple[str, bool]]) -> Link:
-    changed: dict[str, Any] = {
-        "forward": _impairment(link.forward, state.forward),
-        "backward": _impairment(link.backward, state.backward),
-        "up": state.up,
-        "trace": _trace(ways),
-    }
+def _link(link: Link, state: LinkState | None, ways: Mapping[int, tuple[str, bool]]) -> Link:
+    changed: dict[str, Any] = {"trace": _trace(ways)}
+    if state is not None:
+        changed |= {
+            "forward": _impairment(link.forward, state.forward),
+            "backward": _impairment(link.backward, state.backward),
+            "up": state.up,
+        }
     differs = {name: value for name, value in changed.items() if value != getattr(link, name)}
     return link.model_copy(update=differs) if differs else link
 

@@ -10,8 +10,9 @@ from testbed.converge.difference import Edit, applied, difference
 from testbed.converge.observe import as_it_runs, strayed
 from testbed.emulator.loading import LoadFlow
 from testbed.emulator.lower import build_of, topology_tracks
-from testbed.emulator.messages import Build, Observed, WireNode
+from testbed.emulator.messages import Build, Converge, Observed, WireNode
 from testbed.emulator.playing import Track
+from testbed.emulator.revision import Given
 from testbed.emulator.spread import split
 from testbed.emulator.standing import RouterChange
 from testbed.errors import BadInput
@@ -24,20 +25,21 @@ class Plan:
     """How a lab becomes another one.
 
     Attributes:
-        before: the lab as it runs. goal: what it shall be. seen: what `before` was made of.
-        edits: of the topology. build: of the goal.
+        saved: what the lab was brought up with. seen: what it is now. before: the lab as it runs, made of the two.
+        goal: what it shall be.
+        edits: of the topology. order: what the agent is told of them.
         routers: those that stay and whose configuration changes, because of the edits or back from changes by hand.
-        silence: links on which a trace ends. tracks: those that begin. commands: (node, line) to run.
+        tracks: traces that begin. commands: (node, line) to run.
         load: what the lab's load shall be; None where it stays as it is.
     """
 
+    saved: Topology
+    seen: Observed
     before: Topology
     goal: Topology
-    seen: Observed
     edits: tuple[Edit, ...]
-    build: Build
+    order: Converge
     routers: tuple[RouterChange, ...]
-    silence: tuple[str, ...]
     tracks: tuple[Track, ...]
     commands: tuple[tuple[str, str], ...]
     load: tuple[LoadFlow, ...] | None
@@ -57,11 +59,11 @@ class Plan:
         )
 
 
-def planned(saved: Topology, wanted: Topology, seen: Observed, keep_runtime: bool = False) -> Plan:
+def planned(saved: Topology, given: Given, wanted: Topology, seen: Observed, keep_runtime: bool = False) -> Plan:
     """Work out how a running lab becomes `wanted`.
 
     Args:
-        saved: what the lab was brought up with. seen: what it is now.
+        saved: what the lab was brought up with, built of `given`. seen: what it is now.
         keep_runtime: what was changed while it ran stays, unless the topology says something new about it.
 
     Raises:
@@ -70,19 +72,21 @@ def planned(saved: Topology, wanted: Topology, seen: Observed, keep_runtime: boo
     before = as_it_runs(saved, seen)
     goal = applied(difference(saved, wanted), before) if keep_runtime else wanted
     _refuse_substrate(before, goal)
-    build, old = build_of(goal), build_of(before)
+    like = saved, given.build
+    build, old = build_of(goal, like), given.build if before is saved else build_of(before, like)
     _refuse_moves(old, build, goal.guest.guests)
     edits = difference(before, goal)
     _refuse_switches(before, goal, edits)
     retraced = _retraced(before, goal)
+    silence = tuple(name for name in retraced if name in before.links and before.links[name].trace is not None)
     return Plan(
+        saved=saved,
+        seen=seen,
         before=before,
         goal=goal,
-        seen=seen,
         edits=edits,
-        build=build,
+        order=Converge(goal=given.revision(build) if seen.given else build, silence=silence),
         routers=_routers(old, build, {} if keep_runtime else strayed(seen)),
-        silence=tuple(name for name in retraced if name in before.links and before.links[name].trace is not None),
         tracks=tuple(track for track in topology_tracks(goal) if track.link in retraced),
         commands=tuple(_commands(before, goal)),
         load=declared_flows(goal) if declared_flows(before) != declared_flows(goal) else None,

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from io import StringIO
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
 
 from testbed.converge.carry_out import recover
 from testbed.converge.observe import as_it_runs, joined, running_text
@@ -18,7 +16,7 @@ from testbed.emulator.messages import Observed
 from testbed.emulator.standing import Observe, RouterText
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
-from testbed.model.dump import dump
+from testbed.model.dump import dump, tree
 from testbed.model.topology import Bridge, Endpoint, Router, Switch, Topology
 
 
@@ -143,7 +141,7 @@ def as_yaml(topology: Topology) -> str:
 
 def as_json(topology: Topology) -> str:
     """Write it as JSON, which is YAML too; quantities have their units here as well."""
-    return json.dumps(YAML(typ="safe").load(StringIO(dump(topology))), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(tree(topology), indent=1, ensure_ascii=False) + "\n"
 
 
 WRITERS: dict[str, Callable[[Topology], str]] = {".json": as_json}

@@ -33,13 +33,12 @@ from testbed.emulator import bench, messages, parts, playback, playing, standing
 from testbed.emulator.context import Context, Event
 from testbed.emulator.converging import Converging
 from testbed.emulator.execute import PATH, Children
-from testbed.emulator.messages import Done, Failed, Ok, Welcome
+from testbed.emulator.keys import Keys
+from testbed.emulator.messages import HEARTBEAT, Done, Failed, Ok, Welcome
 from testbed.emulator.namespaces import home
 from testbed.emulator.nodes import Laboratory
 from testbed.emulator.ready import survey, wait_ready
 
-HEARTBEAT = bytes(8)
-"""Request id of a Hello that only asks whether the agent lives."""
 CLIENT_SILENCE = 6.0
 """Seconds without a word from a client (it says Hello every second while it waits) until its requests are cancelled."""
 THREADS = 128
@@ -57,27 +56,6 @@ _PROBES: dict[type, str] = {
     **dict.fromkeys((parts.SinkOpen, parts.SinkWait, parts.SinkClose, parts.FlowStart, parts.FlowStop), "stream"),
     **dict.fromkeys((parts.LoadSinks, parts.LoadSend, parts.LoadGreet, parts.LoadBegin, parts.LoadCount), "load"),
 }
-
-
-class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The lab's CURVE keys, Z85; the file `keys` of the lab folder, JSON. An agent needs no client's secret."""
-
-    server_public: str
-    server_secret: str
-    client_public: str
-    client_secret: str = ""
-
-    @classmethod
-    def read(cls, folder: Path) -> Keys:
-        """Read `folder`/keys.
-
-        Raises:
-            Unable: missing or not as expected.
-        """
-        try:
-            return msgspec.json.decode((folder / "keys").read_bytes(), type=cls)
-        except (OSError, msgspec.DecodeError) as error:
-            raise errors.Unable(f"{folder / 'keys'}: {error}; expected JSON with the CURVE keys") from None
 
 
 @dataclass(slots=True)
@@ -160,8 +138,7 @@ class Agent:
 
     def _converge(self, request: messages.Converge, context: Context) -> messages.Result:
         started = time.monotonic()
-        self._converging().converge(request, context.emit)
-        goal = request.goal
+        goal = self._converging().converge(request, context.emit)
         return messages.Built(nodes=len(goal.nodes), links=len(goal.links), seconds=time.monotonic() - started)
 
     def _reconfigure(self, request: standing.Reconfigure, context: Context) -> messages.Result:
@@ -179,11 +156,10 @@ class Agent:
     def _observe(self, request: standing.Observe, context: Context) -> messages.Result:
         with self.lab.changing:
             player = self.shared.get("Play")
-            links = self._converging().standing().links
+            given = bool(request.given) and request.given == self.lab.given.fingerprint
             return messages.Observed(
-                links=tuple(
-                    messages.LinkState(name=w.name, up=w.up, forward=w.forward, backward=w.backward) for w in links
-                ),
+                given=given,
+                links=self._converging().strayed(given),
                 traces=player.traced() if player is not None else (),
                 routers=self.lab.configurations(),
                 addresses={n.name: n.addresses() for n in self.lab.nodes.values()} if request.addresses else {},

@@ -16,8 +16,8 @@ import zmq
 
 from testbed import errors
 from testbed.emulator import messages
-from testbed.emulator.agent import HEARTBEAT, Keys
-from testbed.emulator.messages import Done, Failed, LinkChange, Output, Progress
+from testbed.emulator.keys import Keys
+from testbed.emulator.messages import HEARTBEAT, Done, Failed, LinkChange, Output, Progress
 from testbed.errors import AgentError, GuestFailed
 
 BEAT = 1.0

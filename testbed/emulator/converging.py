@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from testbed.emulator import messages, netem, netlink
-from testbed.emulator.messages import Build, LinkChange, Progress, WireLink, WireNode
+from testbed.emulator.messages import Build, LinkChange, LinkState, Progress, Revision, WireLink, WireNode
 from testbed.emulator.netem import Netem
 from testbed.emulator.netlink import NetlinkError, Request
 from testbed.emulator.nodes import LOOPBACK, Laboratory, Node, check
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.playback import Player
+from testbed.emulator.revision import Given
 from testbed.errors import AgentError, BadInput, TestbedError
 
 Tell = Callable[[Progress], None]
@@ -125,15 +126,27 @@ class Converging:
         nodes = tuple(node.wire for node in self._lab.nodes.values())
         return Build(nodes=nodes, links=links, guest=self._lab.guest, elsewhere=self._lab.elsewhere)
 
-    def converge(self, request: messages.Converge, tell: Tell) -> None:
+    def strayed(self, given: bool) -> tuple[LinkState, ...]:
+        """Return the links' settings, without what traces have set; `given`: only where they are not as given."""
+        known = {link.name: link for link in self._lab.given.build.links} if given else {}
+        return tuple(
+            LinkState(name=link.name, up=link.up, forward=link.forward, backward=link.backward)
+            for link in self.standing().links
+            if link != known.get(link.name)
+        )
+
+    def converge(self, request: messages.Converge, tell: Tell) -> Build:
         """Make the lab what the request wants.
+
+        Returns:
+            What it was made into.
 
         Raises:
             TestbedError: it cannot be; the lab is what it was before.
             AgentError: nor could what was done be undone; the message says so.
         """
-        goal = request.goal
         with self._lab.changing:
+            goal = self._lab.given.revised(request.goal) if isinstance(request.goal, Revision) else request.goal
             check(goal)
             if self._player is not None and request.silence:
                 self._player.stop(frozenset(request.silence), restore=True)
@@ -145,6 +158,8 @@ class Converging:
             except BaseException as problem:
                 self._back(before, problem)
                 raise
+            self._lab.given = Given(goal)
+        return goal
 
     def _back(self, before: Build, problem: BaseException) -> None:
         try:

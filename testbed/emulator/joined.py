@@ -184,6 +184,7 @@ class JoinedClient(Client):
     def _converge(self, request: messages.Converge, on_event: OnEvent | None, timeout: float | None) -> messages.Built:
         """Each guest goes all the way or stays; who asked sends all of them back where one did not."""
         started = time.monotonic()
+        assert isinstance(request.goal, Build)  # none of the agents was given what this could be a revision of
         parts = enumerate(split(request.goal, len(self._agents)), 1)
         try:
             asked = {guest: structs.replace(request, goal=part) for guest, part in parts}
@@ -203,9 +204,11 @@ class JoinedClient(Client):
         self._ask(asked, on_event, timeout)
         return messages.Ok()
 
-    def _observe(self, request: Request, on_event: OnEvent | None, timeout: float | None) -> messages.Observed:
+    def _observe(self, request: standing.Observe, on_event: OnEvent | None, timeout: float | None) -> messages.Observed:
+        """Each was given a part, so all are asked for all of it."""
         self._locate(messages.Locate())
-        answers = self._ask(dict.fromkeys(self._agents, request), on_event, timeout)
+        asked = structs.replace(request, given="")
+        answers = self._ask(dict.fromkeys(self._agents, asked), on_event, timeout)
         found = {guest: {state.name: state for state in seen.links} for guest, seen in answers.items()}
         seen = list(answers.values())
         return messages.Observed(

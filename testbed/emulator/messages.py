@@ -114,6 +114,10 @@ class SshServer(Message, frozen=True):
 # --- requests and their results --------------------------------------------------------------------------------------
 
 
+HEARTBEAT = bytes(8)
+"""Request id of a Hello that only asks whether the agent lives."""
+
+
 class Hello(Message, frozen=True):
     """Are you there? Answered by the agent's main loop at once, whatever else is under way. -> Welcome"""
 
@@ -157,16 +161,32 @@ class Built(Message, frozen=True):
     seconds: float
 
 
+class Revision(Message, frozen=True):
+    """A build, said by what differs from another one.
+
+    Attributes:
+        base: fingerprint of the other one. nodes, links: what is not in it, or not the same.
+        gone_nodes, gone_links: names of what is in it alone.
+    """
+
+    base: str
+    nodes: tuple[WireNode, ...] = ()
+    links: tuple[WireLink, ...] = ()
+    gone_nodes: tuple[str, ...] = ()
+    gone_links: tuple[str, ...] = ()
+
+
 class Converge(Message, frozen=True):
     """Make what runs into `goal`, changing only what differs; all of it, or nothing. -> Built
 
     The configuration of routers that stay is left alone, see `Reconfigure`.
 
     Attributes:
+        goal: whole, or as what differs from what the lab was given last.
         silence: links whose traces end first, each giving back what it had set.
     """
 
-    goal: Build
+    goal: Build | Revision
     silence: tuple[str, ...] = ()
 
 
@@ -174,11 +194,14 @@ class Observed(Message, frozen=True):
     """What a lab is made of besides what only its file knows.
 
     Attributes:
+        given: whether the lab was given last what who asks supposes; if so, `links` are those alone that are not as it
+            was given.
         links: as asked for, in full, without what traces set.
         addresses: where asked for, of each node, as (interface, address) in its kernel; link-local ones left out.
         dark: nodes whose power is off.
     """
 
+    given: bool = False
     links: tuple[LinkState, ...] = ()
     traces: tuple[Traced, ...] = ()
     routers: dict[str, RouterText] = field(default_factory=dict)

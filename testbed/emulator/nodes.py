@@ -25,6 +25,7 @@ from testbed.emulator.links import Wiring
 from testbed.emulator.messages import Build, Built, NodeState, Progress, WireEnd, WireNode
 from testbed.emulator.namespaces import Namespaces, new_machine, new_networks
 from testbed.emulator.netlink import Netlink, NetlinkError, Request, explain
+from testbed.emulator.revision import Given
 from testbed.emulator.slicing import queues
 from testbed.emulator.standing import RouterChange, RouterText
 from testbed.errors import BadInput, nearest
@@ -156,8 +157,15 @@ class Node:
             os.close(self.run)
 
 
+_NOTHING = Given(Build(nodes=(), links=()))
+
+
 class Laboratory:
-    """The lab an agent runs: at most one at a time."""
+    """The lab an agent runs: at most one at a time.
+
+    Attributes:
+        given: what it was built of, or made into, last; what was changed since is not in it.
+    """
 
     def __init__(self, children: Children, controllers: Mapping[str, str] | None = None) -> None:
         self.children, self._controllers = children, controllers or {}
@@ -170,6 +178,7 @@ class Laboratory:
         self._addresses: dict[str, list[tuple[str, str]]] = {}
         self._ends: dict[str, list[WireEnd]] = {}
         self.fabric: Fabric | None = None
+        self.given = _NOTHING
 
     def node(self, name: str) -> Node:
         """Return the node called `name`.
@@ -210,6 +219,7 @@ class Laboratory:
             except BaseException:
                 self.tear_down()
                 raise
+            self.given = Given(request)
         return Built(nodes=len(request.nodes), links=len(request.links), seconds=time.monotonic() - started)
 
     def _build(self, request: Build, progress: Callable[[Progress], None]) -> None:
@@ -360,6 +370,7 @@ class Laboratory:
             if self.fabric is not None:
                 self.fabric.close()
             self.nodes, self._owners, self.elsewhere, self.fabric = {}, {}, {}, None
+            self.given = _NOTHING
 
     def drop(self, names: Sequence[str]) -> None:
         """Remove nodes whose wires are gone, with every process in them."""
@@ -381,9 +392,9 @@ def _bare(address: str) -> bytes:
 
 def check(request: Build) -> None:
     """Refuse what cannot be built; the controller checks more, with the place in the file."""
-    names = [*(node.name for node in request.nodes), *request.elsewhere]
+    names = {*(node.name for node in request.nodes), *request.elsewhere}
     taken: set[tuple[str, str]] = set()
-    if len(set(names)) != len(names):
+    if len(names) != len(request.nodes) + len(request.elsewhere):
         raise BadInput("a node name is used twice")
     if len({link.name for link in request.links}) != len(request.links):
         raise BadInput("a link name is used twice")

@@ -37,11 +37,12 @@ def refuse_rings(topology: Topology) -> None:
     """
     plain, mixed = Groups(), Groups()
     crossing = []
-    for name, link in topology.links.items():
-        one, other = (topology.nodes[end.node] for end in link.endpoints)
-        if not isinstance(one, SEGMENTS) or not isinstance(other, SEGMENTS):
-            continue
+    segments = {name: node for name, node in topology.nodes.items() if isinstance(node, SEGMENTS)}
+    for name, link in topology.links.items() if segments else ():
         ends = (link.endpoints[0].node, link.endpoints[1].node)
+        one, other = (segments.get(end) for end in ends)
+        if one is None or other is None:
+            continue
         controlled = [isinstance(node, Switch) and not node.learns for node in (one, other)]
         if any(controlled) and not all(controlled):
             crossing.append((name, ends))

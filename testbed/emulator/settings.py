@@ -1,6 +1,6 @@
 """A link's settings as a person types them: `delay=20ms loss=1% rate=none`, partial both ways.
 
-The agent reads them too, for its bench, and in a guest each module is dear: what profiles need waits until asked for.
+A guest's agent reads them too, so what takes long to import (profiles, the models) is imported where it is used.
 """
 
 from __future__ import annotations

@@ -32,10 +32,13 @@ class RouterChange(Message, frozen=True):
 class Observe(Message, frozen=True):
     """What was changed since it was built? -> Observed
 
-    `addresses`: tell also what addresses the nodes' kernels have.
+    Attributes:
+        addresses: tell also what addresses the nodes' kernels have.
+        given: fingerprint of what who asks supposes the lab was given last, see `Observed`.
     """
 
     addresses: bool = False
+    given: str = ""
 
 
 class RouterText(Message, frozen=True):

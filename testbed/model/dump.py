@@ -28,7 +28,7 @@ def dump(model: Model, comment: str = "") -> str:
     yaml.width = 110
     yaml.indent(mapping=2, sequence=4, offset=2)
     stream = StringIO()
-    top = _mapping(model)
+    top = tree(model)
     top.fa.set_block_style()
     if comment:
         top.yaml_set_start_comment(comment)
@@ -36,7 +36,8 @@ def dump(model: Model, comment: str = "") -> str:
     return stream.getvalue()
 
 
-def _mapping(model: Model) -> CommentedMap:
+def tree(model: Model) -> CommentedMap:
+    """Return what `dump` writes as mappings, lists and scalars, which JSON can hold as well."""
     result = CommentedMap()
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
@@ -61,7 +62,7 @@ def _value(value: Any, unit: Unit | None) -> Any:
     if isinstance(value, LinkTrace) and value.forward == value.backward and not value.repeat:
         return value.forward
     if isinstance(value, Model):
-        return _mapping(value)
+        return tree(value)
     if isinstance(value, dict):
         return CommentedMap((key, _value(child, None)) for key, child in value.items())
     return _sequence(value) if isinstance(value, tuple) else _scalar(value, unit)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from testbed.converge.difference import Edit, applied, difference
+from testbed.converge.observe import reread
 from testbed.model.topology import Topology
 from tests.model.generated import topologies
 
@@ -16,15 +17,21 @@ SLOW = settings(
 
 @SLOW
 @given(topologies(), topologies())
-def test_made_of_one_topology_it_gives_the_other(one, other):
-    assert applied(difference(one, other), one) == other
-
-
-@SLOW
-@given(topologies(), topologies())
-def test_it_is_empty_exactly_for_equal_topologies(one, other):
+def test_made_of_one_topology_it_gives_the_other_and_it_is_empty_exactly_for_equals(one, other):
+    edits = difference(one, other)
+    assert applied(edits, one) == other
+    assert (edits == ()) == (one == other)
     assert difference(one, one) == ()
-    assert (difference(one, other) == ()) == (one == other)
+
+
+@settings(SLOW, max_examples=30)
+@given(topologies(), topologies())
+def test_what_was_written_is_read_again_whatever_it_is_likened_to(one, other):
+    text = one.model_dump_json().encode()
+    near = one.model_copy(update={"nodes": {**other.nodes, **one.nodes}, "links": other.links})
+    assert reread(text, like=other) == reread(text, like=near) == one
+    again = reread(text, like=one)
+    assert all(again.links[name] is link for name, link in one.links.items())
 
 
 def _of(**link: object) -> Topology:

@@ -41,7 +41,7 @@ def seen(topology: Topology, **changed: object) -> Observed:
     return Observed(**({"links": links, "addresses": addresses} | changed))  # pyright: ignore[reportArgumentType]
 
 
-@SLOW
+@settings(SLOW, max_examples=25)  # the writing itself is tested with the models
 @given(topologies())
 def test_what_was_written_is_read_back_the_same(topology):
     assert loads(as_yaml(topology), Topology) == topology

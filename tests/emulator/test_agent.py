@@ -83,7 +83,7 @@ def test_an_agent_loads_nothing_that_only_the_controller_needs():
     """A page fault costs a guest 0.1 ms: with the models an agent takes a second longer to start."""
     script = "import sys; from testbed.substrate import guest_start; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert {"pydantic", "numpy", "ruamel.yaml", "typer", "testbed.model"}.isdisjoint(loaded)
+    assert {"pydantic", "numpy", "networkx", "pyroute2", "ruamel.yaml", "typer", "testbed.model"}.isdisjoint(loaded)
 
 
 def test_exec_stops_at_its_timeout_with_all_it_started(hosts):

@@ -12,8 +12,20 @@ from msgspec import structs
 from testbed.emulator.client import AgentClient
 from testbed.emulator.converging import steps
 from testbed.emulator.lower import build_of
-from testbed.emulator.messages import Build, Converge, GetLinks, LinkPatch, LinkState, WireEnd, WireLink, WireNode
+from testbed.emulator.messages import (
+    Build,
+    Converge,
+    GetLinks,
+    LinkChange,
+    LinkPatch,
+    LinkState,
+    Observed,
+    WireEnd,
+    WireLink,
+    WireNode,
+)
 from testbed.emulator.netem import Netem
+from testbed.emulator.revision import Given
 from testbed.emulator.standing import Observe
 from testbed.errors import BadInput, Unable
 from testbed.model.impairment import Impairment
@@ -90,10 +102,10 @@ def kernel(agent: AgentClient, build: Build) -> dict[str, object]:
 
 
 @KERNEL
-@given(networks(), networks())
-def test_the_kernel_is_then_as_if_it_had_been_built_so(agent, one, other):
+@given(networks(), networks(), st.booleans())
+def test_the_kernel_is_then_as_if_it_had_been_built_so(agent, one, other, whole):
     agent.call(one)
-    agent.call(Converge(goal=other))
+    agent.call(Converge(goal=other if whole else Given(one).revision(other)))
     converged, links = kernel(agent, other), {link.name: link for link in agent.call(GetLinks()).links}
     agent.call(other)
     assert converged == kernel(agent, other)
@@ -129,7 +141,8 @@ def _pair(**link: object) -> Build:
         WireEnd(node="right", interface="eth1", addresses=("10.0.0.2/30",)),
     )
     nodes = tuple(WireNode(name=name, kind="host") for name in ("left", "right"))
-    return Build(nodes=nodes, links=(WireLink(name="wire", ends=ends, **link),))  # pyright: ignore[reportArgumentType]
+    whole = {"forward": Netem().patch(), "backward": Netem().patch(), **link}
+    return Build(nodes=nodes, links=(WireLink(name="wire", ends=ends, **whole),))  # pyright: ignore[reportArgumentType]
 
 
 def test_what_cannot_be_made_is_undone(agent):
@@ -142,13 +155,29 @@ def test_what_cannot_be_made_is_undone(agent):
     ends = (WireEnd(node="third", interface="eth1"), WireEnd(node="right", interface="eth2"))
     goal = Build(nodes=(*before.nodes, third), links=(*_pair(mtu=9000).links, WireLink(name="second", ends=ends)))
     with pytest.raises(Unable, match="second"):
-        agent.call(Converge(goal=goal))
+        agent.call(Converge(goal=Given(before).revision(goal)))
     assert kernel(agent, before) == was
+    assert agent.call(Observe(given=Given(before).fingerprint)) == Observed(given=True)
     assert [state.name for state in agent.call(Observe()).links] == ["wire"]
     assert agent.run("left", ["ping", "-c1", "-W2", "10.0.0.2"]).code == 0
     agent.run("right", ["ip", "link", "delete", "eth2"])
     agent.call(Converge(goal=goal))
     assert {state.name for state in agent.call(Observe()).links} == {"wire", "second"}
+
+
+def test_what_was_given_is_known_and_told_is_what_is_not_so_any_more(agent):
+    first, second = (Given(_pair(mtu=mtu)) for mtu in (1400, 9000))
+    agent.call(first.build)
+    for last, other in ((first, second), (second, first)):
+        assert agent.call(Observe(given=last.fingerprint)) == Observed(given=True)
+        agent.set_links([LinkChange(link="wire", up=False)])
+        cut = LinkState(name="wire", up=False, forward=Netem().patch(), backward=Netem().patch())
+        assert agent.call(Observe(given=last.fingerprint)) == Observed(given=True, links=(cut,))
+        assert agent.call(Observe(given=other.fingerprint)) == agent.call(Observe()) == Observed(links=(cut,))
+        agent.call(Converge(goal=last.revision(other.build)))
+    agent.set_links([LinkChange(link="wire", up=True)])
+    with pytest.raises(BadInput, match="something else"):
+        agent.call(Converge(goal=second.revision(first.build)))
 
 
 def test_an_interface_can_lose_its_only_address(agent):

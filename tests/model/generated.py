@@ -1,7 +1,11 @@
-"""Topologies made by hypothesis: all kinds of nodes, every key."""
+"""Topologies made by hypothesis: all kinds of nodes, every key.
+
+Strategies are made once and kept: hypothesis checks each new one, which takes longer than to draw from it.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from ipaddress import ip_interface
 from typing import get_args
 
@@ -34,15 +38,31 @@ commands = st.lists(
 ).map(tuple)
 
 
+flags = st.booleans()
+delays = st.floats(0, 100)
+distributions = st.sampled_from(["uniform", "normal", "pareto", "paretonormal"])
+bursts = st.none() | st.builds(GilbertElliott, p=shares, r=shares, bad_loss=shares, good_loss=shares)
+rates = st.none() | st.floats(8, 1e14)
+limits = st.none() | st.integers(1, 1_000_000)
+costs = st.none() | st.integers(1, 65535)
+mtus = st.integers(68, 65521)
+maybe_texts = st.none() | texts
+maybe_daemons = st.none() | st.just(get_args(Daemon)[:3])
+guests = st.builds(GuestOptions, memory=st.integers(1, 2**50), guests=st.integers(1, 64))
+demands = st.sampled_from([{}, {"a1": {"b2": 12.5}}])
+counts = st.integers(0, 5)
+called = st.lists(names, min_size=1, max_size=5).map(lambda given: list(dict.fromkeys([*given, "a1", "b2"])))
+
+
+@cache
 @st.composite
 def impairments(draw):
-    delay = draw(st.floats(0, 100))
-    bursts = st.builds(GilbertElliott, p=shares, r=shares, bad_loss=shares, good_loss=shares)
-    burst = draw(st.none() | bursts)
+    delay = draw(delays)
+    burst = draw(bursts)
     return Impairment(
         delay=delay,
-        jitter=draw(st.floats(0, min(delay, 2))),
-        distribution=draw(st.sampled_from(["uniform", "normal", "pareto", "paretonormal"])),
+        jitter=draw(shares) * min(delay, 2),
+        distribution=draw(distributions),
         jitter_correlation=draw(shares),
         loss=0.0 if burst else draw(shares),
         loss_correlation=0.0 if burst else draw(shares),
@@ -50,8 +70,8 @@ def impairments(draw):
         duplicate=draw(shares),
         reorder=draw(shares) if delay else 0.0,
         corrupt=draw(shares),
-        rate=draw(st.none() | st.floats(8, 1e14)),
-        limit=draw(st.none() | st.integers(1, 1_000_000)),
+        rate=draw(rates),
+        limit=draw(limits),
     )
 
 
@@ -62,22 +82,22 @@ def loopbacks(index):
 @st.composite
 def routers(draw, index):
     protocols = ("static", "ospf", "isis", "bgp") if index % 2 else ("ospf",)
-    config = draw(st.none() | texts)
+    config = draw(maybe_texts)
     return Router(
         kind="router",
         protocols=protocols,
         asn=65000 + index if "bgp" in protocols else None,
         config=config,
-        daemons=draw(st.none() | st.just(get_args(Daemon)[:3])) if config is not None else None,
+        daemons=draw(maybe_daemons) if config is not None else None,
         loopbacks=(ip_interface(f"10.255.0.{index + 1}/32"),),
         exec=draw(commands),
         position=draw(places),
     )
 
 
+@cache
 def nodes(index, switched):
     hosts = st.builds(Host, kind=st.just("host"), loopbacks=loopbacks(index), exec=commands, position=places)
-    flags = st.booleans()
     bridges = st.builds(Bridge, kind=st.just("bridge"), stp=flags, vlan_filtering=flags, position=places)
     learning = st.builds(Switch, kind=st.just("switch"), controller=st.just("none"), stp=flags, position=places)
     told = st.builds(
@@ -95,12 +115,12 @@ def nodes(index, switched):
 
 @st.composite
 def ends(draw, it, index, chosen):
-    numbered = draw(st.booleans())
+    numbered = draw(flags)
     for side, name in enumerate(chosen):
         plain = it[name].kind in ("bridge", "switch")
-        tagged = it[name].kind == "bridge" and it[name].vlan_filtering and draw(st.booleans())
+        tagged = it[name].kind == "bridge" and it[name].vlan_filtering and draw(flags)
         addresses = [ip_interface(f"10.0.{index}.{side + 1}/30")] if numbered and not plain else []
-        cost = None if plain else draw(st.none() | st.integers(1, 65535))
+        cost = None if plain else draw(costs)
         yield Endpoint(
             node=name, interface=f"eth{index}", addresses=tuple(addresses), cost=cost, **(VLANS if tagged else {})
         )
@@ -114,25 +134,24 @@ def links(draw, it, index):
         endpoints=(first, second),
         forward=draw(impairments()),
         backward=draw(impairments()),
-        mtu=draw(st.integers(68, 65521)),
-        up=draw(st.booleans()),
-        medium=draw(st.none() | texts),
+        mtu=draw(mtus),
+        up=draw(flags),
+        medium=draw(maybe_texts),
     )
 
 
 @st.composite
 def topologies(draw, switched=True):
-    called = list(dict.fromkeys([*draw(st.lists(names, min_size=1, max_size=5)), "a1", "b2"]))
-    it = {name: draw(nodes(index, switched)) for index, name in enumerate(called)}
-    wires = {f"l{index}": draw(links(it, index)) for index in range(draw(st.integers(0, 5)))}
+    it = {name: draw(nodes(index, switched)) for index, name in enumerate(draw(called))}
+    wires = {f"l{index}": draw(links(it, index)) for index in range(draw(counts))}
     return Topology(
         name="random",
         description=draw(texts),
         nodes=_with_gateways(it, wires),
         links=wires,
-        demands=draw(st.sampled_from([{}, {"a1": {"b2": 12.5}}])),
+        demands=draw(demands),
         slices=draw(st.sampled_from(SLICES)) if _is_steered(it) else {},
-        guest=GuestOptions(memory=draw(st.integers(1, 2**50)), guests=draw(st.integers(1, 64))),
+        guest=draw(guests),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 import pytest
 
 from testbed.control.samples import samples
+from testbed.converge.carry_out import converge
 from testbed.emulator.client import Client
 from testbed.emulator.loading import LoadFlow, ReadLoad
 from testbed.emulator.lower import build_of
@@ -37,7 +38,7 @@ from testbed.emulator.messages import (
 from testbed.emulator.placement import WEIGHTS, place
 from testbed.emulator.segments import CountSwitches, Steer
 from testbed.emulator.spread import split
-from testbed.errors import BadInput, ExitCode
+from testbed.errors import BadInput, ExitCode, Unable
 from testbed.lab import Lab
 from testbed.model.load import loads
 from testbed.model.topology import Topology
@@ -138,6 +139,31 @@ def test_up_again_changes_links_and_routers_in_both_guests(lab: Lab, client: Cli
     refused = run("up", tmp_path / "spread.yaml")
     assert refused.returncode == ExitCode.BAD_INPUT
     assert "guest.guests: value 1: the lab runs with 2" in refused.stderr
+
+
+def test_what_fails_in_one_guest_is_undone_in_both(lab: Lab, client: Client):
+    """The second guest refuses an interface that somebody made by hand; the first has made its link by then."""
+    before, was = lab.topology, client.call(GetLinks())
+    assert client.run("h3", ["ip", "link", "add", "eth9", "type", "dummy"]).code == 0
+    tree = before.model_dump(mode="json")
+    for number in (1, 3):
+        ends = [{"node": f"{kind}{number}", "interface": "eth9"} for kind in "hr"]
+        tree["links"] |= {f"h{number}-again": {"endpoints": ends}}
+    for one, other in pairwise((*RING, RING[0])):
+        tree["links"][f"{one}-{other}"]["forward"]["delay"] = 3 * DELAY
+    goal = Topology.model_validate(tree)
+    told: list[str] = []
+    with pytest.raises(Unable, match="h3-again"):
+        converge(lab, goal, progress=lambda event: told.append(event.text))
+    assert "made 0 node(s), 1 link(s)" in told
+    assert client.call(GetLinks()) == was
+    assert client.run("h1", ["ip", "link", "show", "eth9"]).code != 0
+    assert lab.topology == before
+    assert not (lab.folder.path / "converge.json").exists()
+    assert client.run("h3", ["ip", "link", "delete", "eth9"]).code == 0
+    for wanted in (goal, before):
+        converge(lab, wanted)
+        assert {link.name for link in client.call(GetLinks()).links} == wanted.links.keys()
 
 
 def test_it_runs_on_two_kernels_each_with_its_own_console_and_memory(lab: Lab, client: Client):

@@ -11,7 +11,6 @@ from pathlib import Path
 from testbed.errors import BadInput, nearest
 from testbed.model.call import parse
 from testbed.model.traces.files import read_csv, read_mahimahi
-from testbed.model.traces.generators import GENERATORS, LIMITS
 from testbed.model.traces.track import Track
 
 FILES = ("csv", "mahimahi")
@@ -31,6 +30,12 @@ def read_trace(text: str, beside: Path = Path(), repeat: bool = False) -> Track:
     if colon and kind in FILES:
         path = beside / file.strip()
         return read_csv(path, repeat) if kind == "csv" else read_mahimahi(path)
+    return _generated(text, repeat)
+
+
+def _generated(text: str, repeat: bool) -> Track:
+    from testbed.model.traces.generators import GENERATORS  # numpy takes long to import, and few labs have traces
+
     name, given = parse(text, "csv:FILE, mahimahi:FILE, or a generator", "random-walk(seed=1)")
     generator = GENERATORS.get(name)
     if generator is None:
@@ -63,6 +68,8 @@ def _arguments(name: str, generator: Callable[..., Track], given: dict[str, str]
 
 
 def _number(key: str, text: str) -> float:
+    from testbed.model.traces.generators import LIMITS
+
     low, high = LIMITS[key]
     try:
         value = float(text)
