@@ -92,17 +92,17 @@ class Controller(Node, stock.node.Controller):
         same = (one for one in _known if one.room is self.room and one.port == self.port)
         return next((one for one in same if one._server is not None), None)
 
-    def teaches(self, dpid: str, deadline: float = 0.0) -> bool:
+    def teaches(self, dpid: int, deadline: float = 0.0) -> bool:
         """Say whether our controller teaches a switch, at once or as soon as it does.
 
         Args:
-            dpid: number of the switch, 16 digits. deadline: of the monotonic clock.
+            dpid: number of the switch. deadline: of the monotonic clock.
 
         Raises:
             NotReady: it has ended.
         """
         at = self._serving()
-        return at is not None and at._hears(dpid.encode(), deadline)
+        return at is not None and at._hears(b"%016x" % dpid, deadline)
 
     def _hears(self, dpid: bytes, deadline: float) -> bool:
         assert self._server is not None

@@ -173,7 +173,7 @@ class OpenFlowSwitch(Bridge):
         """Say whether it is connected to a controller, or forwards without."""
         if self.wanted is None:
             return super().connected()
-        taught = any(one.teaches(self.dpid) for one in self.teachers)
+        taught = any(one.teaches(int(self.dpid, 16)) for one in self.teachers)
         return taught or self.standalone or self.network().database.connected(self.name)
 
     def dpctl(self, *args: Any) -> str:
@@ -216,7 +216,7 @@ def _make(network: Vswitch, switches: Sequence[Any]) -> None:
             _complete(switch, port)
     deadline = time.monotonic() + START_PATIENCE
     for switch in switches:
-        if not all(one.teaches(switch.dpid, deadline) for one in switch.teachers):
+        if not all(one.teaches(int(switch.dpid, 16), deadline) for one in switch.teachers):
             raise NotReady(f"{switch.name}: our controller did not reach it within {START_PATIENCE:g} s")
 
 
