@@ -68,8 +68,12 @@ class Mininet(stock.net.Mininet):
 
     def start(self) -> None:
         """Start controllers and switches; return when every wire that is up carries packets."""
+        if not self.built:
+            self.build()
         if not self.autoStaticArp:
             _warn_of_arp_table(len(self.hosts))
+        for switch in self.switches:
+            switch.batch = isinstance(switch, OpenFlowSwitch)
         super().start()
         deadline = time.monotonic() + _PATIENCE
         for intf in (end for link in self.links for end in (link.intf1, link.intf2)):
@@ -82,6 +86,7 @@ class Mininet(stock.net.Mininet):
         if isinstance(switch, OpenFlowSwitch):
             named = cls is not None or self._names_switches or self.switch is not stock.node.OVSSwitch
             switch.named = named or self.open_vswitch
+            switch.batch = False  # only `start` starts all of them
         return switch
 
     def addController(self, name: Any = "c0", controller: Any = None, **params: Any) -> Any:

@@ -47,8 +47,16 @@ class Bridge(Node):
             self._run(
                 [netlink.bridge(self.name, self.bridge, netlink.bridge_options(stp=self.stp, snooping=False))], "bridge"
             )
-        ports = [intf.number() for intf in self.data_ports()]
-        self._run([netlink.set_link(index, master=self.bridge) for index in ports], "port of the bridge")
+        self.join(self.first_ports())
+
+    def join(self, ports: Iterable[Any]) -> None:
+        """Forward by these interfaces too."""
+        master = self.bridge or 0
+        self._run([netlink.set_link(port.number(), master=master) for port in ports], "port of the bridge")
+
+    def first_ports(self) -> list[Any]:
+        """Return the interfaces that it forwards by as soon as it starts."""
+        return self.data_ports()
 
     def data_ports(self) -> list[Any]:
         """Return its interfaces without the loopback."""
