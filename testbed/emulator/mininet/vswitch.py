@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -109,7 +110,9 @@ class Vswitch:
         """
         vswitchd.check_installed()
         self._room = room
-        run = room.furnish("switches", vswitchd.FOLDERS)
+        # A guest shows a script the folder that it is in for reading only, and ovsdb-server must write into /tmp.
+        closed = {} if os.access("/tmp", os.W_OK) else {"/tmp": "1777"}
+        run = room.furnish("switches", {**vswitchd.FOLDERS, **closed})
         self._daemons = vswitchd.Daemons(self._start, self._execute, run)
         self.database = self._daemons.open(Database)
         room.at_end.insert(0, self.database.close)
