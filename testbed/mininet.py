@@ -7,14 +7,17 @@ and of a script's subclasses of them, are set up over netlink and never by a for
 from __future__ import annotations
 
 from testbed.emulator.mininet.adopt import adopt
+from testbed.emulator.mininet.controller import Controller, RemoteController
 from testbed.emulator.mininet.link import Intf, Link
 from testbed.emulator.mininet.net import Mininet
 from testbed.emulator.mininet.node import Host, Node
-from testbed.emulator.mininet.switch import LinuxBridge, OVSBridge, OVSSwitch
+from testbed.emulator.mininet.ovs import OVSBridge, OVSSwitch, UserSwitch
+from testbed.emulator.mininet.switch import LinuxBridge
 from testbed.emulator.mininet.tclink import TCIntf, TCLink
 
 __all__ = [
-    "Host", "Intf", "Link", "LinuxBridge", "Mininet", "Node", "OVSBridge", "OVSSwitch", "TCIntf", "TCLink",
+    "Controller", "Host", "Intf", "Link", "LinuxBridge", "Mininet", "Node", "OVSBridge", "OVSSwitch",
+    "RemoteController", "TCIntf", "TCLink", "UserSwitch",
 ]  # fmt: skip
 
 adopt()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.emulator.messages import Exec, Exited, Output, Progress
+from testbed.emulator.mininet.run import IN_GUEST, OPEN_VSWITCH
 from testbed.errors import BadInput, Unable
 from testbed.lab import Lab
 from testbed.model.topology import GuestOptions, Host, Topology
@@ -24,14 +25,19 @@ NODE = "mininet"
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script with its arguments and what its standard input gives; `file` is an absolute path."""
+    """A script with its arguments and what its standard input gives.
+
+    Attributes:
+        file: an absolute path. open_vswitch: switches whose class it does not name are of Open vSwitch, not bridges.
+    """
 
     file: Path
     arguments: tuple[str, ...] = ()
     stdin: bytes = b""
+    open_vswitch: bool = False
 
     @classmethod
-    def find(cls, file: Path, arguments: Sequence[str] = ()) -> Script:
+    def find(cls, file: Path, arguments: Sequence[str] = (), *, open_vswitch: bool = False) -> Script:
         """Return the script that a user named.
 
         Raises:
@@ -39,10 +45,11 @@ class Script:
         """
         if not file.is_file():
             raise BadInput(f"{file}: expected a Python script that uses Mininet; there is no such file")
-        return cls(file.resolve(), tuple(arguments))
+        return cls(file.resolve(), tuple(arguments), open_vswitch=open_vswitch)
 
     def command(self) -> list[str]:
-        return [sys.executable, "-u", "-m", RUNNER, str(self.file), *self.arguments]
+        how = [OPEN_VSWITCH] if self.open_vswitch else []
+        return [sys.executable, "-u", "-m", RUNNER, *how, str(self.file), *self.arguments]
 
 
 def choose(substrate: str) -> tuple[str, str]:
@@ -109,7 +116,8 @@ def _in_guest(script: Script) -> tuple[str, ...]:
     mounts = [
         f"mkdir -p {shlex.quote(f)} && mount -t hostfs -o {shlex.quote(f)},ro none {shlex.quote(f)}" for f in shown
     ]
-    words = ["env", f"PYTHONPATH={_python_path(None)}", "PYTHONDONTWRITEBYTECODE=1", *script.command()]
+    environment = (f"PYTHONPATH={_python_path(None)}", "PYTHONDONTWRITEBYTECODE=1", f"{IN_GUEST}=1")
+    words = ["env", *environment, *script.command()]
     steps = [*mounts, f"cd {shlex.quote(str(here))}", f"exec {shlex.join(words)}"]
     return ("/bin/bash", "-c", " && ".join(steps))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,12 @@ def run(
     timeout: Annotated[
         float, typer.Option(help="Seconds until a script in a guest is killed (exit code 124).")
     ] = 3600.0,
+    open_vswitch: Annotated[
+        bool,
+        typer.Option(
+            "--open-vswitch", help="Switches whose class the script leaves open are Open vSwitch, not bridges."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say where it would run, and why.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: say it as JSON.")] = False,
 ) -> None:
@@ -35,7 +42,7 @@ def run(
     from testbed.emulator.messages import Output
     from testbed.mininet_run import Script, choose, run_in_guest, run_natively
 
-    found = Script.find(script, arguments or ())
+    found = Script.find(script, arguments or (), open_vswitch=open_vswitch)
     where, why = choose(substrate)
     size = _bytes(memory)
     if dry_run:
@@ -53,7 +60,7 @@ def run(
         stream.flush()
 
     piped = b"" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.buffer.read()
-    given = Script(found.file, found.arguments, piped)
+    given = replace(found, stdin=piped)
     with Reporter() as report:
         code = run_in_guest(given, write, memory=size, timeout=timeout, progress=report)
     raise typer.Exit(code)

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from os_ken import cfg
 from os_ken.base import app_manager
 from os_ken.controller import ofp_event as _ofp_event
 from os_ken.controller.handler import CONFIG_DISPATCHER, DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -40,6 +39,7 @@ from testbed.control.messages import (
 )
 from testbed.control.paths import forwarding
 from testbed.control.rules import PATHS, Group, Marking, Rules, Target, rules
+from testbed.control.serve import serve
 from testbed.errors import BadInput
 
 ofp_event: Any = _ofp_event  # its classes are made when it is imported
@@ -350,11 +350,7 @@ def _flow(switch: str, it: Any) -> FlowCount:
 
 def main() -> None:
     """Serve switches until killed, at the address that is named on the command line."""
-    options = [f"--ofp-listen-host={sys.argv[1]}", f"--ofp-tcp-listen-port={messages.PORT}"]
-    cfg.CONF(options, project="os_ken", version="testbed", default_config_files=[], default_config_dirs=[])
-    manager = app_manager.AppManager.get_instance()
-    manager.load_apps(["testbed.control.app"])
-    hub.joinall(manager.instantiate_apps(**manager.create_contexts()))
+    serve("testbed.control.app", sys.argv[1], messages.PORT)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,10 @@ class Process:
     ended: threading.Event = field(default_factory=threading.Event)
     on_end: Callable[[], None] | None = None
 
+    def wait(self, timeout: float) -> bool:
+        """Wait until it has ended, `timeout` seconds at most; say whether it has."""
+        return self.ended.wait(timeout)
+
     def signal(self, number: int) -> None:
         """Send a signal to the child's process group; nothing if it has ended."""
         if self.code is None:

@@ -8,28 +8,24 @@ own Open vSwitch, running or not, is never touched. All ends with the agent, who
 from __future__ import annotations
 
 import os
-import select
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import structs
 
 from testbed import relay
 from testbed.control.messages import HOST, PORT
-from testbed.emulator import between, control, netlink, ovsdb
+from testbed.emulator import between, control, netlink, ovsdb, vswitchd
 from testbed.emulator.arranging import Arrangements
 from testbed.emulator.control import Controller
-from testbed.emulator.execute import PATH, Children, Process, stop_all
+from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.messages import SeenWire, WireEnd
-from testbed.emulator.namespaces import Namespaces, new_machine, new_networks, watch
+from testbed.emulator.namespaces import Namespaces, new_machine, new_networks
 from testbed.emulator.netlink import Netlink
 from testbed.emulator.segments import (
-    OPEN_VSWITCH,
     Arrange,
     Arranged,
     Control,
@@ -41,36 +37,16 @@ from testbed.emulator.segments import (
 )
 from testbed.emulator.slicing import Queues
 from testbed.emulator.spanning import Tree
-from testbed.errors import BadInput, NotReady, Unable
+from testbed.emulator.vswitchd import START_PATIENCE, Daemons
+from testbed.errors import BadInput, Unable
 from testbed.relay import Relay
 
 if TYPE_CHECKING:
     from testbed.emulator.ovsdb import Database
 
 NAME_LIMIT = 15
-START_PATIENCE = 30.0
-_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
-_RUN = "/run/openvswitch"
-_DATABASE = "/var/lib/openvswitch/conf.db"
-_SOCKET = f"{_RUN}/db.sock"
-_FOLDERS = {
-    "/etc/openvswitch": "755",
-    "/run/lock": "1777",
-    _RUN: "755",
-    "/var/lib": "755",
-    "/var/lib/openvswitch": "755",
-    "/var/log": "755",
-    "/var/log/openvswitch": "755",
-    "/var/tmp": "1777",
-}
 _FIRST_INDEX = 1000
 LOOPBACK = 1
-_COUNTS_CORES_AFTER = 10.5
-"""Seconds since the kernel started. ovs-vswitchd counts processors every 10 s, and takes them for none before the first
-10 s of the monotonic clock: with the kernel's datapath it would start no thread for the packets that need it (seen with
-3.1; "Overriding n-handler-threads to 0"). A guest that has just booted is younger."""
-_TUN = Path("/dev/net/tun")
-_INSTALL = "apt-get install openvswitch-switch"
 
 
 class SwitchNode(Protocol):
@@ -103,18 +79,17 @@ class Fabric:
         Raises:
             Unable: Open vSwitch is not installed.
         """
-        for program in OPEN_VSWITCH:
-            if shutil.which(program, path=PATH) is None:
-                raise Unable(f"the lab has switches, and {program} is not installed: {_INSTALL}")
+        vswitchd.check_installed()
         self._children = children
         ((net, inside),) = new_networks(1, [{"ipv6/conf/default/disable_ipv6": "1"}])
         inside.run([netlink.set_link(LOOPBACK, up=True)])
         inside.close()
-        mnt, uts, self._run = new_machine("switches", _FOLDERS, {}, net)
+        mnt, uts, self._run = new_machine("switches", vswitchd.FOLDERS, {}, net)
         self.namespaces = Namespaces(net, mnt, uts)
         self._outside, self._relays = dict(controllers or {}), list[Relay]()
         self._devices: dict[tuple[str, str], str] = {}
         self._processes: list[Process] = []
+        self._daemons = Daemons(self._start, partial(children.run, self.namespaces, timeout=START_PATIENCE), self._run)
         self._database: Database | None = None
         self._interfaces: dict[str, dict[int, str]] = {}
         self._joined = False
@@ -170,13 +145,8 @@ class Fabric:
             self._arrangements = Arrangements(self.controller)
             self._processes.append(self.controller.process)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
-        self._start_database()
-        assert self._database is not None
-        if any(bridge.datapath == "system" for bridge in bridges):
-            self._wait_for_cores()
-        self._processes.append(
-            self._spawn("ovs-vswitchd", f"unix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file")
-        )
+        self._database = self._daemons.open(ovsdb.Database)
+        self._daemons.switch(kernel=any(bridge.datapath == "system" for bridge in bridges))
         if self.controller is not None:
             self.controller.connect(self._died)  # before there are switches: one that is refused waits for a second
         self._database.create(bridges, time.monotonic() + START_PATIENCE, self._died)
@@ -212,16 +182,6 @@ class Fabric:
                 listening = relay.listen(host, port)
             self._relays.append(Relay(listening, partial(relay.connect, self._outside[target])))
 
-    def _wait_for_cores(self) -> None:
-        """Wait for the moment of the monotonic clock, unless the database, which runs by now, ends before.
-
-        Raises:
-            NotReady: it has.
-        """
-        left = _COUNTS_CORES_AFTER - time.monotonic()
-        if left > 0 and self._processes[-1].ended.wait(left):
-            raise NotReady(self._died())
-
     def _start_controller(self, address: str) -> Process:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         log = os.open(f"/proc/self/fd/{self._run}/{control.LOG}", flags, 0o644)
@@ -241,7 +201,7 @@ class Fabric:
     ) -> ovsdb.Bridge:
         settings = node.wire.segment
         assert isinstance(settings, SwitchSettings)
-        datapath = self._datapath(node.name, settings.datapath)
+        datapath = vswitchd.datapath(node.name, settings.datapath)
         own = {end: it for end, it in queues.items() if end[0] == node.name and settings.controller == control.OWN}
         if own and datapath != "system":
             raise Unable(
@@ -263,55 +223,16 @@ class Fabric:
         ]
         return ovsdb.Bridge(node.name, settings, datapath, ports)
 
-    def _datapath(self, name: str, wanted: str) -> str:
-        """Return the type of datapath as the database has it.
-
-        Raises:
-            Unable: the kernel has none, or the machine has no TAP devices, which the userspace's own ports are.
-        """
-        kernel = wanted != "userspace" and ovsdb.kernel_datapath()
-        if wanted == "kernel" and not kernel:
-            raise Unable(
-                f"{name}: this kernel has no datapath of Open vSwitch (module openvswitch); take `datapath: "
-                "userspace`, or run on a User-Mode Linux guest: --substrate uml"
-            )
-        if not kernel and not os.access(_TUN, os.R_OK | os.W_OK):
-            raise Unable(f"{name}: a switch in userspace needs {_TUN}, which is closed here: chmod 666 {_TUN}")
-        return "system" if kernel else "netdev"
-
-    def _start_database(self) -> None:
-        code = self._children.run(self.namespaces, ["ovsdb-tool", "create", _DATABASE, _SCHEMA], timeout=START_PATIENCE)
-        if code != 0:
-            raise Unable(f"ovsdb-tool could not make a database from {_SCHEMA} (code {code}): {_INSTALL}")
-        folder = f"/proc/self/fd/{self._run}/openvswitch"
-        appearing = watch(folder)
-        try:
-            self._processes.append(
-                self._spawn(
-                    "ovsdb-server", _DATABASE, f"--remote=punix:{_SOCKET}", "-vconsole:off", "-vfile:warn", "--log-file"
-                )
-            )
-            deadline = time.monotonic() + START_PATIENCE
-            while not os.path.exists(f"{folder}/db.sock"):
-                if time.monotonic() > deadline or self._died():
-                    raise NotReady(self._died() or f"ovsdb-server did not open its socket within {START_PATIENCE:g} s")
-                if select.select([appearing], [], [], 0.2)[0]:
-                    os.read(appearing, 65536)
-        finally:
-            os.close(appearing)
-        self._database = ovsdb.Database(f"{folder}/db.sock", _SCHEMA)
-
-    def _spawn(self, program: str, *arguments: str) -> Process:
-        return self._children.start(self.namespaces, [program, *arguments, "--no-chdir", "--pidfile"])
+    def _start(self, argv: list[str]) -> Process:
+        self._processes.append(self._children.start(self.namespaces, argv))
+        return self._processes[-1]
 
     def _died(self) -> str:
         """Say which daemon has ended; empty while all run."""
-        dead = next((process for process in self._processes if process.code is not None), None)
-        if dead is None:
-            return ""
-        if self.controller is not None and dead is self.controller.process:
-            return f"the controller ended with code {dead.code}: {self.controller.last_words()}"
-        return f"{dead.name} ended with code {dead.code}"
+        own = self.controller
+        if own is not None and own.process.code is not None:
+            return f"the controller ended with code {own.process.code}: {own.last_words()}"
+        return self._daemons.died()
 
     def unready(self, wires: Iterable[SeenWire]) -> list[str]:
         """Return a line for each daemon or port that is not ready."""

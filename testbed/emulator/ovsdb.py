@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -30,7 +31,7 @@ _COLUMNS = {
     "QoS": ("type", "other_config", "queues"),
     "Queue": ("other_config",),
     "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
-    "Controller": ("target", "connection_mode", "max_backoff"),
+    "Controller": ("target", "connection_mode", "max_backoff", "is_connected"),
 }
 _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
@@ -94,14 +95,36 @@ class Database:
             root = change.insert(self._idl.tables["Open_vSwitch"])
             root.next_cfg = 1
             root.bridges = [self._insert(change, bridge) for bridge in bridges]
-            self._commit(change)
+            self._commit(change, deadline, died)
             for number in range(1, 1 + _ROUNDS):
                 self._until(partial(self._carried_out, number), "ovs-vswitchd", deadline, died)
                 if number < _ROUNDS:
-                    self._count(number + 1)
-            errors = [f"{row.name}: {row.error[0]}" for row in self._rows("Interface") if row.error]
-            if errors:
-                raise Unable("ovs-vswitchd could not open " + "; ".join(errors[:5]))
+                    self._count(number + 1, deadline, died)
+            self._check_ports()
+
+    def edit(self, how: Callable[[Any], None], deadline: float, died: Callable[[], str]) -> None:
+        """Change what there is in one transaction, and wait as `create` does.
+
+        Args:
+            how: changes rows; it gets the transaction, for new ones. deadline, died: as of `create`.
+        """
+        with self._lock:
+            self._idl.run()
+            for number in range(_ROUNDS):
+                change = self._transaction(self._idl)
+                if number == 0:
+                    how(change)
+                (root,) = self._rows("Open_vSwitch")
+                wanted = root.next_cfg + 1
+                root.next_cfg = wanted
+                self._commit(change, deadline, died)
+                self._until(partial(self._carried_out, wanted), "ovs-vswitchd", deadline, died)
+            self._check_ports()
+
+    def _check_ports(self) -> None:
+        errors = [f"{row.name}: {row.error[0]}" for row in self._rows("Interface") if row.error]
+        if errors:
+            raise Unable("ovs-vswitchd could not open " + "; ".join(errors[:5]))
 
     def _insert(self, change: Any, bridge: Bridge) -> Any:
         tables, settings = self._idl.tables, bridge.settings
@@ -155,15 +178,17 @@ class Database:
         quality.type, quality.other_config, quality.queues = "linux-htb", {"max-rate": f"{it.rate:.0f}"}, made
         return quality
 
-    def _count(self, number: int) -> None:
+    def _count(self, number: int, deadline: float, died: Callable[[], str]) -> None:
         """Ask for one more round of the daemon's main loop."""
         change = self._transaction(self._idl)
         for row in self._rows("Open_vSwitch"):
             row.next_cfg = number
-        self._commit(change)
+        self._commit(change, deadline, died)
 
-    def _commit(self, change: Any) -> None:
-        status = change.commit_block()
+    def _commit(self, change: Any, deadline: float, died: Callable[[], str]) -> None:
+        if change.commit() == change.INCOMPLETE:
+            self._until(lambda: change.commit() != change.INCOMPLETE, "ovsdb-server", deadline, died)
+        status = change.commit()
         if status not in (change.SUCCESS, change.UNCHANGED):
             raise Unable(f"the database of Open vSwitch refused a change: {change.get_error() or status}")
 
@@ -214,9 +239,11 @@ def _tree(row: Any) -> Tree:
 def _library() -> ModuleType:
     """Import the library without eventlet.
 
-    It imports that to see whether it is in use, which it is not, and which takes longer than all the rest.
+    It imports that to see whether it is in use, which it is not, and which takes longer than all the rest. Without it
+    the library can wait by poll(2), and not by select(2), which takes no descriptor from 1024 on.
     """
     cast(dict[str, Any], sys.modules).setdefault("eventlet", None)
+    cast(Any, import_module("ovs.poller")).SelectPoll = select.poll
     return import_module("ovs.db.idl")
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from testbed.emulator.mininet import controller, link, net, node, stock, switch, tclink
+from testbed.emulator.mininet import controller, link, net, node, ovs, stock, switch, tclink
 
 _OURS: dict[type, type] = {
     stock.node.Node: node.Node,
     stock.node.Host: node.Host,
-    stock.node.OVSSwitch: switch.OVSSwitch,
-    stock.node.OVSBridge: switch.OVSBridge,
-    stock.node.UserSwitch: switch.UserSwitch,
+    stock.node.OVSSwitch: ovs.OVSSwitch,
+    stock.node.OVSBridge: ovs.OVSBridge,
+    stock.node.UserSwitch: ovs.UserSwitch,
     stock.node.Controller: controller.Controller,
     stock.node.OVSController: controller.OVSController,
     stock.node.RemoteController: controller.RemoteController,
@@ -52,7 +52,9 @@ def adopt() -> None:
     for root in (stock.node.Node, stock.link.Intf, stock.link.Link, stock.net.Mininet):
         root.__new__ = staticmethod(_new)
     # What scripts call by the class's own name, without an object of ours:
-    stock.node.OVSSwitch.start = switch.OVSSwitch.start
+    for name in ("start", "stop", "attach", "detach", "connected", "dpctl", "vsctl"):
+        setattr(stock.node.OVSSwitch, name, getattr(ovs.OpenFlowSwitch, name))
+    stock.node.Controller.start = controller.Controller.start
     stock.node.OVSSwitch.setup = classmethod(lambda cls: None)
     stock.node.Controller.isAvailable = classmethod(lambda cls: True)
     stock.net.Mininet.init = net.Mininet.init

@@ -10,22 +10,34 @@ from pathlib import Path
 from typing import Any
 
 from testbed.emulator.mininet import rooms, stock
+from testbed.emulator.mininet.controller import Controller
 from testbed.emulator.mininet.measure import commands, throughput
+from testbed.emulator.mininet.ovs import OpenFlowSwitch
 from testbed.emulator.mininet.rooms import Room
 from testbed.emulator.mininet.switch import PORT_DISABLED, say_once
 from testbed.emulator.netlink import LinkInfo
 from testbed.errors import BadInput, NotReady, Unable
 
 _PATIENCE = 10.0
+_SWITCH = 1
+"""Where the class of switches stands among Mininet's parameters."""
 _ARP_LIMIT = Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3")
 """Entries of the one ARP table that all network namespaces of a kernel share; shown in the first of them alone."""
 
 
 class Mininet(stock.net.Mininet):
-    """A network of Mininet's on our engine. What a script changes or asks is as it was; making it needs no process."""
+    """A network of Mininet's on our engine. What a script changes or asks is as it was; making it needs no process.
+
+    Attributes:
+        open_vswitch: switches whose class the script does not name are of Open vSwitch; bridges otherwise.
+    """
+
+    open_vswitch = False
+    _names_switches = False
 
     def __init__(self, *args: Any, **params: Any) -> None:
         type(self).init()
+        self._names_switches = "switch" in params or len(args) > _SWITCH
         super().__init__(*args, **params)
 
     @classmethod
@@ -56,13 +68,33 @@ class Mininet(stock.net.Mininet):
 
     def start(self) -> None:
         """Start controllers and switches; return when every wire that is up carries packets."""
+        if not self.built:
+            self.build()
         if not self.autoStaticArp:
             _warn_of_arp_table(len(self.hosts))
+        for switch in self.switches:
+            switch.batch = isinstance(switch, OpenFlowSwitch)
         super().start()
         deadline = time.monotonic() + _PATIENCE
         for intf in (end for link in self.links for end in (link.intf1, link.intf2)):
             if not intf.room.await_link(intf.number(), _carries, deadline):
                 raise NotReady(f"{intf.name} carries no packets after {_PATIENCE:g} s, though its wire is whole")
+
+    def addSwitch(self, name: str, cls: Any = None, **params: Any) -> Any:
+        """Add a switch."""
+        switch = super().addSwitch(name, cls, **params)
+        if isinstance(switch, OpenFlowSwitch):
+            named = cls is not None or self._names_switches or self.switch is not stock.node.OVSSwitch
+            switch.named = named or self.open_vswitch
+            switch.batch = False  # only `start` starts all of them
+        return switch
+
+    def addController(self, name: Any = "c0", controller: Any = None, **params: Any) -> Any:
+        """Add a controller."""
+        made = super().addController(name, controller, **params)
+        if isinstance(made, Controller):
+            made.named = (controller or self.controller) is not stock.node.DefaultController or self.open_vswitch
+        return made
 
     def addLink(self, node1: Any, node2: Any, *args: Any, **params: Any) -> Any:
         """Add a link; one that cannot be as asked is not made."""
@@ -101,7 +133,7 @@ class Mininet(stock.net.Mininet):
         """Remove at once what is in namespaces that stay; all else goes with its namespace, without a message each."""
         staying: dict[Room, list[int]] = {rooms.caller(): []}
         for room in {switch.room for switch in self.switches if switch.room is not None}:
-            if room.users > sum(switch.room is room for switch in self.switches):
+            if room.users > sum(node.room is room for node in (*self.switches, *self.controllers)):
                 staying[room] = []
         for intf in (end for link in self.links for end in (link.intf1, link.intf2) if end is not None):
             if intf.node.room is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import select
 import shlex
 import shutil
@@ -18,9 +19,12 @@ from testbed.emulator import netlink
 from testbed.emulator.mininet import family, rooms, stock
 from testbed.emulator.mininet.addresses import prefixed
 from testbed.emulator.mininet.rooms import LOOPBACK, Room
+from testbed.emulator.namespaces import sysctl
 from testbed.errors import BadInput, Unable
 
 _PROMPT = chr(127)
+_SYSCTL = re.compile(r"sysctl (?:-w )?net\.((?:[\w-]+\.)*[\w-]+)=([\w.:/-]+)")
+"""Sets one parameter of the network and does nothing else, in no need of a shell's reading."""
 _SHELL_PATIENCE = 2.0  # s
 
 
@@ -101,6 +105,15 @@ class Node(stock.node.Node):
         while not self.read(1024).endswith(_PROMPT):
             self._pollOut.poll()
         self.cmd("unset HISTFILE; stty -echo; set +m")
+
+    def cmd(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command in the node's shell and return its output; one that sets a sysctl starts none."""
+        alone = _SYSCTL.fullmatch(args[0]) if len(args) == 1 and isinstance(args[0], str) else None
+        if alone is not None and self._shell is None and self.room is not None:
+            with contextlib.suppress(OSError), self.room.inside():  # which sysctl(8) puts into words
+                sysctl(alone[1].replace(".", "/"), alone[2])
+                return f"net.{alone[1]} = {alone[2]}\r\n"
+        return super().cmd(*args, **kwargs)
 
     def popen(self, *args: Any, **kwargs: Any) -> Any:
         """Start a program in the node: a list, words, or one string that is split at spaces (with `shell`, as it is).

@@ -11,16 +11,20 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from testbed import processes
 from testbed.emulator import netlink
 from testbed.emulator.mininet import family
-from testbed.emulator.namespaces import Namespaces, home, new_mounts, new_networks
+from testbed.emulator.namespaces import Namespaces, home, new_machine, new_mounts, new_networks
 from testbed.emulator.netlink import LinkInfo, Netlink, NetlinkError, Request, explain
 from testbed.emulator.nodes import processes_in
+
+if TYPE_CHECKING:
+    from testbed.emulator.mininet.vswitch import Vswitch
 
 LOOPBACK = 1
 PATIENCE = 10.0
@@ -36,6 +40,8 @@ class Room:
 
     Attributes:
         interfaces: name to index of those that were made here. private: its mounts are its own too.
+        at_end: what is to be done before the room's processes are ended.
+        ways: addresses and ports of controllers that are led to from here. vswitch: its Open vSwitch, once it has one.
     """
 
     def __init__(self, net: int, socket: Netlink, *, private: bool = False) -> None:
@@ -44,6 +50,9 @@ class Room:
         self.private = private
         self.used = False
         self.users = 0
+        self.at_end: list[Callable[[], object]] = []
+        self.ways: set[tuple[str, int]] = set()
+        self.vswitch: Vswitch | None = None
         self._namespaces = Namespaces(net)
         self._netlink = socket
         self._lock = threading.RLock()
@@ -152,6 +161,21 @@ class Room:
 
         return _apart(spawn)
 
+    def furnish(self, name: str, folders: Mapping[str, str]) -> int:
+        """Give what is started here from now on mounts with folders in memory; return a descriptor of their /run.
+
+        Args:
+            name: what its programs take for the machine's. folders: as `new_machine` takes them.
+        """
+
+        def make() -> int:
+            mnt, uts, run = new_machine(name, folders, {}, self.net)
+            self._namespaces = Namespaces(self.net, mnt, uts)
+            self.at_end += [partial(os.close, uts), partial(os.close, run)]
+            return run
+
+        return _apart(make)
+
     def close(self) -> None:
         """Let go of the namespaces; processes that still run in them keep them."""
         self._netlink.close()
@@ -201,12 +225,13 @@ def new(settings: dict[str, str] | None = None) -> Room:
 
 
 def fabric() -> Room:
-    """Return the room that all switches share, for one more of them; `leave` is called when that one ends.
+    """Return the room that all switches share, for one more node of it; `leave` is called when that one ends.
 
-    IPv6 is off: switches' ports have no business with addresses, and each would answer to every multicast.
+    IPv6 is off: switches' ports have no business with addresses, and each would answer to every multicast. What asks
+    for an address is answered by the interface that has it and by no other: some lead to a controller elsewhere.
     """
     if not _fabric:
-        room = new({"ipv6/conf/default/disable_ipv6": "1"})
+        room = new({"ipv6/conf/default/disable_ipv6": "1", "ipv4/conf/all/arp_ignore": "1"})
         room.private = False
         _fabric.append(room)
     _fabric[0].users += 1
@@ -227,6 +252,9 @@ def leave(room: Room) -> None:
 def sweep() -> None:
     """End every process in the rooms that were left, and let the rooms go."""
     ending = [_left.pop() for _ in range(len(_left))]
+    for room in ending:
+        for step in room.at_end:
+            step()
     networks = {os.fstat(room.net).st_ino for room in ending if room.used}
     if networks:
         processes.kill(processes_in(networks), PATIENCE)

@@ -6,16 +6,12 @@ stays, and None takes a setting away.
 
 from __future__ import annotations
 
-import ctypes
 import errno
-import fcntl
 import re
-import socket
-import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from testbed.emulator import netem, netlink, shaping
+from testbed.emulator import netem, netlink, offload, shaping
 from testbed.emulator.messages import LinkPatch
 from testbed.emulator.mininet import stock
 from testbed.emulator.mininet.link import MTU, Intf, Link
@@ -29,8 +25,6 @@ _UNITS = {
     **dict.fromkeys(("ms", "msec", "msecs"), 1e-3),
     **dict.fromkeys(("us", "usec", "usecs"), 1e-6),
 }
-_SIOCETHTOOL = 0x8946
-_OFFLOADS = {"rx": 0x15, "tx": 0x17, "gro": 0x2C}  # ETHTOOL_SRXCSUM, ETHTOOL_STXCSUM, ETHTOOL_SGRO
 _KEEP: Any = object()
 
 
@@ -155,13 +149,8 @@ class TCIntf(Intf, stock.link.TCIntf):
     def _offload(self, settings: dict[str, bool]) -> None:
         """Set offloads as `ethtool -K` does, those that a new veth has otherwise."""
         wanted = {name: on for name, on in settings.items() if on != (name != "gro")}
-        if not wanted:
-            return
-        with self.room.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-            for name, on in wanted.items():
-                value = ctypes.create_string_buffer(struct.pack("=II", _OFFLOADS[name], on))
-                request = struct.pack("16sP", self.name.encode(), ctypes.addressof(value))
-                fcntl.ioctl(control, _SIOCETHTOOL, request.ljust(40, b"\0"))
+        if wanted:
+            offload.switch(self.room.inside(), {self.name: wanted})
 
 
 class TCLink(Link, stock.link.TCLink):

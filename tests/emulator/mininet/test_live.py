@@ -57,6 +57,16 @@ def test_nothing_is_forked_before_a_command_is_asked_for(network: Make):
     assert net["h1"].pid in map(int, children() - before)
 
 
+def test_a_setting_of_the_network_needs_no_shell_and_reads_as_in_one(pair: Any):
+    first, second = pair.hosts
+    second.cmd("true")
+    before, order = children(), "sysctl -w net.ipv4.ip_forward=1"
+    assert first.cmd(order) == second.cmd(order) == "net.ipv4.ip_forward = 1\r\n"
+    assert children() == before
+    assert "cannot stat" in first.cmd("sysctl net.ipv4.no_such=1")
+    assert first.cmd("cat /proc/sys/net/ipv4/ip_forward") == "1\r\n"
+
+
 def test_a_host_has_its_own_network_mounts_and_sys(pair: Any):
     host = pair["h1"]
     assert host.cmd("ls /sys/class/net").split() == ["h1-eth0", "lo"]
@@ -92,12 +102,12 @@ def test_a_network_too_large_for_the_machines_arp_table_says_so(
     from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
 
     from testbed.emulator.mininet import net as module
-    from testbed.emulator.mininet import switch
+    from testbed.emulator.mininet import ovs, switch
 
     (tmp_path / "limit").write_text("11")
     warned: list[str] = []
     monkeypatch.setattr(module, "_ARP_LIMIT", tmp_path / "limit")
-    monkeypatch.setattr(switch, "_said", {switch.LEARNS})
+    monkeypatch.setattr(switch, "_said", {ovs.LEARNS})
     monkeypatch.setattr(switch.stock.log, "warn", warned.append)
     network(SingleSwitchTopo(4), autoStaticArp=static)
     assert said in "".join(warned)
@@ -443,33 +453,13 @@ def test_a_link_that_cannot_be_as_asked_is_not_made(pair: Any):
         (lambda net: net["h1"].setDefaultRoute("dev h9-eth0"), "h1 has no interface 'h9-eth0'"),
         (lambda net: net.addLink(net.addHost("a-name-too-long"), net["h1"]), "expected 1 to 15 characters"),
         (lambda net: net["h1"].popen(), "expected a command"),
-        (lambda net: net["s1"].vsctl("show"), "ovs-vsctl show: OpenFlow is not available"),
+        (lambda net: net["s1"].vsctl("show"), "s1: ovs-vsctl show: this switch is a bridge"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(pair: Any, order: Callable[[Any], Any], said: str):
     with pytest.raises(BadInput, match=re.escape(said)):
         order(pair)
     assert pair.ping([pair["h1"], pair["h2"]]) == 0
-
-
-@pytest.mark.parametrize("kind", ["remote", "protocols", "program"])
-def test_openflow_that_is_asked_for_is_refused(mininet_works: None, kind: str):
-    from mininet.node import Controller, OVSSwitch, RemoteController  # pyright: ignore[reportMissingImports]
-    from mininet.topo import SingleSwitchTopo  # pyright: ignore[reportMissingImports]
-
-    from testbed.mininet import Mininet
-
-    class Pox(Controller):
-        def start(self):
-            self.cmd("pox &")
-
-    asked: dict[str, dict[str, Any]] = {
-        "remote": {"controller": RemoteController},
-        "protocols": {"switch": partial(OVSSwitch, protocols="OpenFlow13")},
-        "program": {"controller": Pox},
-    }
-    with pytest.raises(BadInput, match="OpenFlow is not available"):
-        Mininet(topo=SingleSwitchTopo(2), **asked[kind])
 
 
 def test_a_switch_with_the_spanning_tree_breaks_a_loop(network: Make):
