@@ -115,6 +115,7 @@ def _dead_lab(name: str) -> LabFolder:
     return LabFolder.open(name)
 
 
+@pytest.mark.alone
 def test_a_dead_lab_is_cleaned_and_a_living_one_is_not(own_home):
     dead, living = _dead_lab("dead"), LabFolder.create("living", "lab", "uml")  # we live, and bring it up
     assert [line for line in doctor.clean(dry_run=True) if "lab dead" in line]
@@ -124,6 +125,7 @@ def test_a_dead_lab_is_cleaned_and_a_living_one_is_not(own_home):
     assert living.path.exists()
 
 
+@pytest.mark.alone
 def test_memory_whose_lab_is_gone_is_cleaned(own_home):
     orphan = SHM / "testbed-00000000000a"
     orphan.mkdir()
@@ -133,6 +135,7 @@ def test_memory_whose_lab_is_gone_is_cleaned(own_home):
     assert not orphan.exists()
 
 
+@pytest.mark.alone
 def test_what_only_looks_like_ours_stays(own_home):
     other = SHM / "testbed-somebody-else"
     other.mkdir()
@@ -143,6 +146,7 @@ def test_what_only_looks_like_ours_stays(own_home):
         other.rmdir()
 
 
+@pytest.mark.alone
 def test_a_lab_of_another_home_stays(own_home, tmp_path_factory, monkeypatch):
     folder = _dead_lab("elsewhere")
     run = folder.run
@@ -158,6 +162,7 @@ def test_a_lab_of_another_home_stays(own_home, tmp_path_factory, monkeypatch):
         run.rmdir()
 
 
+@pytest.mark.alone
 def test_a_marked_process_whose_lab_is_gone_is_ended(own_home):
     marker = "testbed-00000000000b"
     code = "import signal; print(flush=True); signal.pause()"
@@ -169,6 +174,7 @@ def test_a_marked_process_whose_lab_is_gone_is_ended(own_home):
         assert orphan.wait(5) == -9
 
 
+@pytest.mark.alone
 def test_a_folder_without_a_record_is_cleaned(own_home):
     broken = home() / "labs" / "broken"
     broken.mkdir(parents=True)
