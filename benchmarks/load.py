@@ -40,6 +40,7 @@ PEER_FLOWS = (1, 3, 10, 30)
 DELAY = 0.005
 PROBES, INTERVAL = 400, 0.005
 ENOUGH = 0.95
+START_PATIENCE = 60.0  # seconds; a guest starts hundreds of processes slowly
 TOPOLOGY = f"""name: load-bench
 nodes: {{a: {{kind: host}}, b: {{kind: host}}, p: {{kind: host}}, q: {{kind: host}}}}
 links:
@@ -110,11 +111,12 @@ def _peers(lab: Lab, rate: float, flows: int, seconds: float) -> Iterator[list[f
 
 def _until_served(agent: Client, argv: tuple[str, ...]) -> dict[str, float]:
     """Start a client again until its server listens."""
-    for _ in range(20):
+    deadline = time.monotonic() + START_PATIENCE
+    while time.monotonic() < deadline:
         done = json.loads(agent.run("a", argv, timeout=120.0).stdout or b'{"error": "nothing"}')
         if "error" not in done:
             return done["end"]["sum"]
-    raise RuntimeError(f"{' '.join(argv)}: its server never listened")
+    raise RuntimeError(f"{' '.join(argv)}: its server did not listen within {START_PATIENCE:g} s")
 
 
 def _run(lab: Lab, node: str, argv: tuple[str, ...]) -> None:
