@@ -11,6 +11,7 @@ names no other test uses (prefix them), through `guest_client`:
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,9 @@ from testbed.substrate.uml import problems
 # How long an example takes is the machine's affair, not a property.
 settings.register_profile("testbed", deadline=None)
 settings.load_profile("testbed")
+
+# A shell starts what runs in its background with SIGINT ignored; tests and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -58,7 +58,7 @@ def start(
         typer.Option(
             help="Seconds between two packets that measure a link: less shows loss sooner and costs devices more."
         ),
-    ] = 0.2,
+    ] = 0.1,
     capacity_every: Annotated[
         float, typer.Option(help="Seconds between two measurements of a link's capacity; 0 measures none.")
     ] = 60.0,

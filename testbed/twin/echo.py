@@ -21,7 +21,7 @@ from testbed.twin.suspicion import Suspicion, counted
 
 log = logging.getLogger(__name__)
 
-INTERVAL = 0.2
+INTERVAL = 0.1
 """Seconds between two packets of one link."""
 
 _REPLY = re.compile(r"\[(\d+\.\d+)\] \d+ bytes from \S+ icmp_seq=(\d+) ttl=\d+ time[=<]([\d.]+) ms$")
@@ -103,6 +103,8 @@ class EchoLog:
     _newest: float | None = None
     _taken: float | None = None
     _set_by: float = 0.0
+    complaint: str = ""
+    """The last line that says nothing of packets, as when ping refuses to run."""
 
     def feed(self, data: bytes) -> None:
         """Take output, in pieces of any size."""
@@ -129,6 +131,8 @@ class EchoLog:
             self._newest = self._unanswered[int(found[2]) % _SEQUENCES] = float(found[1])
         elif _NOT_SENT.search(line):
             self._unsent += 1
+        elif line and not line.startswith("PING "):
+            self.complaint = line
 
     def _judge(self, answered: int) -> None:
         self._forget(answered)
@@ -220,7 +224,7 @@ class StreamedEcho:
             self._log.feed(self._stream.read())
         except (EOFError, OSError) as error:
             self.close()
-            self._ended = str(error)
+            self._ended = self._log.complaint or str(error)
             return False
         for answered in self._log.verdicts():
             self._suspicion.saw(answered)

@@ -1,6 +1,6 @@
 """When a link deserves a closer look: its newest packets are lost more, or less, than its known loss explains.
 
-A packet every 0.2 s costs devices little, and tells a new loss only slowly. So few packets give the suspicion, and a
+A few packets a second cost devices little, and tell a new loss only slowly. So few packets give the suspicion, and a
 burst of many answers it: a link that begins to lose is known within two polls, one that doesn't costs nothing more.
 """
 
@@ -20,7 +20,10 @@ APART = 0.005
 """Seconds between two of them."""
 
 COOLDOWN = 5.0
-"""Seconds between two looks at the same link: a device must not be kept busy by a link that flaps."""
+"""Seconds to a look at the same link, on average: a device must not be kept busy by a link that flaps."""
+
+AT_ONCE = 2
+"""Looks that need not wait for that, after a quiet time: a link that has just been looked at may begin to lose."""
 
 NEWEST = 20
 """Packets that a suspicion is made of."""
@@ -59,7 +62,7 @@ class Suspicion:
 
     _known: float = CLEAN
     _newest: deque[bool] = field(default_factory=lambda: deque(maxlen=NEWEST))
-    _looked: float = float("-inf")
+    _owed: float = float("-inf")
 
     def saw(self, answered: bool) -> None:
         """A packet was answered or lost."""
@@ -76,12 +79,12 @@ class Suspicion:
             self._learn(lost, answered + lost)
 
     def due(self, now: float) -> bool:
-        """Whether to look closer now; having said so it does not say so again for `COOLDOWN`."""
-        if now - self._looked < COOLDOWN:
+        """Whether to look closer now; it says so `AT_ONCE` times, then once in a `COOLDOWN` (GCRA, ITU-T I.371)."""
+        if self._owed - now > (AT_ONCE - 1) * COOLDOWN:
             return False
         if not _is_odd(self._newest.count(False), len(self._newest), self._known):
             return False
-        self._looked = now
+        self._owed = max(self._owed, now) + COOLDOWN
         return True
 
     def _learn(self, lost: int, packets: int) -> None:

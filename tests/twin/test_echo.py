@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -94,7 +95,7 @@ def test_every_packet_is_counted_once_however_the_output_is_cut(answered, piece)
 
 
 def test_what_this_machines_ping_prints_is_understood():
-    line = command("lo", "127.0.0.1").replace("-i 0.2", "-i 0.2 -c 3")
+    line = command("lo", "127.0.0.1").replace("-i ", "-c 3 -i ")
     out = subprocess.run(["/bin/sh", "-c", line], capture_output=True, timeout=20, check=False).stdout
     log = EchoLog()
     log.feed(out)
@@ -142,6 +143,14 @@ def test_a_ping_that_ends_is_told_and_started_again():
     assert again.rtts == (4e-3,)
     echo.close()
     assert streams[1].closed
+
+
+def test_a_ping_that_a_device_refuses_is_told_in_its_own_words():
+    said = "ping: cannot flood, minimal interval for user must be >= 200 ms, use -i 0.2 (or higher)"
+    echo = StreamedEcho("a:eth1", lambda: Script(f"{said}\n".encode()))
+    echo.take(10.0, 0.0)
+    with pytest.raises(DeviceError, match=re.escape(said)):
+        echo.take(11.0, 0.0)
 
 
 LOOK = b"--- 10.0.11.2 ping statistics ---\n40 packets transmitted, 28 received, 30% packet loss, time 400ms\n"

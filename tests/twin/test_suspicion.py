@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.twin.suspicion import COOLDOWN, NEWEST, PACKETS, Suspicion, closer, counted
+from testbed.twin.echo import INTERVAL
+from testbed.twin.suspicion import AT_ONCE, COOLDOWN, NEWEST, PACKETS, Suspicion, closer, counted
 
-EVERY = 0.2
+EVERY = INTERVAL
 
 
 def packets_until_due(suspicion, share, draw, limit):
@@ -66,14 +67,26 @@ def test_a_steady_loss_is_rarely_suspected(share):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 3)), max_size=200))
-def test_two_looks_are_never_closer_than_the_cooldown(events):
+def test_a_link_that_flaps_is_looked_at_no_oftener_than_the_cooldown_allows(events):
     suspicion, now, looks = Suspicion(), 0.0, []
     for answered, later in events:
         now += later
         suspicion.saw(answered)
         if suspicion.due(now):
             looks.append(now)
-    assert all(b - a >= COOLDOWN for a, b in itertools.pairwise(looks))
+    for first, last in itertools.combinations(range(len(looks)), 2):
+        assert last - first + 1 <= AT_ONCE + (looks[last] - looks[first]) / COOLDOWN + 1e-9
+
+
+def test_a_link_that_was_just_looked_at_and_begins_to_lose_is_looked_at_again():
+    suspicion = Suspicion()
+    for now in (0.0, 0.5):
+        suspicion.saw(False)
+        assert suspicion.due(now)
+        suspicion.looked(PACKETS, 0)
+    suspicion.saw(False)
+    assert not suspicion.due(1.0)
+    assert suspicion.due(COOLDOWN)
 
 
 def test_what_this_machines_ping_says_of_a_closer_look_is_understood():

@@ -8,7 +8,7 @@ from adapters.frr import FrrAdapter
 from testbed.emulator.messages import Build, WaitReady
 from testbed.lab import Lab
 from testbed.model.change import Change
-from testbed.model.verdict import Verdict
+from testbed.model.verdict import Outcome, Verdict
 from testbed.twin.state import MirroredState
 from testbed.twin.transport import AgentTransport
 from testbed.validate.run import validate
@@ -39,6 +39,15 @@ def mirrored(lab: Lab, build: Build, state: MirroredState) -> MirroredState:
     return state.model_copy(update={"topology": topology.model_copy(update={"nodes": nodes})})
 
 
-def attempted(lab: Lab, state: MirroredState, change: Change, progress: Callable[[str], None] | None = None) -> Verdict:
-    """Validate a change in the scene."""
-    return validate(change, state, progress, fork=lambda state, name: Shared(lab))
+def attempted(
+    lab: Lab, state: MirroredState, change: Change, progress: Callable[[str], None] | None = None, *, tries: int = 1
+) -> Verdict:
+    """Validate a change in the scene.
+
+    Args:
+        tries: how often at most while a finding stays open: on a busy machine a verdict on times rightly does.
+    """
+    verdict = validate(change, state, progress, fork=lambda state, name: Shared(lab))
+    if tries > 1 and any(finding.outcome is Outcome.INCONCLUSIVE for finding in verdict.findings):
+        return attempted(lab, state, change, progress, tries=tries - 1)
+    return verdict
