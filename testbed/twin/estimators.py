@@ -11,11 +11,13 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, takewhile
 from statistics import median
 
 MAD_TO_SIGMA = 1.4826
 """Median absolute deviation to standard deviation, for a normal distribution."""
+
+FEWEST_RECENT, FEWEST_OLDER = 10, 20
+"""Packets that a share of loss needs to be told from another: of the newest, and of those before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class LinkEstimator:
     tuning: Tuning = Tuning()
     steps: int = 0
     _rtts: deque[float] = field(default_factory=deque)
-    _echoes: deque[bool] = field(default_factory=deque)
+    _batches: deque[tuple[int, int]] = field(default_factory=deque)
     _run: int = 0
 
     def add(self, rtts: Sequence[float], lost: int, answered: int = 0) -> None:
@@ -81,7 +83,7 @@ class LinkEstimator:
         self._run = 0
         if rtts:
             self._heard(rtts)
-        self._count([False] * (outage + lost) + [True] * (len(rtts) + answered))
+        self._count(outage + lost, outage + lost + len(rtts) + answered)
 
     def _heard(self, rtts: Sequence[float]) -> None:
         self._rtts.extend(rtts)
@@ -102,44 +104,62 @@ class LinkEstimator:
                 return newest
         return 0
 
-    def _count(self, echoes: Sequence[bool]) -> None:
-        self._echoes.extend(echoes)
-        _shorten(self._echoes, self.tuning.loss_window)
+    def _count(self, lost: int, packets: int) -> None:
+        self._batches.append((lost, packets))
+        while self._packets() - self._batches[0][1] >= self.tuning.loss_window:
+            self._batches.popleft()
         if recent := self._loss_stepped():
-            self._echoes = deque(list(self._echoes)[-recent:])
+            self._batches = deque(list(self._batches)[-recent:])
 
     def _loss_stepped(self) -> int:
-        """How many of the newest packets are lost at another share than those before them; 0 when one share fits all.
+        """How many of the newest batches are lost at another share than those before; 0 when one share fits all.
 
-        The likelihood-ratio test for a change point, at suffixes of doubling length.
+        The likelihood-ratio test for a change point, between batches: within one, nothing is known of the order. Tried
+        at suffixes whose packets double from one to the next.
         """
-        echoes = list(self._echoes)
-        lengths = takewhile(lambda length: length <= len(echoes) - 20, (10 * 2**power for power in count()))
-        odds = {length: _two_shares(echoes[:-length], echoes[-length:]) for length in lengths}
-        likeliest = max(odds, key=lambda length: odds[length], default=0)
-        return likeliest if likeliest and odds[likeliest] > self.tuning.loss_odds else 0
+        likeliest, most = 0, self.tuning.loss_odds
+        older, recent, least = self._totals(), (0, 0), FEWEST_RECENT
+        for number, batch in enumerate(reversed(self._batches), 1):
+            recent = (recent[0] + batch[0], recent[1] + batch[1])
+            left = (older[0] - recent[0], older[1] - recent[1])
+            if left[1] < FEWEST_OLDER:
+                break
+            if recent[1] < least:
+                continue
+            least = 2 * recent[1]
+            if (odds := _two_shares(left, recent)) > most:
+                likeliest, most = number, odds
+        return likeliest
+
+    def _totals(self) -> tuple[int, int]:
+        """Packets lost, and all, of those remembered."""
+        return sum(lost for lost, _ in self._batches), self._packets()
+
+    def _packets(self) -> int:
+        return sum(packets for _, packets in self._batches)
 
     def forget(self) -> None:
         """Start anew: the link was cut, what was known of it may not hold when it comes back."""
         self._rtts.clear()
-        self._echoes.clear()
+        self._batches.clear()
         self._run = 0
 
     @property
     def _silent(self) -> bool:
         # A dead link is a run of losses that the loss known before makes practically impossible.
-        known = self._echoes.count(False) / len(self._echoes) if self._echoes else 0.0
-        share = min(max(known, 0.01), 0.9)
+        lost, packets = self._totals()
+        share = min(max(lost / packets if packets else 0.0, 0.01), 0.9)
         return self._run >= max(3, math.ceil(math.log(self.tuning.silence_odds) / math.log(share)))
 
     def estimate(self) -> LinkEstimate | None:
         """What is believed now; None before the first reply or loss."""
-        if not self._echoes and not self._run:
+        if not self._batches and not self._run:
             return None
         rtt, spread = _centre(self._rtts) if self._rtts else (0.0, 0.0)
         silent = self._silent
-        packets = len(self._echoes) + self._run
-        loss = 1.0 if silent else (self._echoes.count(False) + self._run) / packets
+        lost, packets = self._totals()
+        packets += self._run
+        loss = 1.0 if silent else (lost + self._run) / packets
         return LinkEstimate(rtt, spread, len(self._rtts), loss, packets, silent)
 
 
@@ -153,10 +173,13 @@ def _is_beyond(recent: Sequence[float], known: float, spread: float, tuning: Tun
     return step > limit and alike
 
 
-def _two_shares(older: Sequence[bool], recent: Sequence[bool]) -> float:
-    """Logarithm of how much likelier the replies are with a share of loss of each part than with one for both."""
-    lost, sizes = [part.count(False) for part in (older, recent)], [len(older), len(recent)]
-    return sum(map(_likelihood, lost, sizes)) - _likelihood(sum(lost), sum(sizes))
+def _two_shares(older: tuple[int, int], recent: tuple[int, int]) -> float:
+    """Logarithm of how much likelier packets are with a share of loss of each part than with one for both.
+
+    Args:
+        older, recent: packets lost, and all of them.
+    """
+    return _likelihood(*older) + _likelihood(*recent) - _likelihood(older[0] + recent[0], older[1] + recent[1])
 
 
 def _likelihood(lost: int, packets: int) -> float:
@@ -164,7 +187,7 @@ def _likelihood(lost: int, packets: int) -> float:
     return sum(number * math.log(number / packets) for number in (lost, packets - lost) if number)
 
 
-def _shorten(values: deque[float] | deque[bool], length: int) -> None:
+def _shorten(values: deque[float], length: int) -> None:
     while len(values) > length:
         values.popleft()
 

@@ -234,3 +234,13 @@ def test_a_rate_is_over_three_readings():
     meter = RateMeter()
     rates = [meter.add(float(second), octets) for second, octets in enumerate([0, 0, 0, 0, 300, 600, 900])]
     assert rates == [None, 0, 0, 0, 800, 1600, 2400]
+
+
+def test_what_a_closer_look_found_is_one_loss_whatever_the_order_that_nobody_knows():
+    estimator = LinkEstimator()
+    for _ in range(50):
+        estimator.add([0.012] * 10, 0)
+    estimator.add([0.012] * 5, 20, answered=60)
+    assert estimator.estimate().loss == pytest.approx(20 / 85)
+    estimator.add([0.012] * 8, 2)
+    assert estimator.estimate().loss == pytest.approx(22 / 95)
