@@ -16,6 +16,7 @@ from adapters.base import Adapter, Counters, Facts, InterfaceFacts
 from testbed.errors import TestbedError
 from testbed.model.topology import Endpoint, Router, Topology
 from testbed.telemetry.sample import Sample
+from testbed.twin.aside import Aside
 from testbed.twin.capacity import Burst, Capacity, Prober
 from testbed.twin.echo import Batch, Echo
 from testbed.twin.notices import Ears, Notices
@@ -54,7 +55,8 @@ class Reading:
 
     Attributes:
         due: when it was planned, received: when it was complete; Unix seconds. echoes: link to its round trips.
-        facts: only now and then, and when a cost has changed. burst: large echoes that were started.
+        facts: what was read of everything since the last poll, now and then, and when a cost has changed.
+        burst: large echoes that were started.
         capacities: what is believed of each link that had its first turn, None where that told nothing.
     """
 
@@ -107,6 +109,7 @@ class DevicePoller(threading.Thread):
     """Polls one device until told to stop; a device that is lost is asked again at each deadline.
 
     Between two deadlines it is polled when it tells by itself that a link has changed, and after a closer look at one.
+    Reading everything (configuration, routes, clock) takes longer than a period may: polls go on meanwhile.
     """
 
     def __init__(
@@ -138,7 +141,9 @@ class DevicePoller(threading.Thread):
         self._echoes = echoes
         self._prober = prober
         self._notices = notices
-        self._ears = Ears([*echoes.values()] if notices is None else [*echoes.values(), notices])
+        self._collection: Aside[Facts] = Aside(f"collect-{name}", adapter.collect)
+        told = () if notices is None else (notices,)
+        self._ears = Ears([*echoes.values(), self._collection, *told])
         self._deliver = deliver
         self._full_every = full_every
         self._stopped = threading.Event()
@@ -148,7 +153,9 @@ class DevicePoller(threading.Thread):
         self._look_again: float | None = None
         self._until_full = 0
         self._next_full = full_every if full_first is None else full_first
-        self._learn(facts)
+        if facts is not None:
+            self._begin_anew()
+            self._learn(facts)
 
     def look_again(self, moment: float) -> None:
         """Read everything anew at the first poll from `moment` on (monotonic clock); from any thread."""
@@ -174,7 +181,7 @@ class DevicePoller(threading.Thread):
             if self._stopped.is_set():
                 break
             self._deliver(self.poll(time.time() - (time.monotonic() - deadline)))
-        for part in (*self._echoes.values(), self._prober, self._notices, self._ears):
+        for part in (*self._echoes.values(), self._prober, self._notices, self._collection, self._ears):
             if part is not None:
                 part.close()
 
@@ -182,10 +189,10 @@ class DevicePoller(threading.Thread):
         """Read the device once; never raises, since a device's failure must not end the polling."""
         errors: list[str] = []
         counters = self._try(self._adapter.counters, errors)
-        facts = None
+        facts = self._collected(errors)
         if counters is not None and self._wants_facts(counters):
-            facts = self._try(self._adapter.collect, errors)
-            self._learn(facts)
+            self._begin_anew()
+            self._collection.ask()
         heard = self._echo(errors) if counters is not None else {}
         burst = self._probe(errors) if counters is not None else None
         self._listen(counters is not None)
@@ -209,7 +216,7 @@ class DevicePoller(threading.Thread):
         return echo.take(time.time(), median(self._offsets) if self._offsets else 0.0)
 
     def _wants_facts(self, counters: Counters) -> bool:
-        """At the first poll, every so many polls, when it was asked for, and as soon as a cost has changed.
+        """Whether to read everything: at first, every so many polls, when asked to, and as soon as a cost has changed.
 
         An interface that was switched or set otherwise makes it the next poll's: the link's state must not wait for it.
         One that lost its carrier has no cost: that is no change.
@@ -226,11 +233,22 @@ class DevicePoller(threading.Thread):
         self._look_again = None if again else self._look_again
         return again or self._until_full < 0 or known != found
 
-    def _learn(self, facts: Facts | None) -> None:
+    def _collected(self, errors: list[str]) -> Facts | None:
+        """What was read of everything, when that has ended since the last poll."""
+        known = len(errors)
+        facts = self._try(self._collection.take, errors)
         if facts is not None:
-            # One reading of a clock over a busy connection may be far off; the middle of five is not.
-            self._offsets.append(facts.clock_offset)
-            self._until_full, self._next_full = self._next_full, self._full_every
+            self._learn(facts)
+        elif len(errors) > known:
+            self._until_full = 0  # at the next poll it is tried again
+        return facts
+
+    def _begin_anew(self) -> None:
+        self._until_full, self._next_full = self._next_full, self._full_every
+
+    def _learn(self, facts: Facts) -> None:
+        # One reading of a clock over a busy connection may be far off; the middle of five is not.
+        self._offsets.append(facts.clock_offset)
 
     def _try(self, act: Callable[[], T], errors: list[str]) -> T | None:
         try:

@@ -13,8 +13,8 @@ from ipaddress import ip_address
 from math import comb
 from shlex import quote
 
-PACKETS = 40
-"""Packets of a closer look. A loss of 10 % each way takes some eight of them: no chance explains that beside none."""
+PACKETS = 60
+"""Packets of a closer look. A loss of 10 % each way takes some twelve of them: no chance explains that beside none."""
 
 APART = 0.005
 """Seconds between two of them."""
@@ -25,13 +25,13 @@ COOLDOWN = 5.0
 AT_ONCE = 2
 """Looks that need not wait for that, after a quiet time: a link that has just been looked at may begin to lose."""
 
-NEWEST = 20
-"""Packets that a suspicion is made of."""
+NEWEST = 40
+"""Packets that a suspicion is made of. All answered tell that a link has stopped losing one of eight."""
 
 KNOWN = 200.0
 """Packets that the known loss is made of, about: it follows slowly."""
 
-CLEAN = 1e-3
+CLEAN = 5e-4
 """Least loss that a link is thought to have: below it the first lost packet would always be a wonder."""
 
 DOUBT = 0.025

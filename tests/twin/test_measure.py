@@ -54,6 +54,7 @@ class Device:
         self.fact, self.delay = fact, delay
         self.fail: Exception | None = None
         self.collected = 0
+        self.hold: threading.Event | None = None
 
     def _answer(self):
         time.sleep(self.delay)  # a slow device is what is simulated
@@ -65,6 +66,8 @@ class Device:
         return counters(self.fact, time.time())
 
     def collect(self):
+        if self.hold is not None:
+            assert self.hold.wait(10)
         self._answer()
         self.collected += 1
         return self.fact
@@ -93,37 +96,79 @@ def poller(device: Any, echoes: Any = None, period=0.1, out=None, full_every=3):
     return DevicePoller(device.fact.device, device, echoes or {}, schedule, deliver, full_every=full_every)
 
 
+def facts_of(polling):
+    """Poll, and return the facts that this had read; None when it had none read."""
+    polling.poll(0.0)
+    if not polling._collection.busy:
+        return None
+    assert polling._ears.wait(5.0)
+    return polling._collected([])
+
+
 def test_facts_are_read_at_first_then_now_and_then_and_at_once_when_a_cost_changes():
     device = Device(metro()["agg1"])
     polling = poller(device)
-    had = [polling.poll(0.0).facts is not None for _ in range(6)]
+    had = [facts_of(polling) is not None for _ in range(6)]
     assert had == [True, False, False, False, True, False]
     device.fact = change(metro(), "agg1", "eth2", cost=77)["agg1"]
-    assert polling.poll(0.0).facts is not None
+    assert facts_of(polling) is device.fact
+
+
+def test_polls_go_on_while_everything_is_read_and_the_facts_come_as_soon_as_they_are_there():
+    out: SimpleQueue[Reading] = SimpleQueue()
+    device = Device(metro()["agg1"])
+    device.hold = threading.Event()
+    polling = poller(device, out=out, full_every=10**6)
+    polling.start()
+    assert [out.get(timeout=5).facts for _ in range(4)] == [None] * 4
+    polling.look_again(0.0)
+    while polling._look_again is not None:
+        assert out.get(timeout=5).facts is None
+    device.hold.set()
+    found = [out.get(timeout=5).facts for _ in range(8)]
+    polling.stop()
+    polling.join(5)
+    assert any(facts is device.fact for facts in found)
+    assert device.collected == 2  # what was asked for meanwhile is read after
+
+
+def test_what_could_not_be_read_is_told_and_read_again_at_the_next_poll():
+    device = Device(metro()["agg1"])
+    device.hold = threading.Event()
+    polling = poller(device, full_every=100)
+    polling.poll(0.0)
+    device.fail = DeviceError("agg1: no answer in time")
+    device.hold.set()
+    assert polling._ears.wait(5.0)
+    device.fail = None
+    failed = polling.poll(0.0)
+    assert (failed.facts, failed.error) == (None, "agg1: no answer in time")
+    assert polling._ears.wait(5.0)
+    assert polling.poll(0.0).facts is device.fact
 
 
 @pytest.mark.parametrize("setting", [{"up": False}, {"mtu": 9000}, {"addresses": ("10.7.7.7/24",)}])
 def test_an_interface_that_is_set_otherwise_has_everything_read_in_the_next_poll(setting):
     device = Device(metro()["agg1"])
     polling = poller(device, full_every=100)
-    polling.poll(0.0)
+    assert facts_of(polling) is device.fact
     device.fact = change(metro(), "agg1", "eth2", **setting)["agg1"]
-    assert [polling.poll(0.0).facts is not None for _ in range(3)] == [False, True, False]
+    assert [facts_of(polling) is not None for _ in range(3)] == [False, True, False]
 
 
 def test_everything_is_read_anew_when_that_is_asked_for():
     polling = poller(Device(metro()["agg1"]), full_every=100)
-    polling.poll(0.0)
+    assert facts_of(polling) is not None
     polling.look_again(time.monotonic())
-    assert [polling.poll(0.0).facts is not None for _ in range(2)] == [True, False]
+    assert [facts_of(polling) is not None for _ in range(2)] == [True, False]
 
 
 def test_an_interface_that_goes_down_and_loses_its_cost_is_no_change_of_cost():
     device = Device(metro()["agg1"])
     polling = poller(device, full_every=100)
-    polling.poll(0.0)
+    assert facts_of(polling) is device.fact
     device.fact = change(metro(), "agg1", "eth2", cost=None, carrier=False)["agg1"]
-    assert polling.poll(0.0).facts is None
+    assert facts_of(polling) is None
 
 
 def test_a_lost_device_is_an_error_in_the_reading_and_comes_back():
@@ -219,7 +264,10 @@ def test_a_device_that_was_away_is_listened_to_anew():
 
 def test_samples_carry_the_time_measured_and_the_time_received():
     device = Device(replace(metro()["agg1"], cpu=0.25, memory=0.5))
-    reading = poller(device).poll(0.0)
+    polling = poller(device)
+    polling.poll(0.0)
+    assert polling._ears.wait(5.0)
+    reading = polling.poll(0.0)
     found = {(s.entity, s.metric): s for s in samples(reading)}
     assert found["interface:agg1:eth2", "cost"].value == 10.0
     assert found["interface:agg1:eth2", "carrier"].value == 1.0
