@@ -9,10 +9,13 @@ _LETTERS = str.maketrans(
     {"ß": "ss", "æ": "ae", "Æ": "ae", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "ı": "i", "þ": "th"}
 )
 LONGEST = 40
+_FITS = re.compile(rf"[a-z0-9]([a-z0-9-]{{0,{LONGEST - 2}}}[a-z0-9])?")
 
 
 def slug(text: str) -> str:
-    """Return the nearest name that a topology may use; empty where nothing of the text is left."""
+    """Return the nearest name that a topology may use, the text itself where it fits; empty where nothing is left."""
+    if _FITS.fullmatch(text):
+        return text
     plain = unicodedata.normalize("NFKD", text.translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].rstrip("-")
 

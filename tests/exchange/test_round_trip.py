@@ -44,6 +44,12 @@ def test_what_a_format_holds_comes_back(format, data):
 
 
 @pytest.mark.parametrize("format", TWO_WAY)
+def test_a_name_that_fits_is_left_as_it_is(format):
+    topology = Topology.model_validate({"name": "t", "nodes": {"a--0": {"kind": "host"}}})
+    assert list(there_and_back(topology, format).nodes) == ["a--0"]
+
+
+@pytest.mark.parametrize("format", TWO_WAY)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(topology=topologies())
 def test_every_key_that_is_lost_is_named(format, topology):

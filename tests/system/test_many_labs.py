@@ -20,6 +20,7 @@ from tests.system.killed import begin, finish
 
 RING = """
 name: ring
+guest: {memory: 192MiB}
 nodes:
   a: {kind: host}
   b: {kind: bridge}
@@ -30,7 +31,7 @@ links:
 """
 EDITED = RING.replace("  c: {kind: host}", "  d: {kind: host}").replace("node: c,", "node: d,")
 EDITED = EDITED.replace("[10.9.0.3/24]}]}", "[10.9.0.3/24]}], mtu: 1400}")
-TRIES, AT_ONCE = 50, 5
+TRIES, AT_ONCE = {"native": 50, "uml": 9}, {"native": 5, "uml": 3}
 VERBS = ("up", "down", "converge")
 STRANGER = "tb-stranger"
 
@@ -102,7 +103,8 @@ def processes_of(home: Path) -> list[str]:
 class Tries:
     """Labs in two homes, as of two users; commands on them are killed at moments drawn from a seed."""
 
-    def __init__(self, folder: Path, file: Path) -> None:
+    def __init__(self, folder: Path, file: Path, substrate: str = "native") -> None:
+        self.substrate = substrate
         self.homes = [folder / "one", folder / "two"]
         self.file, self.edited, self.log = file, folder / "edited.yaml", folder / "log"
         self.edited.write_text(EDITED)
@@ -110,7 +112,7 @@ class Tries:
     def command(self, number: int, verb: str) -> ForkServerProcess:
         name, home = f"try{number}", self.homes[number % 2]
         file = {"up": self.file, "converge": self.edited}.get(verb)
-        words = ("down", name) if file is None else ("up", file, "--name", name, "--substrate", "native")
+        words = ("down", name) if file is None else ("up", file, "--name", name, "--substrate", self.substrate)
         return begin(home, *words, log=self.log)
 
     def whole(self, numbers: Iterable[int], verb: str) -> float:
@@ -145,14 +147,10 @@ class Tries:
             assert processes_of(home) == []
 
 
-@pytest.mark.timeout(240)
-def test_fifty_commands_killed_at_random_moments_leave_nothing_and_touch_nobody(tmp_path, file, stranger):
-    _namespaces_work()
-    before, draw = of_the_machine(), random.Random(20)
-    tries = Tries(tmp_path, file)
-    numbers = list(range(AT_ONCE))
+def _killed_at_random_moments(tries: Tries, draw: random.Random) -> None:
+    numbers = list(range(AT_ONCE[tries.substrate]))
     longest = {verb: tries.whole(numbers, verb) for verb in ("up", "converge", "down")}
-    for _ in range(TRIES // AT_ONCE):
+    for _ in range(TRIES[tries.substrate] // len(numbers)):
         doomed: dict[str, dict[int, float]] = {verb: {} for verb in VERBS}
         for number in numbers:
             verb = draw.choice(VERBS)
@@ -164,6 +162,21 @@ def test_fifty_commands_killed_at_random_moments_leave_nothing_and_touch_nobody(
         tries.whole(doomed["converge"], "converge")
         tries.killed(doomed["down"], "down")
         tries.swept()
+
+
+@pytest.mark.timeout(240)
+def test_fifty_commands_killed_at_random_moments_leave_nothing_and_touch_nobody(tmp_path, file, stranger):
+    _namespaces_work()
+    before = of_the_machine()
+    _killed_at_random_moments(Tries(tmp_path, file), random.Random(20))
+    assert of_the_machine() == before
+
+
+@pytest.mark.guest
+@pytest.mark.timeout(240)
+def test_so_do_commands_on_labs_in_guests(tmp_path, file, stranger, uml_works):
+    before = of_the_machine()
+    _killed_at_random_moments(Tries(tmp_path, file, "uml"), random.Random(20))
     assert of_the_machine() == before
 
 
