@@ -45,9 +45,9 @@ def attempted(
     """Validate a change in the scene.
 
     Args:
-        tries: how often at most while a finding stays open: on a busy machine a verdict on times rightly does.
+        tries: how often at most while anything stays open: on a busy machine what is told by times rightly does.
     """
     verdict = validate(change, state, progress, fork=lambda state, name: Shared(lab))
-    if tries > 1 and any(finding.outcome is Outcome.INCONCLUSIVE for finding in verdict.findings):
+    if tries > 1 and Outcome.INCONCLUSIVE in (verdict.outcome, *(finding.outcome for finding in verdict.findings)):
         return attempted(lab, state, change, progress, tries=tries - 1)
     return verdict

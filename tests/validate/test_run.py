@@ -112,6 +112,7 @@ def loaded(guest_lab, square):
         agent.call(SetLoad())
 
 
+@pytest.mark.alone
 def test_a_trial_runs_under_the_mirrored_load_and_says_what_ran(attempt, loaded):
     verdict = attempt(*TO_THE_SLOW_WAY, expect=(SLOW, REACHABLE), mirrored=loaded, tries=3)
     assert verdict.outcome is Outcome.PASSED, verdict.reason
