@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -29,12 +30,21 @@ SMALL = ("switches",)
 """Those that have a small run."""
 
 
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(ALL)}; all when none is named")
+    parser.add_argument("--quick", action="store_true", help=f"a small run, of {', '.join(SMALL)}")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    return parser.parse_args()
+
+
 def main() -> None:
-    chosen = [name for name in sys.argv[1:] if not name.startswith("-")] or list(ALL)
+    asked = _asked()
+    chosen = asked.names or list(ALL)
     unknown = [name for name in chosen if name not in ALL]
     if unknown:
         sys.exit(f"benchmarks: no benchmark called {unknown[0]!r} (known: {', '.join(ALL)})")
-    quick = {"quick": True} if "--quick" in sys.argv else {}
+    quick = {"quick": True} if asked.quick else {}
     if quick and (whole := [name for name in chosen if name not in SMALL]):
         sys.exit(f"benchmarks: {whole[0]} has no small run; --quick is for: {', '.join(SMALL)}")
     claims: list[Claim] = []
@@ -46,7 +56,7 @@ def main() -> None:
     rows = [asdict(claim) | {"ratio": claim.ratio, "met": claim.met} for claim in claims]
     Path("out").mkdir(exist_ok=True)
     Path("out/bench.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    if "--json" in sys.argv:
+    if asked.json:
         print(json.dumps(rows, indent=2))
     else:
         print_table(COLUMNS, [claim.row() for claim in claims])
