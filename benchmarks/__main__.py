@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.claims import COLUMNS, Claim
 from testbed.cli.output import print_table
+from testbed.errors import TestbedError
 
 ALL = (
     "bring_up",
@@ -48,11 +49,16 @@ def main() -> None:
     if quick and (whole := [name for name in chosen if name not in SMALL]):
         sys.exit(f"benchmarks: {whole[0]} has no small run; --quick is for: {', '.join(SMALL)}")
     claims: list[Claim] = []
+    broken: list[str] = []
     with tempfile.TemporaryDirectory(prefix="testbed-bench-") as home:
         environ["TESTBED_HOME"] = home
         for name in chosen:
             print(f"benchmark {name}", file=sys.stderr, flush=True)
-            claims += import_module(f"benchmarks.{name}").measure(**quick)
+            try:
+                claims += import_module(f"benchmarks.{name}").measure(**quick)
+            except (TestbedError, OSError) as error:  # what the others measured is kept
+                print(f"benchmark {name} broke off: {error}", file=sys.stderr, flush=True)
+                broken.append(name)
     rows = [asdict(claim) | {"ratio": claim.ratio, "met": claim.met} for claim in claims]
     Path("out").mkdir(exist_ok=True)
     Path("out/bench.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
@@ -60,7 +66,7 @@ def main() -> None:
         print(json.dumps(rows, indent=2))
     else:
         print_table(COLUMNS, [claim.row() for claim in claims])
-    sys.exit(1 if any(claim.met is False for claim in claims) else 0)
+    sys.exit(1 if broken or any(claim.met is False for claim in claims) else 0)
 
 
 main()

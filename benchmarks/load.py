@@ -25,6 +25,7 @@ from benchmarks.traces import BUSY
 from testbed.emulator.client import Client
 from testbed.emulator.loading import LoadFlow, ReadLoad, SetLoad
 from testbed.emulator.messages import Stamp
+from testbed.errors import GuestFailed
 from testbed.lab import Lab
 from testbed.model.load import loads
 from testbed.model.topology import Topology
@@ -116,7 +117,7 @@ def _until_served(agent: Client, argv: tuple[str, ...]) -> dict[str, float]:
         done = json.loads(agent.run("a", argv, timeout=120.0).stdout or b'{"error": "nothing"}')
         if "error" not in done:
             return done["end"]["sum"]
-    raise RuntimeError(f"{' '.join(argv)}: its server did not listen within {START_PATIENCE:g} s")
+    raise TimeoutError(f"{' '.join(argv)}: its server did not listen within {START_PATIENCE:g} s")
 
 
 def _run(lab: Lab, node: str, argv: tuple[str, ...]) -> None:
@@ -144,7 +145,10 @@ def sustained(agent: Client, run: Callable[[int], Step], sizes: tuple[int, ...])
     best = 0.0
     for size in sizes:
         quiet.append(probe_error(agent))
-        if not fine(run(size), quiet[-1]):
+        try:
+            if not fine(run(size), quiet[-1]):
+                break
+        except (GuestFailed, TimeoutError):  # so much that the guest's agent, or a server, gets no turn any more
             break
         best = float(size)
     return best, quiet
