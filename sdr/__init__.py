@@ -1,1 +1,1 @@
-"""Virtual radios: samples on the wire of srsRAN's ZMQ radios, what happens to them on their way, and who sums them up."""
+"""Virtual radios: srsRAN's wire format, channels between radios, and the broker that sums them up."""

@@ -37,5 +37,5 @@ class Impairment(Protocol):
     """What a receiver does to the sum of all that arrives."""
 
     def apply(self, samples: Samples, start: int) -> None:
-        """Change samples from count `start` on in place; bit for bit the same for the same seed, whatever the blocks."""
+        """Change samples from count `start` on in place; the same bits for the same seed, whatever the blocks."""
         ...

@@ -1,8 +1,8 @@
 """The two ends of a port: an outlet binds and gives samples when it is asked, an inlet connects and asks for them.
 
 A radio's transmit port is an outlet and its receive port an inlet; towards a radio the broker is the other end of each.
-On the wire these are REP and REQ, or PUB and SUB. Here REP is a ROUTER and REQ a DEALER, which speak the same and do not get
-stuck: a REQ whose peer died waits for ever, and a REP does not know that another peer asks now.
+On the wire these are REP and REQ, or PUB and SUB. Here REP is a ROUTER and REQ a DEALER: they speak the same and do not
+get stuck. A REQ whose peer died waits for ever, and a REP does not know that another peer asks now.
 
 Nothing here waits but `Inlet.receive` and `Outlet.send`; who serves many ports polls their sockets.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import time
+from math import ceil
 from typing import Literal
 
 import zmq
@@ -24,7 +25,7 @@ Style = Literal["request", "publish"]
 """Samples on request (REQ and REP), or published (PUB and SUB)."""
 
 REQUEST = struct.pack("<i", 614_400)
-"""srsRAN takes any request and looks at nothing in it; GNU Radio's REP sink reads 4 bytes, the most samples it may send."""
+"""srsRAN looks at nothing in a request; GNU Radio's REP sink reads 4 bytes, the most samples it may send."""
 
 _MONITORED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
@@ -34,6 +35,7 @@ class Inlet:
 
     Attributes:
         connected: whether the peer is there. asked: whether samples were asked for that have not come.
+        publishes: whether the peer sends without being asked, too.
         socket, monitor: readable when there may be something for `take` and for `changes`.
     """
 
@@ -46,15 +48,15 @@ class Inlet:
         self.address = address
         self.connected = self.asked = False
         self._form = form
-        self._publishes = style == "publish"
-        self.socket = context.socket(zmq.SUB if self._publishes else zmq.DEALER)
+        self.publishes = style == "publish"
+        self.socket = context.socket(zmq.SUB if self.publishes else zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(
             zmq.IMMEDIATE, 1
         )  # a request waits for no peer: one that comes later would get it besides its own
         self.socket.set(zmq.RECONNECT_IVL, 20)
         self.socket.set(zmq.RECONNECT_IVL_MAX, 200)
-        if self._publishes:
+        if self.publishes:
             self.socket.set(zmq.SUBSCRIBE, b"")
         self.monitor = self.socket.get_monitor_socket(_MONITORED)
         try:
@@ -79,7 +81,7 @@ class Inlet:
         """Ask for samples, unless this has been done or the peer is not there."""
         if self.asked or not self.connected:
             return
-        if not self._publishes:
+        if not self.publishes:
             try:
                 self.socket.send_multipart((b"", REQUEST), zmq.DONTWAIT)
             except zmq.Again:  # it is just leaving; its coming back is a change
@@ -97,9 +99,9 @@ class Inlet:
         except zmq.Again:
             return None
         self.asked = False
-        if not self._publishes and (len(parts) < 2 or len(parts[0])):
+        if not self.publishes and (len(parts) < 2 or len(parts[0])):
             raise BadFrame("an answer without the empty frame before it: expected a REP socket")
-        frames = parts if self._publishes else parts[1:]
+        frames = parts if self.publishes else parts[1:]
         if len(frames) != 1:
             raise BadFrame(f"an answer of {len(frames)} frames: expected one")
         return self._form.read(frames[0].buffer)
@@ -126,7 +128,7 @@ class Inlet:
             self.changes()
             self.ask()
             left = deadline - time.monotonic()
-            if left <= 0 or not poller.poll(left * 1000):
+            if left <= 0 or not poller.poll(ceil(left * 1000)):
                 return None
 
     def close(self) -> None:
@@ -219,7 +221,7 @@ class Outlet:
             if self.wanted and self.give(samples):
                 return True
             left = deadline - time.monotonic()
-            if left <= 0 or not self.socket.poll(left * 1000):
+            if left <= 0 or not self.socket.poll(ceil(left * 1000)):
                 return False
 
     def close(self) -> None:
