@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Delay:
-    def __init__(self, samples, gain=1.0):
+    def __init__(self, samples: int, gain: complex = 1.0):
         self.reach = samples
         self.gain = np.complex64(gain)
 
