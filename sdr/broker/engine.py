@@ -7,12 +7,13 @@ channels work at the same time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import ceil
 from threading import Event as Flag
 from typing import Any, Literal, Self
 
+import numpy as np
 import zmq
 
 from sdr.broker.gain import Gain
@@ -118,6 +119,7 @@ class Broker:
         self._sinks: list[_Sink] = []
         self._dropped: set[Station] = set()
         self._first = self._opened = 0.0
+        self._scratch = np.empty(BLOCK, np.complex64)
         named = {name: _port_names(name, len(radio.transmit)) for name, radio in scenario.radios.items()}
         self.stations = connect(named, channels or plain_channels(scenario), impairments)
         try:
@@ -213,17 +215,23 @@ class Broker:
         source.touched = time.monotonic()
 
     def _requested(self, sink: _Sink) -> None:
-        while (new := sink.outlet.hear()) is not None:
-            if (new and sink.known) or not sink.outlet.wanted:
-                wanted, _ = sink.outlet.wanted, self._ended(sink.station)
-                sink.outlet.wanted = wanted
-            if sink.outlet.wanted and self._heard(sink.station):
-                sink.known = True
+        new = sink.outlet.hear()
+        if new is None:
+            return
+        wanted = sink.outlet.wanted
+        if (new and sink.known) or not wanted:
+            self._ended(sink.station)
+            sink.outlet.wanted = wanted
+        if wanted and self._heard(sink.station):
+            sink.known = True
 
     def _ask(self) -> None:
+        """Ask those for samples who have answered and are not too far ahead; forget what nobody needs any more."""
         limit = self._limit() + self._ahead
         for source in self._sources:
             inlet, line = source.inlet, source.stream.line
+            if inlet.asked and source.station.live:
+                continue
             slowest = source.stream.slowest() if self._opened else 0
             line.forget(slowest)
             if inlet.asked or not inlet.connected or source.station in self._dropped:
@@ -248,7 +256,9 @@ class Broker:
                 self._give(sink, stop)
 
     def _give(self, sink: _Sink, stop: int) -> None:
-        if sink.outlet.give(sink.stream.form(stop)):
+        samples = self._scratch[: stop - sink.stream.count]
+        sink.stream.form(samples)
+        if sink.outlet.give(samples):
             sink.stream.count = stop
             sink.touched = time.monotonic()
         elif not sink.outlet.wanted:
@@ -271,8 +281,10 @@ class Broker:
         if not station.live:
             fresh = station.fresh
             station.join()
+            now = time.monotonic()
+            self._touch((one for one in (*self._sources, *self._sinks) if one.station is station), now)
+            self._first = self._first or now
             self._say(station, "joined" if fresh else "resumed", station.silence)
-            self._first = self._first or time.monotonic()
         return True
 
     def _ended(self, station: Station) -> None:
@@ -307,7 +319,8 @@ class Broker:
         """The count that nobody may pass now."""
         if not self._scenario.realtime or not self._opened:
             return 1 << 62
-        return int((time.monotonic() - self._opened) * self._scenario.rate)
+        # By whole milliseconds: every answer has its price, whatever its length.
+        return int(int((time.monotonic() - self._opened) * 1000) / 1000 * self._scenario.rate)
 
     def _patience_of_poll(self) -> int:
         """Milliseconds: short where it is time, not a socket, that lets samples go on."""
@@ -318,7 +331,7 @@ class Broker:
             late = self._first and now - self._first > self._scenario.gather
             if late or all(one.live or one in self._dropped for one in self.stations.values()):
                 self._opened = now
-                self._touch_all(now)
+                self._touch((*self._sources, *self._sinks), now)
             return
         waited = self._waited_for()
         if waited and now - waited[0][2] > self._scenario.patience:
@@ -326,8 +339,10 @@ class Broker:
             self._leave(station, fresh=False)
             self._say(station, "paused")
 
-    def _touch_all(self, now: float) -> None:
-        for port in (*self._sources, *self._sinks):
+    @staticmethod
+    def _touch(ports: Iterable[_Source | _Sink], now: float) -> None:
+        """Let patience with these ports begin anew."""
+        for port in ports:
             port.touched = now
 
     def _waited_for(self) -> list[tuple[int, bool, float, Station]]:

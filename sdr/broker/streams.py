@@ -51,16 +51,16 @@ class Receive:
         """Return the count up to which all that it hears has been sent."""
         return min(transmit.line.count for transmit, _ in self.paths)
 
-    def form(self, stop: int) -> Samples:
-        """Return the sum from its count up to before `stop`; the count stays."""
-        out = np.zeros(stop - self.count, np.complex64)
+    def form(self, out: Samples) -> None:
+        """Put the sum of as many samples as `out` has there, from its count on; the count stays."""
+        stop = self.count + len(out)
+        out.view(np.uint64).fill(0)  # twice as fast as the zero of complex numbers
         for transmit, channel in self.paths:
             first = self.count - channel.reach
             if first < transmit.line.quiet_from:
                 channel.add(transmit.line.span(first, stop), self.count, out)
         if self.impairment is not None:
             self.impairment.apply(out, self.count)
-        return out
 
 
 @dataclass(slots=True, eq=False)

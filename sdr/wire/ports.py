@@ -27,6 +27,9 @@ Style = Literal["request", "publish"]
 REQUEST = struct.pack("<i", 614_400)
 """srsRAN looks at nothing in a request; GNU Radio's REP sink reads 4 bytes, the most samples it may send."""
 
+# As plain numbers: pyzmq's enumerations cost more than the calls that they are given to.
+_NOW = int(zmq.DONTWAIT)
+_MORE = int(zmq.DONTWAIT | zmq.SNDMORE)
 _MONITORED = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
@@ -83,7 +86,8 @@ class Inlet:
             return
         if not self.publishes:
             try:
-                self.socket.send_multipart((b"", REQUEST), zmq.DONTWAIT)
+                self.socket.send(b"", _MORE)
+                self.socket.send(REQUEST, _NOW)
             except zmq.Again:  # it is just leaving; its coming back is a change
                 return
         self.asked = True
@@ -95,9 +99,11 @@ class Inlet:
             BadFrame: what came is no frame of samples.
         """
         try:
-            parts = self.socket.recv_multipart(zmq.DONTWAIT, copy=False)
+            parts = [self.socket.recv(_NOW, copy=False)]
         except zmq.Again:
             return None
+        while parts[-1].more:
+            parts.append(self.socket.recv(_NOW, copy=False))
         self.asked = False
         if not self.publishes and (len(parts) < 2 or len(parts[0])):
             raise BadFrame("an answer without the empty frame before it: expected a REP socket")
@@ -177,26 +183,36 @@ class Outlet:
             True where it is the first of a new peer, False where it is of the one before, None where there is none.
         """
         try:
-            parts = self.socket.recv_multipart(zmq.DONTWAIT)
+            parts = [self.socket.recv(_NOW, copy=False)]
         except zmq.Again:
             return None
+        while parts[-1].more:
+            parts.append(self.socket.recv(_NOW, copy=False))
         if self._publishes:
-            self.wanted = parts[0][:1] == b"\x01"
+            self.wanted = parts[0].bytes[:1] == b"\x01"
             return self.wanted
+        return self._asked_by([part.bytes for part in parts])
+
+    def _asked_by(self, parts: list[bytes]) -> bool:
+        """What stands before the request is where the answer goes: the peer, perhaps a number, and an empty frame."""
         envelope = parts[: parts.index(b"") + 1] if b"" in parts else parts[:1]
         new = envelope[:1] != self._envelope[:1]
         self._envelope, self.wanted = envelope, True
         return new
 
     def give(self, samples: Samples) -> bool:
-        """Answer the request that waits; `samples` may not change any more.
+        """Answer the request that waits.
+
+        The samples are copied: handing them over as they are takes longer, for another thread must then let go of them
+        (for 11,520 samples 68 us against 53 us), and copied they can be formed where the last ones were, in the cache.
 
         Returns:
             False where the peer has gone or, of subscribers, one does not keep up; nothing was given then.
         """
-        parts = (*self._envelope, self._form.write(samples))
         try:
-            self.socket.send_multipart(parts, zmq.DONTWAIT, copy=False)
+            for part in self._envelope:
+                self.socket.send(part, _MORE)
+            self.socket.send(self._form.write(samples), _NOW)
         except (zmq.Again, zmq.ZMQError) as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise

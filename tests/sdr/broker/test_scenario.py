@@ -2,6 +2,7 @@
 
 import pytest
 
+from sdr.broker.engine import plain_channels
 from sdr.broker.scenario import Scenario
 from testbed.errors import BadInput
 from testbed.model.load import loads
@@ -22,6 +23,15 @@ channels:
 def test_a_pair_written_one_way_is_the_same_the_other():
     gains = {(one.source, one.sink): one.pair.gain for one in loads(GOOD, Scenario).directions()}
     assert gains == {("gnb", "ue1"): -20, ("ue1", "gnb"): -20, ("gnb", "ue2"): -30, ("ue2", "gnb"): -35}
+
+
+def test_antennas_are_heard_by_those_of_the_same_number_and_where_fewer_are_count_round_again():
+    antennas = GOOD.replace('["tcp://127.0.0.1:2000"]', '["tcp://127.0.0.1:2000", "tcp://127.0.0.1:2002"]')
+    antennas = antennas.replace('["tcp://127.0.0.1:2001"]', '["tcp://127.0.0.1:2001", "tcp://127.0.0.1:2003"]')
+    channels = plain_channels(loads(antennas, Scenario))
+    assert {pair for pair in channels if "ue1" in pair[0] + pair[1]} == {
+        ("gnb tx0", "ue1 rx0"), ("gnb tx1", "ue1 rx0"), ("ue1 tx0", "gnb rx0"), ("ue1 tx0", "gnb rx1"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
