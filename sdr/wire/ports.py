@@ -54,13 +54,13 @@ class Inlet:
         self.publishes = style == "publish"
         self.socket = context.socket(zmq.SUB if self.publishes else zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
-        self.socket.set(
-            zmq.IMMEDIATE, 1
-        )  # a request waits for no peer: one that comes later would get it besides its own
         self.socket.set(zmq.RECONNECT_IVL, 20)
         self.socket.set(zmq.RECONNECT_IVL_MAX, 200)
         if self.publishes:
             self.socket.set(zmq.SUBSCRIBE, b"")
+        else:
+            # A request waits for no peer: one that comes later would get it besides the request made then.
+            self.socket.set(zmq.IMMEDIATE, 1)
         self.monitor = self.socket.get_monitor_socket(_MONITORED)
         try:
             self.socket.connect(address)

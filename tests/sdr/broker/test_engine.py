@@ -123,7 +123,7 @@ def transmit(radio, frames, samples):
     return thread
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.integers(1, 700), min_size=1, max_size=4), min_size=3, max_size=3), st.integers(0, 99))
 def test_receivers_hear_the_sum_of_the_delayed_inputs_bit_for_bit(context, frames, seed):
     names = ("gnb", "ue1", "ue2")

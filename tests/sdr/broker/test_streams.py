@@ -1,7 +1,7 @@
 """Streams without sockets: nothing is lost, doubled or shifted, however they are cut."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdr.broker.gain import Gain
@@ -13,6 +13,7 @@ from tests.sdr.plain import noise
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=20)
 CHANNELS = st.builds(Delay, st.integers(0, 30), st.complex_numbers(max_magnitude=10, width=64))
+QUICK = settings(max_examples=40)
 RADIOS = {"cell": (["c"], ["c"]), "one": (["u"], ["u"]), "two": (["v"], ["v"])}
 
 
@@ -26,6 +27,7 @@ def formed(receive, stop):
     return out
 
 
+@QUICK
 @given(LENGTHS, st.integers(0, 20), st.data())
 def test_a_line_gives_back_what_was_put_in(lengths, reach, data):
     line, sent = Line(reach, room=8), np.zeros(0, np.complex64)
@@ -50,6 +52,7 @@ def test_a_line_that_is_read_does_not_grow():
     assert len(line._data) < 1000
 
 
+@QUICK
 @given(LENGTHS, LENGTHS, LENGTHS, CHANNELS, CHANNELS)
 def test_a_receiver_hears_the_sum_of_the_delayed_inputs_bit_for_bit(first, second, served, one, two):
     stations = build({("u", "c"): one, ("v", "c"): two, ("c", "u"): Delay(0), ("c", "v"): Delay(0)})
@@ -73,6 +76,7 @@ def test_a_receiver_hears_the_sum_of_the_delayed_inputs_bit_for_bit(first, secon
     assert np.concatenate(heard).tobytes() == expected.tobytes()
 
 
+@QUICK
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 30), st.booleans()), max_size=12))
 def test_a_radio_that_stood_still_is_as_late_as_it_was_and_one_that_starts_anew_starts_all_ports_at_once(story):
     stations = build({("u", "c"): Delay(3), ("c", "u"): Delay(5), ("c", "v"): Delay(0), ("v", "c"): Delay(0)})
@@ -95,6 +99,7 @@ def test_a_radio_that_stood_still_is_as_late_as_it_was_and_one_that_starts_anew_
             formed(hears, hears.available())
 
 
+@QUICK
 @given(st.floats(-60, 20), LENGTHS)
 def test_a_gain_changes_the_power_by_what_it_says(decibels, lengths):
     line = np.append(np.zeros(LATENCY, np.complex64), noise(sum(lengths)))
