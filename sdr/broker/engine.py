@@ -122,6 +122,7 @@ class Broker:
         self._scratch = np.empty(BLOCK, np.complex64)
         named = {name: _port_names(name, len(radio.transmit)) for name, radio in scenario.radios.items()}
         self.stations = connect(named, channels or plain_channels(scenario), impairments)
+        self._away = set(self.stations.values())
         try:
             self._open_ports()
         except Unable:
@@ -140,9 +141,8 @@ class Broker:
         while not stop.is_set():
             for socket, _ in self._poller.poll(self._patience_of_poll()):
                 self._handlers[socket]()
-            self._ask()
             self._pass_on()
-            self._ask()
+            self._ask_all()
             if (now := time.monotonic()) >= due:
                 due = now + _TICK
                 self._tick(now)
@@ -209,8 +209,9 @@ class Broker:
             return
         if samples is None or not self._heard(source.station):
             return
-        if source.inlet.publishes:
+        if source.inlet.publishes and source.inlet.socket in self._poller:
             self._poller.unregister(source.inlet.socket)
+        self._ask(source, coming=len(samples))
         source.stream.line.append(samples)
         source.touched = time.monotonic()
 
@@ -225,22 +226,26 @@ class Broker:
         if wanted and self._heard(sink.station):
             sink.known = True
 
-    def _ask(self) -> None:
-        """Ask those for samples who have answered and are not too far ahead; forget what nobody needs any more."""
-        limit = self._limit() + self._ahead
+    def _ask_all(self) -> None:
         for source in self._sources:
-            inlet, line = source.inlet, source.stream.line
-            if inlet.asked and source.station.live:
-                continue
-            slowest = source.stream.slowest() if self._opened else 0
-            line.forget(slowest)
-            if inlet.asked or not inlet.connected or source.station in self._dropped:
-                continue
-            if line.count - slowest < self._ahead and line.count < limit:
-                inlet.ask()
-                source.touched = time.monotonic()
-                if inlet.publishes:
-                    self._poller.register(inlet.socket, zmq.POLLIN)
+            if source.inlet.connected and not source.inlet.asked and source.station not in self._dropped:
+                self._ask(source)
+
+    def _ask(self, source: _Source, coming: int = 0) -> None:
+        """Ask for samples unless they would run too far ahead.
+
+        Args:
+            coming: samples that are here and not in its line yet.
+        """
+        inlet, line = source.inlet, source.stream.line
+        slowest = source.stream.slowest() if self._opened else 0
+        line.forget(slowest)
+        count = line.count + coming
+        if count - slowest < self._ahead and count < self._limit() + self._ahead:
+            inlet.ask()
+            source.touched = time.monotonic()
+            if inlet.publishes:
+                self._poller.register(inlet.socket, zmq.POLLIN)
 
     def _pass_on(self) -> None:
         if not self._opened:
@@ -266,11 +271,11 @@ class Broker:
 
     def _fill(self) -> None:
         """Silence of those who are away goes as far as the furthest of those who are there has sent."""
-        away = [one for one in self.stations.values() if not one.live]
-        if away:
-            furthest = max((source.stream.line.count for source in self._sources if source.station.live), default=0)
-            for station in away:
-                station.stand_still(furthest)
+        if not self._away:
+            return
+        furthest = max((source.stream.line.count for source in self._sources if source.station.live), default=0)
+        for station in self._away:
+            station.stand_still(furthest)
 
     # --- radios come and go ------------------------------------------------------------------------------------------
 
@@ -281,6 +286,7 @@ class Broker:
         if not station.live:
             fresh = station.fresh
             station.join()
+            self._away.discard(station)
             now = time.monotonic()
             self._touch((one for one in (*self._sources, *self._sinks) if one.station is station), now)
             self._first = self._first or now
@@ -302,6 +308,7 @@ class Broker:
 
     def _leave(self, station: Station, fresh: bool) -> None:
         station.leave(fresh)
+        self._away.add(station)
         if fresh:
             for sink in self._sinks_of(station):
                 sink.known = sink.outlet.wanted = False

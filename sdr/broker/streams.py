@@ -31,7 +31,7 @@ class Transmit:
 
     def slowest(self) -> int:
         """Return the count up to which all readers that are there have been served."""
-        return min((one.count for one in self.readers if one.live), default=self.line.count)
+        return min([one.count for one in self.readers if one.live], default=self.line.count)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +49,7 @@ class Receive:
 
     def available(self) -> int:
         """Return the count up to which all that it hears has been sent."""
-        return min(transmit.line.count for transmit, _ in self.paths)
+        return min([transmit.line.count for transmit, _ in self.paths])
 
     def form(self, out: Samples) -> None:
         """Put the sum of as many samples as `out` has there, from its count on; the count stays."""
@@ -82,6 +82,8 @@ class Station:
     def stand_still(self, until: int) -> None:
         """Fill in silence, so that none of its transmit ports is behind a count."""
         self._skip(until - min(one.line.count for one in self.transmits))
+        for one in self.transmits:
+            one.line.forget(one.slowest())
 
     def join(self) -> None:
         """Take it back, or for the first time: from now on others wait for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import numpy as np
 import zmq
@@ -21,8 +22,20 @@ def plain(context, kind, address):
     radio = context.socket(kind)
     radio.linger = 0
     radio.rcvtimeo = radio.sndtimeo = int(WAIT * 1000)
-    radio.bind(address) if kind == zmq.REP else radio.connect(address)
+    _bind(radio, address) if kind == zmq.REP else radio.connect(address)
     return radio
+
+
+def _bind(radio, address):
+    """A socket that was closed lets go of its address a little later, and nothing tells when."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return radio.bind(address)
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def noise(length, seed=0):
