@@ -25,6 +25,7 @@ from testbed.cli import (
     mininet,
     profile,
     rack,
+    radio,
     schema,
     switch,
     trace,
@@ -40,7 +41,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    doctor, labs, exchange, mininet, profile, trace, load, switch, rack, twin, changes, audit, schema, demo, hosted,
+    doctor, labs, exchange, mininet, profile, trace, load, switch, radio,
+    rack, twin, changes, audit, schema, demo, hosted,
 ):  # fmt: skip
     group.register(app)
 

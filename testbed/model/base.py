@@ -214,6 +214,11 @@ Share = Annotated[float, *_quantity(units.SHARE, "0.1%", lambda v: 0 <= v <= 1, 
 Bytes = Annotated[
     int, *_quantity(units.SIZE, "512MiB", lambda v: 0 < v <= 2**50, "a size above zero, at most 1 PiB", whole=True)
 ]
+Frequency = Annotated[
+    float, *_quantity(units.FREQUENCY, "11.52MHz", lambda v: 0 < v <= 1e12, "a frequency above zero, at most 1 THz")
+]
+Decibel = Annotated[float, *_quantity(units.DECIBEL, "-20dB", lambda v: abs(v) <= 400, "a ratio from -400dB to 400dB")]
+"""A ratio of powers as 10 times its decimal logarithm."""
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]

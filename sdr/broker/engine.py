@@ -1,0 +1,404 @@
+"""The engine: one thread that asks every transmit port for samples and gives every receive port the sum it hears.
+
+A transmit port is asked again as soon as its samples are here, before anything is computed, so that radios, wire and
+channels work at the same time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+from threading import Event as Flag
+from typing import Any, Literal, Self
+
+import numpy as np
+import zmq
+
+from sdr.broker.gain import Gain
+from sdr.broker.scenario import Radio, Scenario
+from sdr.broker.streams import Receive, Station, Transmit, connect
+from sdr.channel.base import Channel, Impairment
+from sdr.wire import FORMATS, BadFrame, Inlet, Outlet
+from testbed.errors import Unable
+
+BLOCK = 1 << 16
+"""Most samples of an answer: srsRAN Project's receiver has room for 614,400, srsRAN 4G's for 3,072,000."""
+
+_TICK = 0.05
+What = Literal["joined", "paused", "resumed", "ended", "dropped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that became of a radio.
+
+    Attributes:
+        at: Unix seconds. count: samples on the broker's clock. silence: samples that it stood still before.
+        reason: of a drop.
+    """
+
+    at: float
+    radio: str
+    what: What
+    count: int
+    silence: int = 0
+    reason: str = ""
+
+    def __str__(self) -> str:
+        told = {
+            "joined": f"is there, {self.silence} samples after the start"
+            if self.silence
+            else "is there from the start",
+            "paused": "pauses: the others hear silence until it is back",
+            "resumed": f"is back after {self.silence} samples of silence",
+            "ended": "has ended: the others hear silence until it starts again",
+            "dropped": f"is dropped until it starts again: {self.reason}",
+        }
+        return f"{self.radio} {told[self.what]} (count {self.count})"
+
+
+@dataclass(frozen=True, slots=True)
+class PortReport:
+    """What went through one port so far; samples, on the broker's clock."""
+
+    radio: str
+    port: str
+    live: bool
+    count: int
+
+
+@dataclass(slots=True, eq=False)
+class _Source:
+    """A transmit port and the wire to it. `touched`: when it was last heard or asked, in monotonic seconds."""
+
+    station: Station
+    stream: Transmit
+    inlet: Inlet
+    touched: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Sink:
+    """A receive port and the wire to it. `known`: whether its peer has asked since the radio joined."""
+
+    station: Station
+    stream: Receive
+    outlet: Outlet
+    touched: float = 0.0
+    known: bool = False
+
+
+class Broker:
+    """Stands between the radios of a scenario.
+
+    Use it as a context manager: it listens and connects at once, and samples go while `run` runs.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        tell: Callable[[Event], None] = lambda event: None,
+        channels: Mapping[tuple[str, str], Channel] | None = None,
+        impairments: Mapping[str, Impairment] | None = None,
+    ) -> None:
+        """Args:
+            tell: is told what becomes of radios. channels: by transmit and receive port (`port_name`), instead of the
+                scenario's. impairments: by receive port.
+
+        Raises:
+            AddressInUse: somebody listens on a receive port's address. Unable: an address cannot be used.
+        """
+        self._scenario, self._tell = scenario, tell
+        self._ahead = max(1, round(scenario.ahead * scenario.rate))
+        self._context = zmq.Context(io_threads=2)
+        self._poller = zmq.Poller()
+        self._handlers: dict[Any, Callable[[], None]] = {}
+        self._sources: list[_Source] = []
+        self._sinks: list[_Sink] = []
+        self._dropped: set[Station] = set()
+        self._first = self._opened = 0.0
+        self._scratch = np.empty(BLOCK, np.complex64)
+        named = {name: _port_names(name, len(radio.transmit)) for name, radio in scenario.radios.items()}
+        self.stations = connect(named, channels or plain_channels(scenario), impairments)
+        self._away = set(self.stations.values())
+        try:
+            self._open_ports()
+        except Unable:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, stop: Flag) -> None:
+        """Pass samples on until `stop` is set, which takes a twentieth of a second to be seen."""
+        due = time.monotonic()
+        while not stop.is_set():
+            for socket, _ in self._poller.poll(self._patience_of_poll()):
+                self._handlers[socket]()
+            self._pass_on()
+            self._ask_all()
+            if (now := time.monotonic()) >= due:
+                due = now + _TICK
+                self._tick(now)
+
+    def report(self) -> list[PortReport]:
+        """Return what went through every port so far."""
+        return [
+            PortReport(name, port, station.live, stream.count if isinstance(stream, Receive) else stream.line.count)
+            for name, station in self.stations.items()
+            for port, stream in zip(
+                [one for names in _port_names(name, len(station.transmits)) for one in names],
+                (*station.transmits, *station.receives),
+                strict=True,
+            )
+        ]
+
+    def close(self) -> None:
+        """Leave all radios and addresses."""
+        for source in self._sources:
+            source.inlet.close()
+        for sink in self._sinks:
+            sink.outlet.close()
+        self._context.term()
+
+    # --- ports -------------------------------------------------------------------------------------------------------
+
+    def _open_ports(self) -> None:
+        for name, radio in self._scenario.radios.items():
+            station, form = self.stations[name], FORMATS[radio.format]
+            for address, stream in zip(radio.receive, station.receives, strict=True):
+                try:
+                    outlet = Outlet(self._context, address, radio.style, form)
+                except Unable as error:
+                    raise type(error)(f"{name}: {error}") from None
+                self._sinks.append(_Sink(station, stream, outlet))
+            for address, transmit in zip(radio.transmit, station.transmits, strict=True):
+                inlet = Inlet(self._context, address, radio.style, form)
+                self._sources.append(_Source(station, transmit, inlet))
+        # In this order one poll's findings are handled: a radio's end before the requests of its next life.
+        for source in self._sources:
+            self._handle(source.inlet.monitor, lambda source=source: self._changed(source))
+        for sink in self._sinks:
+            self._handle(sink.outlet.socket, lambda sink=sink: self._requested(sink))
+        for source in self._sources:
+            self._handle(source.inlet.socket, lambda source=source: self._arrived(source))
+            if source.inlet.publishes:
+                self._poller.unregister(source.inlet.socket)  # what is not asked for waits in the socket
+
+    def _handle(self, socket: zmq.Socket, handler: Callable[[], None]) -> None:
+        self._handlers[socket] = handler
+        self._poller.register(socket, zmq.POLLIN)
+
+    def _changed(self, source: _Source) -> None:
+        found = source.inlet.changes()
+        if False in found:
+            self._arrived(source)  # what it had sent before it went counts
+            self._ended(source.station)
+
+    def _arrived(self, source: _Source) -> None:
+        try:
+            samples = source.inlet.take()
+        except BadFrame as wrong:
+            self._drop(source.station, str(wrong))
+            return
+        if samples is None or not self._heard(source.station):
+            return
+        if source.inlet.publishes and source.inlet.socket in self._poller:
+            self._poller.unregister(source.inlet.socket)
+        self._ask(source, coming=len(samples))
+        source.stream.line.append(samples)
+        source.touched = time.monotonic()
+
+    def _requested(self, sink: _Sink) -> None:
+        new = sink.outlet.hear()
+        if new is None:
+            return
+        wanted = sink.outlet.wanted
+        if (new and sink.known) or not wanted:
+            self._ended(sink.station)
+            sink.outlet.wanted = wanted
+        if wanted and self._heard(sink.station):
+            sink.known = True
+
+    def _ask_all(self) -> None:
+        for source in self._sources:
+            if source.inlet.connected and not source.inlet.asked and source.station not in self._dropped:
+                self._ask(source)
+
+    def _ask(self, source: _Source, coming: int = 0) -> None:
+        """Ask for samples unless they would run too far ahead.
+
+        Args:
+            coming: samples that are here and not in its line yet.
+        """
+        inlet, line = source.inlet, source.stream.line
+        slowest = source.stream.slowest() if self._opened else 0
+        line.forget(slowest)
+        count = line.count + coming
+        if count - slowest < self._ahead and count < self._limit() + self._ahead:
+            inlet.ask()
+            source.touched = time.monotonic()
+            if inlet.publishes:
+                self._poller.register(inlet.socket, zmq.POLLIN)
+
+    def _pass_on(self) -> None:
+        if not self._opened:
+            return
+        self._fill()
+        limit = self._limit()
+        for sink in self._sinks:
+            stream = sink.stream
+            if not (sink.outlet.wanted and stream.live):
+                continue
+            stop = min(stream.available(), stream.count + BLOCK, limit)
+            if stop > stream.count:
+                self._give(sink, stop)
+
+    def _give(self, sink: _Sink, stop: int) -> None:
+        samples = self._scratch[: stop - sink.stream.count]
+        sink.stream.form(samples)
+        if sink.outlet.give(samples):
+            sink.stream.count = stop
+            sink.touched = time.monotonic()
+        elif not sink.outlet.wanted:
+            self._ended(sink.station)
+
+    def _fill(self) -> None:
+        """Silence of those who are away goes as far as the furthest of those who are there has sent."""
+        if not self._away:
+            return
+        furthest = max((source.stream.line.count for source in self._sources if source.station.live), default=0)
+        for station in self._away:
+            station.stand_still(furthest)
+
+    # --- radios come and go ------------------------------------------------------------------------------------------
+
+    def _heard(self, station: Station) -> bool:
+        """Take a radio for present; False for one that was dropped."""
+        if station in self._dropped:
+            return False
+        if not station.live:
+            fresh = station.fresh
+            station.join()
+            self._away.discard(station)
+            now = time.monotonic()
+            self._touch((one for one in (*self._sources, *self._sinks) if one.station is station), now)
+            self._first = self._first or now
+            self._say(station, "joined" if fresh else "resumed", station.silence)
+        return True
+
+    def _ended(self, station: Station) -> None:
+        """Its connection is gone: what comes next comes from a radio that starts anew."""
+        told = station.live or station in self._dropped
+        self._dropped.discard(station)
+        self._leave(station, fresh=True)
+        if told:
+            self._say(station, "ended")
+
+    def _drop(self, station: Station, reason: str) -> None:
+        self._leave(station, fresh=True)
+        self._dropped.add(station)
+        self._say(station, "dropped", reason=reason)
+
+    def _leave(self, station: Station, fresh: bool) -> None:
+        station.leave(fresh)
+        self._away.add(station)
+        if fresh:
+            for sink in self._sinks_of(station):
+                sink.known = sink.outlet.wanted = False
+
+    def _sinks_of(self, station: Station) -> Iterator[_Sink]:
+        return (sink for sink in self._sinks if sink.station is station)
+
+    def _say(self, station: Station, what: What, silence: int = 0, reason: str = "") -> None:
+        count = max(one.line.count for one in station.transmits)
+        self._tell(Event(time.time(), station.name, what, count, silence, reason))
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def _limit(self) -> int:
+        """The count that nobody may pass now."""
+        if not self._scenario.realtime or not self._opened:
+            return 1 << 62
+        # By whole milliseconds: every answer has its price, whatever its length.
+        return int(int((time.monotonic() - self._opened) * 1000) / 1000 * self._scenario.rate)
+
+    def _patience_of_poll(self) -> int:
+        """Milliseconds: short where it is time, not a socket, that lets samples go on."""
+        return 1 if self._scenario.realtime and self._opened else ceil(_TICK * 1000)
+
+    def _tick(self, now: float) -> None:
+        if not self._opened:
+            late = self._first and now - self._first > self._scenario.gather
+            if late or all(one.live or one in self._dropped for one in self.stations.values()):
+                self._opened = now
+                self._touch((*self._sources, *self._sinks), now)
+            return
+        waited = self._waited_for()
+        if waited and now - waited[0][2] > self._scenario.patience:
+            station = waited[0][3]
+            self._leave(station, fresh=False)
+            self._say(station, "paused")
+
+    @staticmethod
+    def _touch(ports: Iterable[_Source | _Sink], now: float) -> None:
+        """Let patience with these ports begin anew."""
+        for port in ports:
+            port.touched = now
+
+    def _waited_for(self) -> list[tuple[int, bool, float, Station]]:
+        """Who holds others up, the one to blame first.
+
+        That is the one furthest behind: the rest may wait for it themselves. Of two that are as far behind, it is
+        the one that does not wait for samples.
+        """
+        found: list[tuple[int, bool, float, Station]] = []
+        for sink in self._sinks:
+            if not sink.stream.live:
+                continue
+            waits, count = sink.outlet.wanted, sink.stream.count
+            for source in self._sources:
+                if not source.station.live or sink.stream not in source.stream.readers:
+                    continue
+                line = source.stream.line
+                if waits and line.count <= count:
+                    asks = any(one.outlet.wanted for one in self._sinks_of(source.station))
+                    found.append((line.count, asks, source.touched, source.station))
+                elif not waits and line.count - count >= self._ahead:
+                    found.append((count, False, sink.touched, sink.station))
+        return sorted(found, key=lambda one: one[:3])
+
+
+def _port_names(radio: str, number: int) -> tuple[list[str], list[str]]:
+    return [port_name(radio, "tx", index) for index in range(number)], [
+        port_name(radio, "rx", index) for index in range(number)
+    ]
+
+
+def port_name(radio: str, way: Literal["tx", "rx"], index: int = 0) -> str:
+    """Return the name of a port, such as `gnb tx0`."""
+    return f"{radio} {way}{index}"
+
+
+def plain_channels(scenario: Scenario) -> dict[tuple[str, str], Channel]:
+    """Return a scenario's channels.
+
+    Antenna n of a transmitter is heard by antenna n of its receivers; where one side has fewer, they count round again.
+    """
+    return {
+        (port_name(one.source, "tx", sent), port_name(one.sink, "rx", heard)): Gain(one.pair.gain)
+        for one in scenario.directions()
+        for sent, heard in _antennas(scenario.radios[one.source], scenario.radios[one.sink])
+    }
+
+
+def _antennas(source: Radio, sink: Radio) -> Iterator[tuple[int, int]]:
+    sent, heard = len(source.transmit), len(sink.receive)
+    fewer = min(sent, heard)
+    return ((one, other) for one in range(sent) for other in range(heard) if one % fewer == other % fewer)

@@ -1,0 +1,1 @@
+"""What happens to samples between one transmitter and one receiver."""
