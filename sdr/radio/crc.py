@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from binascii import crc_hqx
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
-CRC24A, CRC16 = (24, 0x864CFB), (16, 0x1021)
-"""Width in bits and polynomial without its highest term."""
+_WIDTH, _CRC24A = 24, 0x864CFB
+"""Bits of the longer check, and its polynomial without the highest term."""
 _LARGE = 3824
 """Payloads longer than this many bits have the longer check (TS 38.212 7.2.1)."""
 
@@ -35,23 +36,24 @@ def _bytes(remainders: NDArray[np.uint32], check: int) -> Bytes:
 
 
 def _remainders(payload: Bytes, check: int) -> NDArray[np.uint32]:
-    """A check is linear: it is the sum of what each byte at its place contributes."""
-    table = _table(payload.shape[1], CRC24A if check == 3 else CRC16)
-    places = np.arange(payload.shape[1])
-    return np.array([np.bitwise_xor.reduce(table[places, row]) for row in payload], np.uint32)
+    """CRC16 is CCITT's, from zero. CRC24A is in no library here; being linear it is the sum of what each byte gives."""
+    if check == 2:
+        return np.array([crc_hqx(row.tobytes(), 0) for row in payload], np.uint32)
+    length = payload.shape[1]
+    table, places = _table(length), np.arange(0, 256 * length, 256)
+    return np.array([np.bitwise_xor.reduce(table.take(places + row)) for row in payload], np.uint32)
 
 
 @cache
-def _table(length: int, kind: tuple[int, int]) -> NDArray[np.uint32]:
+def _table(length: int) -> NDArray[np.uint32]:
     """By place and byte: the remainder of that byte with zeros around it."""
-    width, polynomial = kind
-    step = np.arange(256, dtype=np.uint32) << np.uint32(width - 8)
+    step = np.arange(256, dtype=np.uint32) << np.uint32(_WIDTH - 8)
     for _ in range(8):
-        step = step << np.uint32(1) ^ (step >> np.uint32(width - 1) & np.uint32(1)) * np.uint32(polynomial)
-        step &= np.uint32(2**width - 1)
+        step = step << np.uint32(1) ^ (step >> np.uint32(_WIDTH - 1) & np.uint32(1)) * np.uint32(_CRC24A)
+        step &= np.uint32(2**_WIDTH - 1)
     table = np.empty((length, 256), np.uint32)
     table[-1] = step
     for place in range(length - 2, -1, -1):
         later = table[place + 1]
-        table[place] = later << np.uint32(8) & np.uint32(2**width - 1) ^ step[later >> np.uint32(width - 8)]
+        table[place] = later << np.uint32(8) & np.uint32(2**_WIDTH - 1) ^ step[later >> np.uint32(_WIDTH - 8)]
     return table

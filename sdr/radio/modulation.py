@@ -61,12 +61,14 @@ def _places(points: Samples, order: int) -> NDArray[np.uint8]:
 
 def values_of(data: Bytes, order: int) -> Bytes:
     """Cut bytes into values of `order` bits; the last axis must hold whole points."""
-    together, shifts, spreads = _layout(order)
+    if order == 8:
+        return data
+    together, shifts, values_together = _layout(order)
     groups = data.reshape(*data.shape[:-1], -1, together)
     word = np.zeros(groups.shape[:-1], np.uint32)
     for place in range(together):
         word = word << np.uint32(8) | groups[..., place]
-    values = np.empty((*word.shape, spreads), np.uint8)
+    values = np.empty((*word.shape, values_together), np.uint8)
     for place, shift in enumerate(shifts):
         values[..., place] = word >> np.uint32(shift) & np.uint32(2**order - 1)
     return values.reshape(*data.shape[:-1], -1)
@@ -74,8 +76,10 @@ def values_of(data: Bytes, order: int) -> Bytes:
 
 def bytes_of(values: Bytes, order: int) -> Bytes:
     """Join values of `order` bits to bytes, the inverse of `values_of`."""
-    together, shifts, spreads = _layout(order)
-    groups = values.reshape(*values.shape[:-1], -1, spreads)
+    if order == 8:
+        return values
+    together, shifts, values_together = _layout(order)
+    groups = values.reshape(*values.shape[:-1], -1, values_together)
     word = np.zeros(groups.shape[:-1], np.uint32)
     for place, shift in enumerate(shifts):
         word |= groups[..., place].astype(np.uint32) << np.uint32(shift)
@@ -86,7 +90,7 @@ def bytes_of(values: Bytes, order: int) -> Bytes:
 
 
 def _layout(order: int) -> tuple[int, tuple[int, ...], int]:
-    """Bytes and values that end together, and how far up each value is in those bytes."""
+    """Return the fewest bytes that hold whole values, how far up each value is in them, and how many these are."""
     width = math.lcm(8, order)
     return width // 8, tuple(range(width - order, -1, -order)), width // order
 
