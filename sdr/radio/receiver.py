@@ -38,6 +38,7 @@ class Receiver:
         self.carrier, self.order, self.smoothing = carrier, order, smoothing
         self._points = modulation.constellation(order)
         self._early = max(2, carrier.prefix // 8)
+        self._uncut = self._ramp(self._early)
         self._spare = carrier.prefix  # kept before the next slot, which may turn out to start earlier
         self._between = int(carrier.starts[PILOTS[1]] - carrier.starts[PILOTS[0]])
         self._held = np.zeros(0, np.complex64)
@@ -137,11 +138,12 @@ class Receiver:
         carrier, left = self.carrier, self._left(seen)
         late = _slope(seen) * carrier.fft
         phase = np.angle(np.vdot(seen[0], seen[1]))
-        flat = seen * self._ramp(late)
+        ramp = self._ramp(late)
+        flat = seen * ramp
         flat[1] *= np.exp(np.complex64(-1j * phase))
         noise = max(float(_power(np.diff(flat[1] - flat[0]))) / 4, 1e-30)
         signal = max(float(_power(flat)) - noise, 1e-30)
-        evm, failed, points = self._data(carrier.data_symbols(slot), bins, flat, late, phase)
+        evm, failed, points = self._data(carrier.data_symbols(slot), bins, flat, ramp.conj(), phase)
         delay = (
             start - slot * carrier.slot + late - self._early + carrier.frame / 2
         ) % carrier.frame - carrier.frame / 2
@@ -150,16 +152,16 @@ class Receiver:
             carrier=carrier, count=start, slot=slot, cell=self._cell,
             rsrp=10 * math.log10(signal), snr=10 * math.log10(signal / noise),
             delay=delay / carrier.rate, offset=self._offset + left, evm=evm, blocks=len(points), failed=failed,
-            response=flat.mean(axis=0) * self._ramp(self._early - late), points=points,
+            response=flat.mean(axis=0) * ramp.conj() * self._uncut, points=points,
         )  # fmt: skip
 
     def _data(
-        self, symbols: NDArray[np.intp], bins: Samples, flat: Samples, late: float, phase: float
+        self, symbols: NDArray[np.intp], bins: Samples, flat: Samples, back: Samples, phase: float
     ) -> tuple[float, int, Samples]:
         """Equalise by what lies between the slot's two looks at the channel; return EVM, failed blocks, points."""
         weight = ((self.carrier.starts[symbols] - self.carrier.starts[PILOTS[0]]) / self._between)[:, None]
         mixing = np.hstack((1 - weight, weight)) * np.exp(1j * phase * weight)
-        channel = mixing.astype(np.complex64) @ (_smooth(flat, self.smoothing) * self._ramp(-late))
+        channel = mixing.astype(np.complex64) @ (_smooth(flat, self.smoothing) * back)
         points = bins[symbols] / channel
         values = modulation.decide(points, self.order)
         evm = math.sqrt(_power(points - self._points[values]))

@@ -68,6 +68,7 @@ def test_points_are_those_of_the_clause():
     assert modulation.constellation(8)[0] == pytest.approx((5 + 5j) / 170**0.5)
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(modulation.ORDERS), st.integers(1, 5), st.randoms(use_true_random=False))
 def test_bytes_come_back_from_their_points(order, groups, random):
     data = np.frombuffer(random.randbytes(2 * 12 * groups), np.uint8).reshape(2, -1)
@@ -97,6 +98,7 @@ def test_a_check_is_the_remainder_of_a_long_division(check, polynomial, payload)
     assert int.from_bytes(block[0, -check:].tobytes(), "big") == number
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 49), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(place, change):
     blocks = crc.append(np.arange(96, dtype=np.uint8).reshape(2, 48), 2)

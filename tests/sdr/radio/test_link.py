@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdr.radio import modulation
@@ -67,6 +67,7 @@ def test_the_radios_carry_the_information_that_block_errors_are_computed_from(or
     assert np.std(measured) == pytest.approx(math.sqrt(variance), rel=0.07)
 
 
+@settings(max_examples=40)
 @given(st.sampled_from(MCS["256qam"]), st.floats(-10, 35), st.integers(100, 100_000))
 def test_more_signal_fails_less(scheme, snr, bits):
     assert 0 <= block_errors(scheme, snr + 0.5, bits) <= block_errors(scheme, snr, bits) <= 1

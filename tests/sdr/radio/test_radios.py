@@ -23,7 +23,7 @@ def sent(carrier: Carrier, order: int = 2, frames: int = 2, cell: int = 501):
     return transmitter.read(frames * carrier.frame), float(transmitter.amplitude) ** 2
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 5000), max_size=12))
 def test_a_stream_is_the_same_however_it_is_cut(cuts):
     transmitter = Transmitter(NARROW, 501, seed=7)
@@ -38,7 +38,7 @@ def test_seeds_give_streams_of_their_own():
     assert not np.array_equal(one, Transmitter(NARROW, seed=1).blocks(6))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=20))
 def test_what_is_measured_does_not_depend_on_the_pieces(cuts):
     samples, power = sent(NARROW)
