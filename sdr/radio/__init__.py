@@ -1,0 +1,1 @@
+"""The built-in OFDM radios: a transmitter, a receiver that measures, and what a link makes of a SINR."""
