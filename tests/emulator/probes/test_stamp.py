@@ -213,7 +213,9 @@ def test_a_path_cut_midway_loses_what_was_sent_after(context, lab):
     assert 20 < result.received < 70
     assert not math.isnan(result.rtt[10])
     assert all(math.isnan(rtt) for rtt in result.rtt[-20:])
-    assert result.lost_forward == 100 - result.received
+    # The cut may catch one reply under way.
+    assert result.lost_forward + result.lost_backward == 100 - result.received
+    assert result.lost_backward <= 1
 
 
 def test_no_route_at_the_source_is_loss_and_is_said(context, lab, events):
