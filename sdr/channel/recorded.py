@@ -31,7 +31,7 @@ def read(path: Path, rate: float) -> Taps:
     """Return the channel that a file holds.
 
     Args:
-        path: an .npz of numpy: `delays` (seconds, one per path, such as Sionna RT's `tau`), `gains` (complex amplitudes,
+        path: an .npz of numpy: `delays` (seconds, one per path; Sionna RT's `tau`), `gains` (complex amplitudes,
             updates by paths), `period` (seconds from one update to the next, such as 0.001).
         rate: samples per second.
 
