@@ -63,7 +63,6 @@ class Offset:
 class PhaseNoise:
     """Phase noise of a stated spectrum."""
 
-    _STEP = 8
     _LINES = 64
 
     def __init__(self, spectrum: Sequence[tuple[float, float]], rate: float, seed: Sequence[int]) -> None:
@@ -89,19 +88,15 @@ class PhaseNoise:
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence(list(seed))))
         self._frequencies = (middles / rate)[None]
         self._phases = random.random((1, self._LINES))
-        # Both sidebands carry L(f): the phase's power is twice that, a sinusoid's half its amplitude squared.
-        self._amplitudes = np.sqrt(4 * density * np.diff(edges))[None].astype(np.float32)
+        # Both sidebands carry L(f): the phase's power is twice that, a sinusoid's half its amplitude squared. In turns.
+        self._amplitudes = (np.sqrt(4 * density * np.diff(edges)) / (2 * np.pi))[None].astype(np.float32)
 
     def apply(self, samples: Samples, start: int) -> None:
         """Turn every sample by the phase at its count (see base.Impairment)."""
-        counts = np.arange(start, start + len(samples))
-        first = start // self._STEP
-        updates = len(samples) // self._STEP + 3
+        first, updates = start // kernel.WOBBLE, len(samples) // kernel.WOBBLE + 3
         lines = (self._frequencies, self._phases, self._amplitudes)
-        phases = kernel.sinusoids(first, updates, self._STEP, *lines)[:, 0].real
-        update, share = counts // self._STEP - first, (counts % self._STEP / self._STEP).astype(np.float32)
-        phase = phases[update] + share * (phases[update + 1] - phases[update])
-        samples *= np.cos(phase) + np.complex64(1j) * np.sin(phase)
+        phases = kernel.sinusoids(first, updates, kernel.WOBBLE, *lines)[:, 0].real
+        kernel.wobble(parts(samples), start % kernel.WOBBLE, np.ascontiguousarray(phases))
 
 
 class Imbalance:

@@ -17,6 +17,8 @@ from sdr.channel.delays import LENGTH
 
 _CHUNK = 512
 """Samples whose sums stay in the first-level cache."""
+WOBBLE = 8
+"""Samples from one phase of `wobble` to the next."""
 _exact = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
 _reordered = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 """For sums whose length no block changes: their order, chosen by the compiler, is always the same."""
@@ -60,21 +62,37 @@ def _weigh(re, im, gain, slope, since, sum_re, sum_im):
 
 
 @_exact
-def taps(line, whole, filters, filtered, gains, step, start, out):
-    """Add a tapped delay line whose gains change linearly between updates.
+def _apart(line):
+    """Return the real parts and the imaginary parts, each side by side."""
+    n = len(line) // 2
+    re, im = np.empty(n, np.float32), np.empty(n, np.float32)
+    for i in range(n):
+        re[i], im[i] = line[2 * i], line[2 * i + 1]
+    return re, im
+
+
+@_exact
+def _together(re, im, out):
+    """Add real and imaginary parts to interleaved samples."""
+    for i in range(len(re)):
+        out[2 * i] += re[i]
+        out[2 * i + 1] += im[i]
+
+
+@_exact
+def taps(line, oldest, filters, filtered, gains, step, start, out):
+    """Add a tapped delay line whose gains change linearly between updates, path by path.
 
     Args:
         line: float32, what the transmitter sent; its end is the block's end.
-        whole: int64[taps], how many samples before the one that leaves the oldest lies that a tap looks at.
+        oldest: int64[taps], how many samples before the one that arrives the oldest lies that a tap looks at.
         filters: float32[taps, LENGTH], oldest sample first; taps that are not `filtered` take that oldest sample alone.
         gains: complex64[updates, taps], from the update at or before the block's first sample on.
         step: samples from one update to the next, counted from 0. start: count of the block's first sample.
         out: float32, the receiver's sum.
     """
     n, reach = len(out) // 2, (len(line) - len(out)) // 2
-    re, im = np.empty(n + reach, np.float32), np.empty(n + reach, np.float32)
-    for i in range(n + reach):
-        re[i], im[i] = line[2 * i], line[2 * i + 1]
+    re, im = _apart(line)
     sums_re, sums_im = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.float32)
     late_re, late_im = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.float32)
     share = np.float32(1 / step)
@@ -85,20 +103,81 @@ def taps(line, whole, filters, filtered, gains, step, start, out):
         m = min(_CHUNK, n - done, step - since)
         sum_re, sum_im = sums_re[:m], sums_im[:m]
         sum_re[:], sum_im[:] = 0, 0
-        for k in range(len(whole)):
+        for k in range(len(oldest)):
             gain = gains[update, k]
             slope = (gains[update + 1, k] - gain) * share
-            first = reach + done - whole[k]
+            first = reach + done - oldest[k]
             path_re, path_im = re[first : first + m + LENGTH - 1], im[first : first + m + LENGTH - 1]
             if filtered[k]:
                 _delay(filters[k], path_re, late_re[:m])
                 _delay(filters[k], path_im, late_im[:m])
                 path_re, path_im = late_re, late_im
             _weigh(path_re, path_im, gain, slope, since, sum_re, sum_im)
-        block = out[2 * done : 2 * (done + m)]
-        for i in range(m):
-            block[2 * i] += sum_re[i]
-            block[2 * i + 1] += sum_im[i]
+        _together(sum_re, sum_im, out[2 * done :])
+        done += m
+
+
+@_exact
+def _convolve(filter_re, filter_im, re, im, out_re, out_im):
+    """Add LENGTH complex coefficients' share: two samples are read for four multiply-adds."""
+    for i in range(len(out_re)):
+        a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for j in range(LENGTH):
+            a += filter_re[j] * re[i + j]
+            b += filter_im[j] * im[i + j]
+            c += filter_re[j] * im[i + j]
+            d += filter_im[j] * re[i + j]
+        out_re[i] += a - b
+        out_im[i] += c + d
+
+
+@_exact
+def _tilt(slope_re, slope_im, since, sum_re, sum_im):
+    """Add what has changed since the update."""
+    for i in range(len(sum_re)):
+        t = np.float32(since + i)
+        sum_re[i] += t * slope_re[i]
+        sum_im[i] += t * slope_im[i]
+
+
+@_exact
+def merged(line, filters, gains, step, start, out):
+    """Do what `taps` does with all paths in one filter, and a second one for its change: for many paths close together.
+
+    Args:
+        filters: float32[taps, a multiple of LENGTH], oldest sample first, which is as far back as the line reaches.
+        line, gains, step, start, out: as of `taps`.
+    """
+    n = len(out) // 2
+    re, im = _apart(line)
+    width = filters.shape[1]
+    coefficients = np.empty((4, width), np.float32)
+    sums = np.empty((4, _CHUNK), np.float32)
+    share = np.float32(1 / step)
+    done, known = 0, -1
+    while done < n:
+        since = (start + done) % step
+        update = (start + done) // step - start // step
+        m = min(_CHUNK, n - done, step - since)
+        if update != known:
+            coefficients[:] = 0
+            for k in range(len(filters)):
+                gain = gains[update, k]
+                slope = (gains[update + 1, k] - gain) * share
+                for j in range(width):
+                    coefficients[0, j] += gain.real * filters[k, j]
+                    coefficients[1, j] += gain.imag * filters[k, j]
+                    coefficients[2, j] += slope.real * filters[k, j]
+                    coefficients[3, j] += slope.imag * filters[k, j]
+            known = update
+        sums[:, :m] = 0
+        for begin in range(0, width, LENGTH):
+            end = begin + LENGTH
+            x, y = re[done + begin : done + end + m - 1], im[done + begin : done + end + m - 1]
+            _convolve(coefficients[0, begin:end], coefficients[1, begin:end], x, y, sums[0, :m], sums[1, :m])
+            _convolve(coefficients[2, begin:end], coefficients[3, begin:end], x, y, sums[2, :m], sums[3, :m])
+        _tilt(sums[2, :m], sums[3, :m], since, sums[0, :m], sums[1, :m])
+        _together(sums[0, :m], sums[1, :m], out[2 * done :])
         done += m
 
 
@@ -123,6 +202,23 @@ def rotate(samples, start, turns, phase):
             block[2 * i] = re * p - im * q
             block[2 * i + 1] = re * q + im * p
         done += m
+
+
+@_exact
+def wobble(samples, skip, phases):
+    """Turn every sample by a phase that goes in straight lines.
+
+    Args:
+        phases: float32, turns, one every WOBBLE samples. skip: samples from the first of them to the first sample.
+    """
+    for i in range(len(samples) // 2):
+        update, since = (skip + i) // WOBBLE, (skip + i) % WOBBLE
+        phase = phases[update] + np.float32(since) / np.float32(WOBBLE) * (phases[update + 1] - phases[update])
+        phase -= np.floor(phase + np.float32(0.5))
+        p, q = _cosine(phase), _cosine(phase - np.float32(0.25))
+        re, im = samples[2 * i], samples[2 * i + 1]
+        samples[2 * i] = re * p - im * q
+        samples[2 * i + 1] = re * q + im * p
 
 
 @_exact

@@ -1,5 +1,6 @@
 """Every kind of channel, against the contract and against arithmetic in double precision."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdr.channel import kernel
-from sdr.channel.base import LATENCY
+from sdr.channel.base import LATENCY, Samples
 from sdr.channel.delays import BAND, LENGTH, fractional
 from sdr.channel.fading import Fading, profile
 from sdr.channel.paths import Gain, Shifted, Still, Taps
@@ -21,6 +22,7 @@ CHANNELS = {
     "taps": Taps([0, 3.3, 17, 40.75], Still((1, 0.5j, -0.25, 0.1))),
     "fading": Taps([0, 3.3, 17], Fading([1, 0.5, 0.1], 1e-3, [1, 2])),
     "profile": profile("TDL-D", RATE, [3], doppler=300, spread=100e-9),
+    "merged": profile("TDL-A", RATE, [3], doppler=300, spread=100e-9),
     "shifted": Shifted(Taps([2.5], Fading([1], 1e-4, [5])), 0.01),
 }
 
@@ -28,6 +30,21 @@ CHANNELS = {
 def sent(n: int, seed: int = 0) -> np.ndarray:
     parts = np.random.default_rng(seed).standard_normal(2 * n, dtype=np.float32)
     return parts.view(np.complex64)
+
+
+@dataclass
+class Picked:
+    """One path's gains out of several."""
+
+    gains: Fading
+    number: int
+
+    @property
+    def step(self) -> int:
+        return self.gains.step
+
+    def at(self, first: int, count: int) -> Samples:
+        return np.ascontiguousarray(self.gains.at(first, count)[:, self.number : self.number + 1])
 
 
 def received(channel, line: np.ndarray, start: int, cuts: list[int]) -> np.ndarray:
@@ -110,6 +127,20 @@ def test_lines_between_updates_are_a_thousandth_off_at_most_and_do_not_click():
     drawn = np.interp(steps, np.arange(7), coarse.at(0, 7)[:, 0])
     assert np.abs(drawn - fine.at(0, n)[:, 0]).max() < 1.5e-3
     assert np.abs(np.diff(drawn)).max() < 2 * np.pi * 1e-4 * 6
+
+
+def test_many_paths_in_one_filter_do_what_they_do_one_by_one():
+    delays = [*np.arange(14) / 3, 20, 21.5, 30]
+    gains = Fading([1] * len(delays), 1e-3, [7])
+    merged, line = Taps(delays, gains), sent(2000)
+    together = np.zeros(1000, np.complex64)
+    merged.add(line, 123, together)
+    alone = np.zeros(1000, np.complex64)
+    for number, delay in enumerate(delays):
+        path = Taps([delay], Picked(gains, number))
+        path.add(line, 123, alone)
+    assert merged.reach % LENGTH == LENGTH - 1  # it is one filter
+    assert np.abs(together - alone).max() < 1e-5 * len(delays)
 
 
 def test_a_shift_is_exact_after_a_day():
