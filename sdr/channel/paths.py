@@ -86,7 +86,7 @@ class Taps:
         oldest = [floor(delay) + (LENGTH if delay != floor(delay) else LATENCY) for delay in rounded]
         self._oldest = np.array(oldest, np.int64)
         self._filters = np.array([fractional(delay - floor(delay))[::-1] for delay in rounded])
-        self._gains = gains
+        self.gains = gains
         self.reach = max(oldest)
         pieces = ceil((self.reach + 1) / LENGTH)
         self._merged: NDArray[np.float32] | None = None
@@ -98,9 +98,9 @@ class Taps:
         """Add the block over all paths (see base.Channel)."""
         if not len(out):
             return
-        step = self._gains.step
+        step = self.gains.step
         first, last = start // step, (start + len(out) - 1) // step
-        gains = self._gains.at(first, last - first + 2)
+        gains = self.gains.at(first, last - first + 2)
         sent, sum_ = parts(line[len(line) - len(out) - self.reach :]), parts(out)
         if self._merged is None:
             kernel.taps(sent, self._oldest, self._filters, self._filtered, gains, step, start, sum_)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdr.channel import kernel
+from sdr.channel.antennas import pairs
 from sdr.channel.base import LATENCY, Samples
 from sdr.channel.delays import BAND, LENGTH, fractional
 from sdr.channel.fading import Fading, profile
@@ -23,6 +24,7 @@ CHANNELS = {
     "fading": Taps([0, 3.3, 17], Fading([1, 0.5, 0.1], 1e-3, [1, 2])),
     "profile": profile("TDL-D", RATE, [3], doppler=300, spread=100e-9),
     "merged": profile("TDL-A", RATE, [3], doppler=300, spread=100e-9),
+    "antennas": pairs("TDL-D", RATE, [3], (2, 2), "medium", doppler=300, spread=100e-9)[1][0],
     "shifted": Shifted(Taps([2.5], Fading([1], 1e-4, [5])), 0.01),
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sdr.channel.antennas import LEVELS, Antennas, side
+from sdr.channel.antennas import LEVELS, Antennas, pairs, side
 from sdr.channel.base import LATENCY
 from sdr.channel.fading import Fading, rician
 from sdr.channel.paths import Taps
@@ -63,6 +63,18 @@ def test_antennas_are_correlated_as_the_tables_have_it(level):
         draws.append([antennas.pair(base, user).at(0, 1)[0, 0] for base in range(2) for user in range(2)])
     gains = np.array(draws)
     assert np.abs(gains.conj().T @ gains / len(gains) - wanted).max() < 0.12
+
+
+def test_pairs_share_their_direct_path_and_keep_their_power():
+    powers, products = [], []
+    for seed in range(600):
+        channels = pairs("NTN-TDL-D", 1e6, [seed], (2, 2), "low", spread=1e-6, gain=0.5)
+        first, other = (channels[b][u].gains.at(0, 1)[0] for b, u in ((0, 0), (1, 1)))
+        powers.append(np.sum(np.abs(first) ** 2))
+        products.append(first[0] * other[0].conj())
+    direct = PROFILES["NTN-TDL-D"].powers()[1]
+    assert np.mean(powers) == pytest.approx(0.25, rel=0.05)
+    assert np.mean(products).real == pytest.approx(0.25 * direct, rel=0.05)
 
 
 def test_four_antennas_have_the_exponents_of_the_table():
