@@ -39,24 +39,27 @@ def scale(line, offset, real, imag, out):
 
 
 @_exact
-def _delay(filter, x, out):
-    """Filter: two sums side by side, since one alone waits for its own multiply-adds."""
+def _delay(filter, re, im, out_re, out_im):
+    """Filter both parts, in four sums side by side: one alone would wait for its own multiply-adds."""
     half = LENGTH // 2
-    for i in range(len(out)):
-        a, b = filter[0] * x[i], filter[half] * x[i + half]
+    for i in range(len(out_re)):
+        a, b = filter[0] * re[i], filter[half] * re[i + half]
+        c, d = filter[0] * im[i], filter[half] * im[i + half]
         for j in range(1, half):
-            a += filter[j] * x[i + j]
-            b += filter[half + j] * x[i + half + j]
-        out[i] = a + b
+            a += filter[j] * re[i + j]
+            b += filter[half + j] * re[i + half + j]
+            c += filter[j] * im[i + j]
+            d += filter[half + j] * im[i + half + j]
+        out_re[i] = a + b
+        out_im[i] = c + d
 
 
 @_exact
-def _weigh(re, im, gain, slope, since, sum_re, sum_im):
-    """Add a path times a gain that was `gain` `since` samples ago and goes by `slope` per sample."""
+def _weigh(re, im, gain, slope, ramp, sum_re, sum_im):
+    """Add a path times a gain that goes by `slope` per sample, `ramp` samples on."""
     gain_re, gain_im, slope_re, slope_im = gain.real, gain.imag, slope.real, slope.imag
     for i in range(len(sum_re)):
-        t = np.float32(since + i)
-        p, q = gain_re + slope_re * t, gain_im + slope_im * t
+        p, q = gain_re + slope_re * ramp[i], gain_im + slope_im * ramp[i]
         sum_re[i] += p * re[i] - q * im[i]
         sum_im[i] += p * im[i] + q * re[i]
 
@@ -95,6 +98,7 @@ def taps(line, oldest, filters, filtered, gains, step, start, out):
     re, im = _apart(line)
     sums_re, sums_im = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.float32)
     late_re, late_im = np.empty(_CHUNK, np.float32), np.empty(_CHUNK, np.float32)
+    ramp = np.empty(_CHUNK, np.float32)
     share = np.float32(1 / step)
     done = 0
     while done < n:
@@ -103,16 +107,17 @@ def taps(line, oldest, filters, filtered, gains, step, start, out):
         m = min(_CHUNK, n - done, step - since)
         sum_re, sum_im = sums_re[:m], sums_im[:m]
         sum_re[:], sum_im[:] = 0, 0
+        for i in range(m):
+            ramp[i] = since + i
         for k in range(len(oldest)):
             gain = gains[update, k]
             slope = (gains[update + 1, k] - gain) * share
             first = reach + done - oldest[k]
             path_re, path_im = re[first : first + m + LENGTH - 1], im[first : first + m + LENGTH - 1]
             if filtered[k]:
-                _delay(filters[k], path_re, late_re[:m])
-                _delay(filters[k], path_im, late_im[:m])
+                _delay(filters[k], path_re, path_im, late_re[:m], late_im[:m])
                 path_re, path_im = late_re, late_im
-            _weigh(path_re, path_im, gain, slope, since, sum_re, sum_im)
+            _weigh(path_re, path_im, gain, slope, ramp, sum_re, sum_im)
         _together(sum_re, sum_im, out[2 * done :])
         done += m
 
