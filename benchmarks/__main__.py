@@ -26,8 +26,9 @@ ALL = (
     "load",
     "fidelity",
     "mirror_latency",
+    "radio_channel",
 )
-SMALL = ("switches",)
+SMALL = ("switches", "radio_channel")
 """Those that have a small run."""
 
 

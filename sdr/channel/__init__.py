@@ -1,1 +1,1 @@
-"""What happens to samples between one transmitter and one receiver."""
+"""What happens to samples between one transmit port and one receive port, and at the receiver."""
