@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import cos, radians, sin
 
 from sdr.broker.front import FrontEnd
-from sdr.broker.geometry import Way, loudness, way
+from sdr.broker.geometry import Way, way
 from sdr.broker.pair import Pair
 from sdr.broker.scenario import Direction, Radio, Scenario
 from sdr.channel import recorded
@@ -16,7 +16,7 @@ from sdr.channel.base import Channel, Impairment
 from sdr.channel.change import Moving
 from sdr.channel.fading import profile, rician
 from sdr.channel.impairments import Clipping, Imbalance, Jammer, Noise, Offset, PhaseNoise, thermal
-from sdr.channel.paths import Gain, Shifted, Still, Taps
+from sdr.channel.paths import Gain, Shifted, Still, Taps, decibel
 from testbed.errors import BadInput
 from testbed.model.propagation import LIGHT
 
@@ -83,19 +83,21 @@ def _at(scenario: Scenario, one: Direction, time: float) -> Antennas:
     """Build a pair's channels as they are at a time in seconds."""
     pair, carrier = one.pair, scenario.carrier or 0.0
     between = way(scenario, *scenario.ends(one.source, one.sink), time, pair.sight)
-    gain = loudness(scenario, one.source, one.sink, pair.gain - pair.blockage - between.loss)
+    gain, delay = stated(scenario, one.source, one.sink, time)
     doppler = between.relative * carrier / LIGHT if pair.doppler is None else pair.doppler
-    common = _Common(gain, pair.delay + between.delay, doppler)
+    common = _Common(decibel(gain), delay, doppler)
     return {
         antennas: _shifted(scenario, pair, between, time, channel)
         for antennas, channel in _paths(scenario, one, common).items()
     }
 
 
-def pair_delay(scenario: Scenario, source: str, sink: str, time: float) -> float:
-    """Return the delay that all paths of a pair have in common at a time, seconds."""
+def stated(scenario: Scenario, source: str, sink: str, time: float = 0.0) -> tuple[float, float]:
+    """Return what all paths of a pair have in common at a time: gain (dB, sample to sample) and delay (seconds)."""
     (one,) = (one for one in scenario.directions() if (one.source, one.sink) == (source, sink))
-    return one.pair.delay + way(scenario, *scenario.ends(source, sink), time, one.pair.sight).delay
+    between, radios = way(scenario, *scenario.ends(source, sink), time, one.pair.sight), scenario.radios
+    gain = radios[source].power - radios[sink].full_scale + one.pair.gain - one.pair.blockage - between.loss
+    return gain, one.pair.delay + between.delay
 
 
 def _shifted(scenario: Scenario, pair: Pair, between: Way, time: float, channel: Channel) -> Channel:

@@ -93,9 +93,3 @@ def _loss(scenario: Scenario, here: Vector, there: Vector, sight: bool | None, s
 
 def _length(here: Vector, there: Vector) -> float:
     return max(1.0, dist(here, there))  # below, no model of a loss holds
-
-
-def loudness(scenario: Scenario, source: str, sink: str, db: float) -> float:
-    """Return the amplitude at which a sample of magnitude 1 arrives over a pair of that gain (dB)."""
-    radios = scenario.radios
-    return 10 ** ((radios[source].power - radios[sink].full_scale + db) / 20)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, isfinite, log10
 
-from sdr.broker.build import noise_power, pair_delay
+from sdr.broker.build import noise_power, stated
 from sdr.broker.scenario import Scenario
 from sdr.broker.streams import Receive
 from testbed.telemetry.sample import Sample
@@ -49,7 +49,7 @@ def levels(scenario: Scenario, sink: str, stream: Receive, names: dict[int, str]
     found: list[Level] = []
     for (transmit, _), power in zip(stream.paths, powers, strict=True):
         source = names[id(transmit)]
-        delay = pair_delay(scenario, source.rsplit(" ", 1)[0], to, stream.count / scenario.rate)
+        _, delay = stated(scenario, source.rsplit(" ", 1)[0], to, stream.count / scenario.rate)
         others = noise + sum(powers) - power
         found.append(Level(source, sink, stream.count, _db(power, 1.0), _db(power, noise), _db(power, others), delay))
     return found

@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Still
 from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from zlib import crc32
 
 import typer
 
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
-from testbed.errors import BadInput
+from testbed.errors import BadInput, ExitCode
 from testbed.model.source import parse_yaml
 from testbed.substrate.folder import home
 
@@ -122,6 +123,51 @@ def status(file: Scenario, control: ControlOption = None, as_json: AsJson = Fals
         for one in found["levels"]
     ]
     print_table(["from", "to", "power", "SNR", "SINR", "delay"], rows)
+
+
+@app.command()
+def demo(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Scenario file; a cell and two UEs by default.", dir_okay=False, metavar="[SCENARIO]"),
+    ] = None,
+    slots: Annotated[int, typer.Option("--slots", help="Slots (ms) measured in each step.", min=10)] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Play a scenario with built-in radios: what they measure, beside what the scenario states."""
+    from sdr.demo import STEPS, example
+    from sdr.demo import demo as run
+
+    with TemporaryDirectory(prefix="testbed-radio-") as name, Reporter() as report:
+        folder = Path(name)
+        scenario = _read(file) if file else example(folder)
+        steps = (("as the scenario says", {}),) if file else STEPS
+        report("radios find each other")
+        found = []
+        for title, told in run(scenario, folder, slots, steps):
+            found.append({"step": title, "radios": told})
+            if not as_json:
+                _show_step(title, told)
+        if as_json:
+            print_json(found)
+        if any(one.agrees is False for step in found for one in step["radios"]):
+            raise typer.Exit(ExitCode.NO)
+
+
+def _show_step(title: str, told: list[Any]) -> None:
+    rows = []
+    for one in told:
+        heard = one.heard
+        if heard.source is None:
+            rows.append([heard.radio, "nobody", *["-"] * 8])
+            continue
+        stated = ["fades", "-"] if one.gain is None else [f"{one.gain:.2f}dB", f"{one.delay * 1e9:.1f}ns"]
+        rows.append([
+            heard.radio, heard.source, f"{heard.gain:.2f}dB", stated[0], f"{heard.delay * 1e9:.1f}ns", stated[1],
+            f"{heard.snr:.1f}dB", f"{heard.offset:.1f}Hz", f"{heard.evm:.2%}", f"{heard.bler:.1%}",
+        ])  # fmt: skip
+    columns = ["radio", "hears", "gain", "stated", "delay", "stated", "SNR", "offset", "EVM", "BLER"]
+    print_table(columns, rows, title=title)
 
 
 _PATIENCE = 10.0

@@ -210,7 +210,7 @@ class Port:
 
 _NO_GROUPS = "no zebra nexthop kernel enable"
 """The kernel drops the nexthops of an interface that loses carrier, and zebra 8.4 does not learn of it: a route over
-several ways that uses one of them again is then rejected, and is gone for good. Routes with nexthops of their own stay."""
+several ways that uses one of them again is then rejected, and is gone for good. Nexthops of a route's own stay."""
 
 
 def frr_configuration(name: str, topology: Topology) -> str:
