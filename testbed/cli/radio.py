@@ -216,6 +216,51 @@ def link(
     print_table(["s", "SINR", "CQI", "MCS", "Mbit/s", "delay", "loss"], rows)
 
 
+@app.command()
+def follow(
+    file: Scenario,
+    store: Annotated[
+        Path, typer.Argument(help="SQLite file of samples: rsrp (dBm) and sinr (dB) of radio:SOURCE:SINK.")
+    ],
+    every: Annotated[
+        float, typer.Option("--every", help="Seconds from one look at the store to the next.", min=0.05)
+    ] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Take what is there, and end.")] = False,
+    blocks: Annotated[int | None, typer.Option("--blocks", help="Resource blocks; as many as fit by default.")] = None,
+    control: ControlOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep a running broker's gains and noise like what was measured, until Ctrl-C."""
+    from sdr.broker.control import ask
+    from sdr.broker.scenario import Scenario as Model
+    from sdr.measured import Reader, patch
+
+    address, reader = control or _control_of(file), Reader(store)
+    end = threading.Event()
+    while True:
+        scenario = Model.model_validate(ask(address, {"ask": "status"}, _PATIENCE)["scenario"])
+        found = reader.new(scenario)
+        if found:
+            changes = patch(scenario, found, blocks)
+            at = ask(address, {"ask": "set", "patch": changes}, _PATIENCE)["at"]
+            _say_followed(found, changes, at, as_json)
+        try:
+            if once or end.wait(every):
+                return
+        except KeyboardInterrupt:  # the way to end it
+            return
+
+
+def _say_followed(found: list[Any], changes: dict[str, Any], at: int, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"at": at, "measured": to_plain(found), "patch": changes}), flush=True)
+        return
+    for one in found:
+        told = [f"{name} {value:.1f}{unit}" for name, value, unit in
+                (("RSRP", one.rsrp, "dBm"), ("SINR", one.sinr, "dB")) if value is not None]  # fmt: skip
+        stdout.print(f"{one.source} to {one.sink}: {', '.join(told)} (from count {at})", markup=False)
+
+
 def _play(lab: str | None, link: str, source: str, track: Any) -> None:
     from testbed.emulator.lower import tracks_of
     from testbed.emulator.playing import Play

@@ -20,14 +20,14 @@ RATE = 3.84e6
 RAN = RanLink(blocks=Carrier(round(RATE)).subcarriers // 12)
 
 
-def scenario(folder, channels, cells=1, noise="-60dB", **more):
+def scenario(folder, channels, cells=1, noise: str | None = "-60dB", **more):
     def radio(name, **further):
         return {"transmit": f"ipc://{folder}/{name}-tx", "receive": f"ipc://{folder}/{name}-rx", **further}
 
     return Scenario.model_validate(
         {
             "rate": RATE, "channels": channels, "cells": {f"gnb{n}": radio(f"gnb{n}") for n in range(1, cells + 1)},
-            "ues": {"ue": radio("ue", receiver={"noise": {"level": noise}})}, **more,
+            "ues": {"ue": radio("ue", receiver={"noise": {"level": noise} if noise else None})}, **more,
         }
     )  # fmt: skip
 
