@@ -223,8 +223,12 @@ class Broker:
         if (new and sink.known) or not wanted:
             self._ended(sink.station)
             sink.outlet.wanted = wanted
-        if wanted and self._heard(sink.station):
-            sink.known = True
+        if not wanted or sink.station in self._dropped:
+            return
+        if not sink.known:
+            sink.known, sink.touched = True, time.monotonic()
+        if not sink.station.fresh:
+            self._heard(sink.station)
 
     def _ask_all(self) -> None:
         for source in self._sources:
@@ -295,7 +299,7 @@ class Broker:
 
     def _ended(self, station: Station) -> None:
         """Its connection is gone: what comes next comes from a radio that starts anew."""
-        told = station.live or station in self._dropped
+        told = not station.fresh or station in self._dropped
         self._dropped.discard(station)
         self._leave(station, fresh=True)
         if told:
@@ -334,6 +338,7 @@ class Broker:
         return 1 if self._scenario.realtime and self._opened else ceil(_TICK * 1000)
 
     def _tick(self, now: float) -> None:
+        self._let_in(now)
         if not self._opened:
             late = self._first and now - self._first > self._scenario.gather
             if late or all(one.live or one in self._dropped for one in self.stations.values()):
@@ -345,6 +350,17 @@ class Broker:
             station = waited[0][3]
             self._leave(station, fresh=False)
             self._say(station, "paused")
+
+    def _let_in(self, now: float) -> None:
+        """Take in radios that have asked for long and sent nothing yet.
+
+        srsRAN's ask as soon as they are opened, send first, and take seconds before they do: nobody should wait for
+        them meanwhile. Others send only when they have heard something.
+        """
+        for sink in self._sinks:
+            late = now - sink.touched > self._scenario.patience
+            if sink.station.fresh and sink.known and sink.outlet.wanted and late:
+                self._heard(sink.station)
 
     @staticmethod
     def _touch(ports: Iterable[_Source | _Sink], now: float) -> None:
