@@ -347,9 +347,14 @@ class Broker:
             return
         waited = self._waited_for()
         if waited and now - waited[0][2] > self._scenario.patience:
-            station = waited[0][3]
-            self._leave(station, fresh=False)
-            self._say(station, "paused")
+            self._pause(waited[0][3], now)
+
+    def _pause(self, station: Station, now: float) -> None:
+        self._leave(station, fresh=False)
+        self._say(station, "paused")
+        # Who hears it has waited as long as the others, and can answer only now.
+        hears = {one.station for one in self._sinks if any(one.stream in sent.readers for sent in station.transmits)}
+        self._touch((one for one in (*self._sources, *self._sinks) if one.station in hears), now)
 
     def _let_in(self, now: float) -> None:
         """Take in radios that have asked for long and sent nothing yet.
