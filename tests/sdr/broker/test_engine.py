@@ -10,8 +10,8 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sdr.broker.engine import Broker, port_name
-from sdr.broker.scenario import Radio, Scenario
+from sdr.broker.engine import Broker
+from sdr.broker.scenario import Radio, Scenario, port_name
 from sdr.channel.base import LATENCY
 from testbed.errors import AddressInUse
 from tests.sdr.channels import Delay, arrived
