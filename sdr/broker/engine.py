@@ -286,8 +286,12 @@ class Broker:
         if (new and sink.known) or not wanted:
             self._ended(sink.station)
             sink.outlet.wanted = wanted
-        if wanted and self._heard(sink.station):
-            sink.known = True
+        if not wanted or sink.station in self._dropped:
+            return
+        if not sink.known:
+            sink.known, sink.touched = True, time.monotonic()
+        if not sink.station.fresh:
+            self._heard(sink.station)
 
     def _ask_all(self) -> None:
         for source in self._sources:
@@ -370,7 +374,7 @@ class Broker:
 
     def _ended(self, station: Station) -> None:
         """Its connection is gone: what comes next comes from a radio that starts anew."""
-        told = station.live or station in self._dropped
+        told = not station.fresh or station in self._dropped
         self._dropped.discard(station)
         self._leave(station, fresh=True)
         if told:
@@ -409,6 +413,7 @@ class Broker:
         return 1 if self._scenario.realtime and self._opened else ceil(_TICK * 1000)
 
     def _tick(self, now: float) -> None:
+        self._let_in(now)
         if self._opened and now >= self._measure_at:
             self._measure_at = now + self._every
             for sink in self._sinks:
@@ -421,9 +426,25 @@ class Broker:
             return
         waited = self._waited_for()
         if waited and now - waited[0][2] > self._scenario.patience:
-            station = waited[0][3]
-            self._leave(station, fresh=False)
-            self._say(station, "paused")
+            self._pause(waited[0][3], now)
+
+    def _pause(self, station: Station, now: float) -> None:
+        self._leave(station, fresh=False)
+        self._say(station, "paused")
+        # Who hears it has waited as long as the others, and can answer only now.
+        hears = {one.station for one in self._sinks if any(one.stream in sent.readers for sent in station.transmits)}
+        self._touch((one for one in (*self._sources, *self._sinks) if one.station in hears), now)
+
+    def _let_in(self, now: float) -> None:
+        """Take in radios that have asked for long and sent nothing yet.
+
+        srsRAN's ask as soon as they are opened, send first, and take seconds before they do: nobody should wait for
+        them meanwhile. Others send only when they have heard something.
+        """
+        for sink in self._sinks:
+            late = now - sink.touched > self._scenario.patience
+            if sink.station.fresh and sink.known and sink.outlet.wanted and late:
+                self._heard(sink.station)
 
     @staticmethod
     def _touch(ports: Iterable[_Source | _Sink], now: float) -> None:

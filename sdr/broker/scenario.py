@@ -165,7 +165,7 @@ class Scenario(Model):
     ues: dict[Name, Radio] = Field(min_length=1)
     channels: dict[Name, dict[Name, Pair]] = Field(default_factory=dict)
     other: Pair = Pair()
-    patience: Seconds = 1.0
+    patience: Seconds = 5.0
     gather: Seconds = 1.0
     ahead: Seconds = 0.02
     realtime: Flag = False
