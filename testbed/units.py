@@ -16,6 +16,7 @@ SIZE: Mapping[str, float] = {"B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.
 SHARE: Mapping[str, float] = {"%": 0.01}
 FREQUENCY: Mapping[str, float] = {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6, "GHz": 1e9}
 DECIBEL: Mapping[str, float] = {"dB": 1.0}
+DBM: Mapping[str, float] = {"dBm": 1.0}
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
 _QUANTITY = re.compile(rf"({_NUMBER})\s*([A-Za-z%]+)")

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sdr.wire.ports import Style
 from testbed.errors import nearest
-from testbed.model.base import Decibel, Flag, Frequency, Model, Name, Problem, Seconds, refuse
+from testbed.model.base import Dbm, Decibel, Flag, Frequency, Model, Name, Number, Problem, Seconds, refuse
 
 _TCP = re.compile(r"tcp://([A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _IPC = re.compile(r"ipc://\S{1,107}")  # the kernel's limit of a path of a UNIX socket
@@ -23,6 +23,7 @@ Addresses = Annotated[
     Field(min_length=1, description="of the radio's antennas in order, as a list; one alone as text"),
 ]
 Place = tuple[str | int, ...]
+Position = tuple[Number, Number, Number]
 
 
 class Radio(Model):
@@ -34,6 +35,8 @@ class Radio(Model):
         rate: samples/s; the scenario's where none is written.
         style: whether samples go on request (REQ and REP) or are published (srsRAN 4G's PUB and SUB).
         format: of the samples on the wire.
+        position: of its antennas, metres to the east, to the north and above the ground; they decide gains and delays.
+        power: what a sample of magnitude 1 is sent with.
     """
 
     transmit: Addresses
@@ -41,6 +44,8 @@ class Radio(Model):
     rate: Frequency | None = None
     style: Style = "request"
     format: Literal["fc32", "sc16"] = "fc32"
+    position: Position | None = None
+    power: Dbm = 0.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -94,6 +99,9 @@ class Scenario(Model):
         gather: how long the first radio waits for the others at the start.
         ahead: how far a transmitter may run ahead of its slowest receiver.
         realtime: whether samples are held back to `rate`; else they go as fast as the slowest radio.
+        carrier: frequency of the carrier, for path losses and Doppler shifts.
+        model: the path loss between radios that have positions: free-space, log-distance, or a scenario of TR 38.901.
+        exponent, reference: of log-distance, and its loss at 1 m (that of free space where none is written).
     """
 
     rate: Frequency
@@ -105,6 +113,10 @@ class Scenario(Model):
     gather: Seconds = 1.0
     ahead: Seconds = 0.02
     realtime: Flag = False
+    carrier: Frequency | None = None
+    model: Literal["free-space", "log-distance", "UMa", "UMi", "RMa", "InH-mixed", "InH-open"] = "free-space"
+    exponent: Annotated[Number, Field(gt=0, le=10)] = 2.0
+    reference: Decibel | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -219,6 +219,8 @@ Frequency = Annotated[
 ]
 Decibel = Annotated[float, *_quantity(units.DECIBEL, "-20dB", lambda v: abs(v) <= 400, "a ratio from -400dB to 400dB")]
 """A ratio of powers as 10 times its decimal logarithm."""
+Dbm = Annotated[float, *_quantity(units.DBM, "23dBm", lambda v: abs(v) <= 400, "a power from -400dBm to 400dBm")]
+"""A power over 1 mW, as 10 times the decimal logarithm."""
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
