@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Still
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from testbed.cli import radio_plot
+from testbed.cli import radio_plot, radio_record
+from testbed.cli.background import until_done
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
 
 app = typer.Typer(no_args_is_help=True, help="Virtual radios (ZeroMQ): the channels between cells and UEs.")
-radio_plot.register(app)
+for group in (radio_plot, radio_record):
+    group.register(app)
 
 Scenario = Annotated[Path, typer.Argument(help="Scenario file (YAML).", dir_okay=False, metavar="SCENARIO")]
 
@@ -40,7 +39,7 @@ def up(
     with Broker(scenario, _tell_as_json if as_json else _tell) as broker, Reporter() as report:
         stdout.print(f"waiting for {', '.join(scenario.radios)}; end: Ctrl-C", markup=False) if not as_json else None
         began = time.monotonic()
-        _run(broker, _Rates(broker, report))
+        until_done(broker.run, _Rates(broker, report).show)
         _summary(broker, time.monotonic() - began, as_json)
 
 
@@ -54,24 +53,6 @@ def _show(scenario: Any, as_json: bool) -> None:
     ]
     print_table(["radio", "Msample/s", "style", "transmits at", "receives from"], rows)
     print_table(["from", "to", "gain"], [[d.source, d.sink, f"{d.pair.gain:g}dB"] for d in scenario.directions()])
-
-
-def _run(broker: Any, rates: _Rates) -> None:
-    """In a thread of its own: a signal then never falls between a sample's sum and its sending."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(broker.run, stop)
-        try:
-            while True:
-                try:
-                    return running.result(timeout=1.0)
-                except Still:
-                    rates.show()
-        except KeyboardInterrupt:  # the way to end it
-            stop.set()
-            running.result()
-        finally:
-            stop.set()
 
 
 class _Rates:
