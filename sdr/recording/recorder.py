@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,8 @@ from testbed import __version__
 from testbed.errors import BadInput, Unable
 
 FORMAT = "cf32_le"
+_SAMPLE = 8
+"""Bytes."""
 _MOST = 1e12
 """Hz; SigMF's schema knows no higher rate."""
 
@@ -61,13 +65,9 @@ class Recorder:
 
         Raises:
             BadInput: the name does not end in .sigmf-meta, its folder does not exist, it is taken (an unfinished one,
-                too), or the rate is none. Unable: the files cannot be written.
+                too), or rate or carrier are none. Unable: the files cannot be written.
         """
-        check_name(meta)
-        if not 0 < rate <= _MOST:
-            raise BadInput(f"rate is {rate}; expected more than 0 samples per second, {_MOST:g} at most")
-        if not meta.parent.is_dir():
-            raise BadInput(f"{meta}: there is no folder {meta.parent}")
+        _check(meta, rate, carrier)
         self._meta, self._data = meta, data_of(meta)
         for path in (self._meta, self._data, unfinished(self._meta), unfinished(self._data)):
             if path.exists() and not replace:
@@ -75,17 +75,18 @@ class Recorder:
         self._carrier = carrier
         self._global: dict[str, object] = {"core:datatype": FORMAT, "core:sample_rate": rate}
         self._global |= {"core:num_channels": 1, "core:recorder": f"testbed {__version__}"}
-        if description:
-            self._global["core:description"] = description
+        self._global |= {"core:description": description} if description else {}
         self._captures: list[dict[str, object]] = []
         self._next: int | None = None
         self._hash = hashlib.sha512()
         self.samples = 0
-        try:
+        with _writing(unfinished(self._data)):
             self._file = unfinished(self._data).open("wb", buffering=0)
-        except OSError as error:
-            raise Unable(f"cannot write {unfinished(self._data)}: {error.strerror}") from None
-        self._describe()
+        try:
+            self._describe()
+        except Unable:
+            self.abandon()
+            raise
 
     def take(self, samples: Samples, start_count: int) -> None:
         """Append samples that begin at a count; where that is not the next one, a new segment of the recording begins.
@@ -101,12 +102,10 @@ class Recorder:
         if start_count != self._next:
             self._begin(start_count)
         block = np.ascontiguousarray(samples, "<c8").data.cast("B")
-        try:
+        with _writing(unfinished(self._data)):
             written = 0
             while written < len(block):
                 written += self._file.write(block[written:])
-        except OSError as error:
-            raise Unable(f"cannot write {unfinished(self._data)}: {error.strerror}") from None
         self._hash.update(block)
         self.samples += len(samples)
         self._next = start_count + len(samples)
@@ -124,14 +123,11 @@ class Recorder:
         from sigmf import SigMFFile
 
         described = SigMFFile({"global": self._global, "captures": self._captures, "annotations": []})
-        described.validate()
         path = unfinished(self._meta)
         fresh = path.with_suffix(".new")
-        try:
+        with _writing(path):
             fresh.write_text(f"{described.dumps()}\n", encoding="utf-8")
             fresh.replace(path)
-        except OSError as error:
-            raise Unable(f"cannot write {path}: {error.strerror}") from None
 
     def finish(self) -> Written:
         """Give the recording its name.
@@ -140,19 +136,18 @@ class Recorder:
             Unable: the disk is full or gone; the recording stays unfinished.
         """
         self._global["core:sha512"] = digest = self._hash.hexdigest()
-        try:
+        with _writing(self._data):
             os.fsync(self._file.fileno())
             self._file.close()
             self._describe()
             unfinished(self._data).replace(self._data)
             unfinished(self._meta).replace(self._meta)
-        except OSError as error:
-            raise Unable(f"cannot finish {self._meta}: {error.strerror}") from None
         return Written(self._meta, self._data, self.samples, len(self._captures), digest)
 
     def abandon(self) -> None:
-        """Leave the recording unfinished; without a sample in it there is none."""
-        self._file.close()
+        """Leave the recording unfinished, with whole samples; without one in it there is none."""
+        with self._file, suppress(OSError):
+            self._file.truncate(self.samples * _SAMPLE)  # of a full disk's last write there may be a part
         if not self.samples:
             unfinished(self._meta).unlink(missing_ok=True)
             unfinished(self._data).unlink(missing_ok=True)
@@ -167,3 +162,21 @@ class Recorder:
             self.finish()
         else:
             self.abandon()
+
+
+def _check(meta: Path, rate: float, carrier: float | None) -> None:
+    check_name(meta)
+    for name, value in (("rate", rate), ("carrier", carrier)):
+        if value is not None and not 0 < value <= _MOST:
+            raise BadInput(f"{name} is {value}; expected more than 0, and {_MOST:g} at most")
+    if not meta.parent.is_dir():
+        raise BadInput(f"{meta}: there is no folder {meta.parent}")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say which file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise Unable(f"cannot write {path}: {error.strerror}") from None

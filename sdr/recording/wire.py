@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import Literal
 
 import zmq
 
+from sdr.channel.base import Samples
 from sdr.recording.reader import Recording
 from sdr.recording.recorder import Recorder
 from sdr.wire import Inlet, Outlet
@@ -19,6 +24,35 @@ _TICK = 50
 """Milliseconds until a stop is seen."""
 _LAST = 1000
 """Milliseconds for the last frame to arrive."""
+
+
+def heard(inlet: Inlet, stop: Event) -> Iterator[tuple[Samples | None, bool]]:
+    """Ask for samples until somebody stops it; give what came, every now and then None, and whether the peer has gone.
+
+    Raises:
+        BadFrame: the other side sent what is no frame.
+    """
+    poller = zmq.Poller()
+    poller.register(inlet.socket, zmq.POLLIN)
+    poller.register(inlet.monitor, zmq.POLLIN)
+    while not stop.is_set():
+        inlet.ask()
+        poller.poll(_TICK)
+        gone = False in inlet.changes()
+        yield inlet.take(), gone
+
+
+@contextmanager
+def drained(inlet: Inlet) -> Iterator[None]:
+    """Ask for samples in a thread and throw them away: a broker waits for a radio that hears nothing."""
+    stop = Event()
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(deque, heard(inlet, stop), maxlen=0)
+        try:
+            yield
+        finally:
+            stop.set()
+        going.result()
 
 
 @dataclass(slots=True)
@@ -36,24 +70,18 @@ class Copier:
         Raises:
             BadFrame: the other side sent what is no frame. Unable: the disk is full.
         """
-        poller = zmq.Poller()
-        poller.register(inlet.socket, zmq.POLLIN)
-        poller.register(inlet.monitor, zmq.POLLIN)
-        heard = time.monotonic()
-        while not stop.is_set():
-            poller.poll(_TICK)
-            gone = False in inlet.changes()
-            if (taken := inlet.take()) is not None:
-                heard = time.monotonic()
+        last = time.monotonic()
+        for taken, gone in heard(inlet, stop):
+            if taken is not None:
+                last = time.monotonic()
                 recorder.take(taken if samples is None else taken[: samples - self.count], self.count)
                 self.count = recorder.samples
             if self.count == samples:
                 return "complete"
             if gone and self.count:  # who comes after is another, whose samples do not follow on these
                 return "gone"
-            if time.monotonic() - heard > patience:
+            if time.monotonic() - last > patience:
                 return "silent"
-            inlet.ask()
         return "stopped"
 
     def play(self, recording: Recording, outlet: Outlet, frame: int, repeat: bool, stop: Event) -> Ended:

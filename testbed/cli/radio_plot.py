@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -12,13 +13,13 @@ import typer
 from testbed import units
 from testbed.cli.output import AsJson, print_table, stdout
 from testbed.cli.quantity import quantity
-from testbed.errors import BadInput, nearest
+from testbed.errors import BadInput, NotReady, nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sdr.broker.scenario import Scenario
-    from sdr.channel.base import Channel
+    from sdr.channel.base import Channel, Samples
 
 app = typer.Typer(no_args_is_help=True, help="Pictures (PNG, SVG), or with --json the numbers in them.")
 
@@ -45,6 +46,8 @@ Spread = Annotated[
 ]  # fmt: skip
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is random.")]
 _RATE = 30.72e6
+_PATIENCE = 10.0
+"""Seconds with a transmit port that gives nothing."""
 
 
 @app.command()
@@ -131,13 +134,21 @@ def _of_profile(
 
 @app.command()
 def constellation(
-    profile: Annotated[
-        str | None, typer.Argument(help="Channel between the built-in radios, such as EPA; none by default.")
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A profile between built-in radios (EPA), a recording (.sigmf-meta) or a transmit port (tcp://...); "
+            "by default white noise between them.",
+        ),
     ] = None,
     modulation: Annotated[str, typer.Option("--modulation", help="qpsk, 16qam, 64qam or 256qam.")] = "16qam",
     snr: Annotated[
-        float, typer.Option("--snr", parser=quantity(units.DECIBEL, "25dB"), help="Of resource elements.", metavar="DB")
-    ] = 25.0,
+        float | None,
+        typer.Option(
+            "--snr", parser=quantity(units.DECIBEL, "25dB"), help="Of resource elements between built-in radios.",
+            metavar="DB",
+        ),
+    ] = None,
     rate: Rate = None,
     spacing: Annotated[
         float,
@@ -151,10 +162,10 @@ def constellation(
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Draw the points that the built-in receiver finds, and their error over frequency."""
-    from sdr.channel.paths import Gain
     from sdr.pictures.constellation import MODULATIONS, draw, measure, over_the_air
     from sdr.radio.carrier import Carrier
     from sdr.radio.transmitter import Transmitter
+    from sdr.recording import open_recording
 
     _check(out)
     order = MODULATIONS.get(modulation.lower())
@@ -162,16 +173,44 @@ def constellation(
         raise BadInput(
             f"--modulation {modulation}: expected {', '.join(MODULATIONS)}{nearest(modulation, MODULATIONS)}"
         )
+    options = {"--rate": rate, "--snr": snr, "--doppler": doppler, "--spread": spread}
     carrier = Carrier(round(rate or 11.52e6), round(spacing))
-    if profile is None:
-        _refuse({"--doppler": doppler, "--spread": spread}, (), "no profile")
-        channel, through = Gain(1.0), "white noise"
-    else:
-        channel, through = _of_profile(profile, carrier.rate, doppler, spread, seed)
-    sent = over_the_air(Transmitter(carrier, seed % 1008, order, seed), channel, snr, [seed, 1])
-    found = measure(sent, carrier, order, slots)
+    with ExitStack() as stack:
+        if source and source.startswith(("tcp://", "ipc://")):
+            _refuse(options, ("--rate",), "a transmit port")
+            pieces, title = _of_port(stack, source), source
+        elif source and source.endswith(".sigmf-meta"):
+            _refuse(options, (), "a recording, whose rate is in it")
+            recording = open_recording(Path(source))
+            carrier = Carrier(round(recording.rate), round(spacing))
+            pieces, title = recording.blocks(carrier.frame), recording.meta.name
+        else:
+            if not source:
+                _refuse(options, ("--rate", "--snr"), "white noise")
+            channel, through = _of_profile(source, carrier.rate, doppler, spread, seed) if source else _white()
+            sent = Transmitter(carrier, seed % 1008, order, seed)
+            pieces = over_the_air(sent, channel, 25.0 if snr is None else snr, [seed, 1])
+            title = f"Built-in radios over {through}"
+        found = measure(pieces, carrier, order, slots)
     rows = [[key, _shown(key, value)] for key, value in found.summary().items()]
-    _finish(found, lambda: draw(found, f"Built-in radios over {through}"), rows, out, as_json)
+    _finish(found, lambda: draw(found, f"{title}, {carrier.rate / 1e6:g} Msample/s"), rows, out, as_json)
+
+
+def _white() -> tuple[Channel, str]:
+    from sdr.channel.paths import Gain
+
+    return Gain(1.0), "white noise"
+
+
+def _of_port(stack: ExitStack, address: str) -> Iterator[Samples]:
+    import zmq
+
+    from sdr.wire import Inlet
+
+    inlet = stack.enter_context(closing(Inlet(stack.enter_context(zmq.Context()), address)))
+    while (samples := inlet.receive(_PATIENCE)) is not None:
+        yield samples
+    raise NotReady(f"no samples from {address} within {_PATIENCE:g} s; does a transmitter listen there?")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +77,10 @@ def record(
 def play(
     file: Annotated[Path, typer.Argument(help="NAME.sigmf-meta.", metavar="FILE")],
     at: Annotated[str, typer.Option("--at", help="Where to be a transmit port: tcp://HOST:PORT or ipc://PATH.")],
+    hear: Annotated[
+        str | None,
+        typer.Option("--hear", help="A receive port to ask meanwhile: in a scenario, samples wait for who hears none."),
+    ] = None,
     repeat: Annotated[bool, typer.Option("--repeat", help="Over and over again, until Ctrl-C.")] = False,
     frame: Annotated[int, typer.Option("--frame", min=1, max=3_072_000, help="Samples in an answer.")] = 11_520,
     form: Form = "fc32",
@@ -86,19 +90,22 @@ def play(
     import zmq
 
     from sdr.recording import open_recording
-    from sdr.recording.wire import Copier
-    from sdr.wire import Outlet
+    from sdr.recording.wire import Copier, drained
+    from sdr.wire import Inlet, Outlet
 
     wire, copier = _format(form), Copier()
-    with Reporter() as report:
+    with Reporter() as report, ExitStack() as stack:
         recording = open_recording(file, lambda done, total: report(Progress("bytes checked", done, total)))
-        with zmq.Context() as context, closing(Outlet(context, at, form=wire)) as outlet:
-            if not as_json:
-                stdout.print(f"{file}: {recording.samples} samples at {recording.rate:g}/s, at {at}", markup=False)
-            ended = until_done(
-                lambda stop: copier.play(recording, outlet, frame, repeat, stop),
-                lambda: _show(report, "samples played", copier.count, None if repeat else recording.samples),
-            )
+        context = stack.enter_context(zmq.Context())
+        outlet = stack.enter_context(closing(Outlet(context, at, form=wire)))
+        if hear is not None:
+            stack.enter_context(drained(stack.enter_context(closing(Inlet(context, hear, form=wire)))))
+        if not as_json:
+            stdout.print(f"{file}: {recording.samples} samples at {recording.rate:g}/s, at {at}", markup=False)
+        ended = until_done(
+            lambda stop: copier.play(recording, outlet, frame, repeat, stop),
+            lambda: _show(report, "samples played", copier.count, None if repeat else recording.samples),
+        )
     if as_json:
         print_json({"meta": str(file), "samples": copier.count, "rate": recording.rate, "ended": ended})
     else:
