@@ -159,7 +159,7 @@ def _points(axes: Axes, it: Constellation) -> None:
     sent = modulation.constellation(it.order)
     axes.plot(it.points.real, it.points.imag, ".", color=style.FIRST, markersize=1.6, alpha=0.35, rasterized=True)
     axes.plot(sent.real, sent.imag, "+", color=style.SECOND, markersize=7, markeredgewidth=1.2)
-    reach = 1.35 * float(np.abs(sent.real).max())
+    reach = max(1.35 * float(np.abs(sent.real).max()), float(np.quantile(np.abs(it.points.view(np.float32)), 0.999)))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     title = f"{it.name}: SNR {it.snr:.1f} dB, {100 * it.bler:.3g} % of blocks fail"
     style.label(axes, "in phase (mean power: 1)", "quadrature", title)

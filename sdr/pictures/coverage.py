@@ -228,11 +228,11 @@ def _draw_levels(axes: Axes, it: Coverage) -> None:
     low, common, high = np.percentile(it.level, (0, 95, 99.5))  # at a cell's foot it rises without end
     low, high = 5 * np.floor(low / 5), 5 * np.ceil(high / 5)
     shown = {"origin": "lower", "extent": _extent(it), "vmin": low, "vmax": high}
-    image = axes.imshow(it.level, cmap=style.LEVELS, **shown)
+    image = axes.imshow(it.level, cmap=style.LEVELS, interpolation="bilinear", **shown)
     steps = np.arange(_STEP * np.ceil(low / _STEP), common, _STEP)
     lines = axes.contour(it.east, it.north, it.level, steps, colors="white", linewidths=0.8, linestyles="solid")
     axes.clabel(lines, fmt="%g", fontsize=7)
-    axes.figure.colorbar(image, ax=axes, label="level, dBm", extend="max", shrink=0.95)
+    axes.figure.colorbar(image, ax=axes, label="level, dBm", extend="max", extendfrac=0.03, shrink=0.95)
 
 
 def _draw_servers(axes: Axes, it: Coverage) -> None:
@@ -240,14 +240,28 @@ def _draw_servers(axes: Axes, it: Coverage) -> None:
     from matplotlib.patches import Patch
 
     style.plain(axes)
-    colours = [style.NAMES[number % len(style.NAMES)] for number in range(len(it.cells))]
+    colours = [style.NAMES[number] for number in _colours(it.best, len(it.cells))]
     shown = {"origin": "lower", "extent": _extent(it), "vmin": 0, "vmax": max(1, len(colours) - 1)}
     axes.imshow(it.best, cmap=ListedColormap(colours), alpha=_PALE, **shown)
+    for number in np.unique(it.best)[1:]:
+        axes.contour(it.east, it.north, it.best == number, [0.5], colors="white", linewidths=1.0)
     named = [
         Patch(facecolor=colour, alpha=_PALE, label=f"{name} {100 * share:.0f} %")
         for colour, (name, share) in zip(colours, it.shares().items(), strict=True)
     ]
     axes.legend(handles=named, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+
+
+def _colours(best: NDArray[np.intp], cells: int) -> list[int]:
+    """Return numbers of style.NAMES: of those that no neighbour has, where there are any, the least used."""
+    sides = ((best[:, 1:], best[:, :-1]), (best[1:], best[:-1]))
+    pairs = np.concatenate([np.stack((one[one != other], other[one != other])) for one, other in sides], axis=1)
+    chosen: list[int] = []
+    for cell in range(cells):
+        beside = {chosen[one] for one in np.unique(pairs[1, pairs[0] == cell]) if one < cell}
+        beside |= {chosen[one] for one in np.unique(pairs[0, pairs[1] == cell]) if one < cell}
+        chosen.append(min(range(len(style.NAMES)), key=lambda colour: (colour in beside, chosen.count(colour), colour)))
+    return chosen
 
 
 def _mark(axes: Axes, radios: Iterable[Site | User], marker: str, size: float) -> None:
