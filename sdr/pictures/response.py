@@ -29,6 +29,8 @@ _QUIET = 1e-3
 """Share of the strongest amplitude below which nothing more is looked for: what filters leave beside their delay."""
 _FINER = 4
 """Points of the impulse response for each sample, so that its curve is smooth."""
+_LOOKS = 17
+"""Moments at which it is found out when something arrives."""
 _CURVE = 256
 """Frequencies shown."""
 _KAISER = 6.0
@@ -97,7 +99,7 @@ def respond(channel: Channel, rate: float, duration: float) -> Response:
     if not 0 < duration < np.inf:
         raise BadInput(f"duration is {duration} s; expected more than 0")
     counts = np.linspace(0, max(1, round(duration * rate)), MOMENTS).astype(np.int64)
-    first, size = _where(channel, counts[:: MOMENTS // 16])
+    first, size = _where(channel, counts[np.linspace(0, MOMENTS - 1, _LOOKS).astype(int)])
     found = np.array([taps[first : first + size].copy() for taps in _probe(channel, counts)])
     frequencies, gains = _spectrum(found, rate)
     shown = np.linspace(0, len(frequencies) - 1, min(_CURVE, len(frequencies))).astype(int)

@@ -45,7 +45,9 @@ Spread = Annotated[
     ),
 ]  # fmt: skip
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is random.")]
-_RATE = 30.72e6
+_RATE, _DOPPLER = 30.72e6, 10.0
+_PERIODS = 5
+"""Of the largest Doppler shift, in a picture whose time nobody stated."""
 _PATIENCE = 10.0
 """Seconds with a transmit port that gives nothing."""
 
@@ -62,7 +64,7 @@ def response(
     duration: Annotated[
         float | None,
         typer.Option(
-            "--time", parser=quantity(units.TIME, "50ms"), metavar="TIME", help="From the start on [100ms or all].",
+            "--time", parser=quantity(units.TIME, "50ms"), metavar="TIME", help="From the start on.",
         ),
     ] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Of a scenario: who transmits.", metavar="RADIO")] = None,
@@ -87,6 +89,7 @@ def response(
         _refuse(options, ("--rate", "--doppler", "--spread"), "a profile")
         rate = rate or _RATE
         channel, title = _of_profile(source, rate, doppler, spread, seed)
+        duration = duration or _PERIODS / (_DOPPLER if doppler is None else doppler or _DOPPLER)
     found = respond(channel, rate, duration or 0.1)
     title = f"{title} at {rate / 1e6:g} Msample/s"
     rows = [[key.replace("_", " "), _shown(key, value)] for key, value in found.summary().items()]
@@ -124,7 +127,7 @@ def _of_profile(
     from sdr.channel.fading import profile
     from sdr.channel.profiles import find
 
-    doppler = 10.0 if doppler is None else doppler
+    doppler = _DOPPLER if doppler is None else doppler
     if find(name).scaled and spread is None:
         spread = 100e-9
     channel = profile(name, rate, [seed], doppler=doppler, spread=spread)
