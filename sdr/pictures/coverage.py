@@ -147,7 +147,9 @@ def cover(
     """
     west, south, east, north = area = area or around([*(cell.position for cell in cells.values()), *users.values()])
     if not (west < east and south < north and np.isfinite(area).all()):
-        raise BadInput(f"an area from {west:g} to {east:g} m east and {south:g} to {north:g} m north; expected some")
+        raise BadInput(
+            f"an area from {west:g} to {east:g} m east and {south:g} to {north:g} m north; expected rising numbers"
+        )
     step = max(east - west, north - south) / (POINTS - 1)
     across = np.linspace(west, east, max(2, round((east - west) / step) + 1))
     up = np.linspace(south, north, max(2, round((north - south) / step) + 1))

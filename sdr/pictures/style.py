@@ -24,6 +24,7 @@ _RULES: dict[RcKeyType, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
+    "text.parse_math": False,  # a file's name may have dollars in it
     "axes.labelcolor": SOFT,
     "axes.edgecolor": SOFT,
     "axes.titlelocation": "left",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -10,20 +10,25 @@ import typer
 from testbed import units
 
 
-def quantity(table: Mapping[str, float], example: str) -> Callable[[Any], float]:
-    """Return the parser of an option: it takes text with a unit, and numbers (defaults) as they are.
+def quantity(
+    name: str, table: Mapping[str, float], example: str, help: str, metavar: str, *, positive: bool = True
+) -> Any:
+    """Return an option that takes a number with its unit and gives the SI value.
 
     Args:
-        table: units, of testbed.units. example: a right value, for the message.
+        name: such as `--rate`. table: units, of testbed.units. example: a right value, for the message.
+        help, metavar: as typer has them. positive: whether 0 and less are refused.
     """
 
     def read(value: Any) -> float:
-        if not isinstance(value, str):
+        if not isinstance(value, str):  # a default
             return float(value)
         try:
-            return units.parse(value, table, example)
+            found = units.parse(value, table, example)
         except ValueError as error:
             raise typer.BadParameter(f"{value!r}: {error}") from None
+        if positive and found <= 0:
+            raise typer.BadParameter(f"{value!r}: expected more than 0, such as {example}")
+        return found
 
-    read.__name__ = example  # what the help shows
-    return read
+    return typer.Option(name, parser=read, metavar=metavar, help=help)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from testbed import units
-from testbed.cli.output import AsJson, print_table, stdout
+from testbed.cli.output import AsJson, print_table, stderr, stdout
 from testbed.cli.quantity import quantity
 from testbed.errors import BadInput, NotReady, nearest
 
@@ -20,31 +20,25 @@ if TYPE_CHECKING:
 
     from sdr.broker.scenario import Scenario
     from sdr.channel.base import Channel, Samples
+    from sdr.radio.carrier import Carrier
 
 app = typer.Typer(no_args_is_help=True, help="Pictures (PNG, SVG), or with --json the numbers in them.")
 
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="Draw into this file: .png or .svg; without, the figures as text.")
 ]
-Rate = Annotated[
-    float | None,
-    typer.Option("--rate", parser=quantity(units.FREQUENCY, "11.52MHz"), help="Samples per second.", metavar="RATE"),
-]
+Rate = Annotated[float | None, quantity("--rate", units.FREQUENCY, "11.52MHz", "Samples per second.", "RATE")]
 Doppler = Annotated[
     float | None,
-    typer.Option(
-        "--doppler", parser=quantity(units.FREQUENCY, "70Hz"), help="Of a profile: its largest shift [10Hz].",
-        metavar="SHIFT",
+    quantity(
+        "--doppler", units.FREQUENCY, "70Hz", "Of a profile: its largest shift [10Hz].", "SHIFT", positive=False
     ),
 ]  # fmt: skip
 Spread = Annotated[
     float | None,
-    typer.Option(
-        "--spread", parser=quantity(units.TIME, "100ns"), help="Of a profile such as TDL-A: its delay spread [100ns].",
-        metavar="TIME",
-    ),
-]  # fmt: skip
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is random.")]
+    quantity("--spread", units.TIME, "100ns", "Of a profile such as TDL-A: its delay spread [100ns].", "TIME"),
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of what is random [0].")]
 _RATE, _DOPPLER = 30.72e6, 10.0
 _PERIODS = 5
 """Of the largest Doppler shift, in a picture whose time nobody stated."""
@@ -61,36 +55,32 @@ def response(
     rate: Rate = None,
     doppler: Doppler = None,
     spread: Spread = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            "--time", parser=quantity(units.TIME, "50ms"), metavar="TIME", help="From the start on.",
-        ),
-    ] = None,
+    duration: Annotated[float | None, quantity("--time", units.TIME, "50ms", "From the start on.", "TIME")] = None,
     from_: Annotated[str | None, typer.Option("--from", help="Of a scenario: who transmits.", metavar="RADIO")] = None,
     to: Annotated[str | None, typer.Option("--to", help="Of a scenario: who receives.", metavar="RADIO")] = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     out: Out = None,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Draw a channel's impulse response and frequency response through time."""
     from sdr.pictures.response import draw, respond
 
     _check(out)
-    options = {"--rate": rate, "--doppler": doppler, "--spread": spread, "--from": from_, "--to": to}
+    options = {"--rate": rate, "--doppler": doppler, "--spread": spread, "--seed": seed, "--from": from_, "--to": to}
+    natural = 0.1
     if source.endswith((".yaml", ".yml")):
         _refuse(options, ("--from", "--to"), "a scenario")
         channel, rate, title = _of_scenario(Path(source), from_, to)
     elif source.endswith(".npz"):
         _refuse(options, ("--rate",), "recorded impulse responses")
-        channel, rate, title = _of_record(Path(source), rate or _RATE)
-        duration = duration or channel.gains.length / rate
+        rate, title = rate or _RATE, Path(source).name
+        channel, natural = _of_record(Path(source), rate)
     else:
-        _refuse(options, ("--rate", "--doppler", "--spread"), "a profile")
+        _refuse(options, ("--rate", "--doppler", "--spread", "--seed"), "a profile")
         rate = rate or _RATE
-        channel, title = _of_profile(source, rate, doppler, spread, seed)
-        duration = duration or _PERIODS / (_DOPPLER if doppler is None else doppler or _DOPPLER)
-    found = respond(channel, rate, duration or 0.1)
+        channel, title = _of_profile(source, rate, doppler, spread, seed or 0)
+        natural = _PERIODS / (doppler or _DOPPLER)
+    found = respond(channel, rate, duration or natural)
     title = f"{title} at {rate / 1e6:g} Msample/s"
     rows = [[key.replace("_", " "), _shown(key, value)] for key, value in found.summary().items()]
     _finish(found, lambda: draw(found, title), rows, out, as_json)
@@ -115,10 +105,13 @@ def _channel(scenario: Scenario, source: str, sink: str) -> Channel | None:
     return plain_channels(scenario).get((port_name(source, "tx"), port_name(sink, "rx")))
 
 
-def _of_record(file: Path, rate: float) -> tuple[Any, float, str]:
-    from sdr.channel.recorded import read
+def _of_record(file: Path, rate: float) -> tuple[Channel, float]:
+    """The channel and its record's length in seconds; of a single update there is no length."""
+    from sdr.channel.recorded import Recorded, read
 
-    return read(file, rate), rate, file.name
+    channel = read(file, rate)
+    length = channel.gains.length / rate if isinstance(channel.gains, Recorded) else 0.0
+    return channel, length or 0.1
 
 
 def _of_profile(
@@ -147,36 +140,30 @@ def constellation(
     modulation: Annotated[str, typer.Option("--modulation", help="qpsk, 16qam, 64qam or 256qam.")] = "16qam",
     snr: Annotated[
         float | None,
-        typer.Option(
-            "--snr", parser=quantity(units.DECIBEL, "25dB"), help="Of resource elements between built-in radios.",
-            metavar="DB",
+        quantity(
+            "--snr", units.DECIBEL, "25dB", "Of resource elements between built-in radios [25dB].", "DB", positive=False
         ),
     ] = None,
     rate: Rate = None,
-    spacing: Annotated[
-        float,
-        typer.Option("--spacing", parser=quantity(units.FREQUENCY, "30kHz"), help="Of subcarriers.", metavar="SPACING"),
-    ] = 15e3,
+    spacing: Annotated[float, quantity("--spacing", units.FREQUENCY, "30kHz", "Of subcarriers.", "SPACING")] = 15e3,
     doppler: Doppler = None,
     spread: Spread = None,
     slots: Annotated[int, typer.Option("--slots", min=1, max=10_000, help="To measure.")] = 20,
-    seed: Seed = 0,
+    seed: Seed = None,
     out: Out = None,
     as_json: AsJson = False,
-) -> None:  # fmt: skip
+) -> None:
     """Draw the points that the built-in receiver finds, and their error over frequency."""
-    from sdr.pictures.constellation import MODULATIONS, draw, measure, over_the_air
+    from sdr.pictures.constellation import MODULATIONS, draw, measure
     from sdr.radio.carrier import Carrier
-    from sdr.radio.transmitter import Transmitter
     from sdr.recording import open_recording
 
     _check(out)
     order = MODULATIONS.get(modulation.lower())
     if order is None:
-        raise BadInput(
-            f"--modulation {modulation}: expected {', '.join(MODULATIONS)}{nearest(modulation, MODULATIONS)}"
-        )
-    options = {"--rate": rate, "--snr": snr, "--doppler": doppler, "--spread": spread}
+        known = ", ".join(MODULATIONS)
+        raise BadInput(f"--modulation {modulation}: expected {known}{nearest(modulation, MODULATIONS)}")
+    options = {"--rate": rate, "--snr": snr, "--doppler": doppler, "--spread": spread, "--seed": seed}
     carrier = Carrier(round(rate or 11.52e6), round(spacing))
     with ExitStack() as stack:
         if source and source.startswith(("tcp://", "ipc://")):
@@ -188,13 +175,12 @@ def constellation(
             carrier = Carrier(round(recording.rate), round(spacing))
             pieces, title = recording.blocks(carrier.frame), recording.meta.name
         else:
-            if not source:
-                _refuse(options, ("--rate", "--snr"), "white noise")
-            channel, through = _of_profile(source, carrier.rate, doppler, spread, seed) if source else _white()
-            sent = Transmitter(carrier, seed % 1008, order, seed)
-            pieces = over_the_air(sent, channel, 25.0 if snr is None else snr, [seed, 1])
-            title = f"Built-in radios over {through}"
+            _refuse(options, tuple(options) if source else ("--rate", "--snr", "--seed"), "white noise alone")
+            channel, title = _of_profile(source, carrier.rate, doppler, spread, seed or 0) if source else _white()
+            pieces = _built_in(carrier, order, channel, 25.0 if snr is None else snr, seed or 0)
         found = measure(pieces, carrier, order, slots)
+    if found.slots < slots:
+        stderr.print(f"{found.slots} of {slots} slots: there the samples end")
     rows = [[key, _shown(key, value)] for key, value in found.summary().items()]
     _finish(found, lambda: draw(found, f"{title}, {carrier.rate / 1e6:g} Msample/s"), rows, out, as_json)
 
@@ -202,7 +188,14 @@ def constellation(
 def _white() -> tuple[Channel, str]:
     from sdr.channel.paths import Gain
 
-    return Gain(1.0), "white noise"
+    return Gain(1.0), "White noise"
+
+
+def _built_in(carrier: Carrier, order: int, channel: Channel, snr: float, seed: int) -> Iterator[Samples]:
+    from sdr.pictures.constellation import over_the_air
+    from sdr.radio.transmitter import Transmitter
+
+    return over_the_air(Transmitter(carrier, seed % 1008, order, seed), channel, snr, [seed, 1])
 
 
 def _of_port(stack: ExitStack, address: str) -> Iterator[Samples]:
@@ -245,11 +238,11 @@ def coverage(
 def _cover(file: Path, scenario: Scenario, area: Any, height: float, sight: bool | None) -> Any:
     from sdr.pictures.coverage import Site, cover, path_loss
 
-    if scenario.carrier is None:
-        raise BadInput(f"{file}: no carrier; expected one, such as carrier: 3.5GHz")
     nowhere = next((name for name, cell in scenario.cells.items() if cell.position is None), None)
     if nowhere is not None:
         raise BadInput(f"{file}: cells.{nowhere} has no position; expected one in metres, such as [0, 120, 25]")
+    if scenario.carrier is None:
+        raise BadInput(f"{file}: no carrier; expected one, such as carrier: 3.5GHz")
     cells = {name: Site(one.position, one.power) for name, one in scenario.cells.items() if one.position}
     users = {name: one.position for name, one in scenario.ues.items() if one.position}
     loss = path_loss(scenario.model, scenario.exponent, scenario.reference, sight)

@@ -30,22 +30,15 @@ _ENDED = {
 
 def record(
     address: Annotated[str, typer.Argument(help="Of a transmit port: tcp://HOST:PORT or ipc://PATH.")],
-    rate: Annotated[
-        float,
-        typer.Option("--rate", parser=quantity(units.FREQUENCY, "11.52MHz"), help="Its samples/s.", metavar="RATE"),
-    ],
+    rate: Annotated[float, quantity("--rate", units.FREQUENCY, "11.52MHz", "Its samples/s.", "RATE")],
     out: Annotated[Path, typer.Option("--out", "-o", help="NAME.sigmf-meta; samples go beside it.")],
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="To record; else until Ctrl-C.")] = None,
     carrier: Annotated[
-        float | None,
-        typer.Option("--carrier", parser=quantity(units.FREQUENCY, "3.5GHz"), help="For the file.", metavar="FREQ"),
+        float | None, quantity("--carrier", units.FREQUENCY, "3.5GHz", "For the file.", "FREQUENCY")
     ] = None,
     description: Annotated[str, typer.Option("--description", help="For the file.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="A recording of that name may be replaced.")] = False,
-    patience: Annotated[
-        float,
-        typer.Option("--patience", parser=quantity(units.TIME, "10s"), help="With silence [10s].", metavar="TIME"),
-    ] = 10.0,
+    patience: Annotated[float, quantity("--patience", units.TIME, "10s", "With silence [10s].", "TIME")] = 10.0,
     form: Form = "fc32",
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +57,8 @@ def record(
             lambda: _show(report, "samples recorded", copier.count, samples),
         )
         if not copier.count:
-            raise NotReady(f"no samples from {address} within {patience:g} s; does a transmitter listen there?")
+            within = f" within {patience:g} s; does a transmitter listen there?" if ended == "silent" else ""
+            raise NotReady(f"no samples came from {address}{within}")
         written = recorder.finish()
     if as_json:
         print_json({"meta": str(out), **written.plain(), "rate": rate, "ended": ended})

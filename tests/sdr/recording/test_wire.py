@@ -80,7 +80,7 @@ def test_a_transmitter_that_ends_ends_the_recording_and_one_that_never_comes_lea
     late = tmp_path / "late.sigmf-meta"
     none = call("radio", "record", address, "--rate", "1MHz", "--out", late, "--patience", "100ms")
     assert (none.returncode, none.stdout) == (ExitCode.NO, "")
-    assert f"no samples from {address} within 0.1 s" in none.stderr
+    assert f"no samples came from {address} within 0.1 s" in none.stderr
     assert not list(tmp_path.glob("late*"))
 
 
