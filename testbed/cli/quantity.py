@@ -17,7 +17,7 @@ def quantity(
 
     Args:
         name: such as `--rate`. table: units, of testbed.units. example: a right value, for the message.
-        help, metavar: as typer has them. positive: whether 0 and less are refused.
+        help, metavar: as typer has them; the help has the default. positive: whether 0 and less are refused.
     """
 
     def read(value: Any) -> float:
@@ -31,4 +31,4 @@ def quantity(
             raise typer.BadParameter(f"{value!r}: expected more than 0, such as {example}")
         return found
 
-    return typer.Option(name, parser=read, metavar=metavar, help=help)
+    return typer.Option(name, parser=read, metavar=metavar, help=help, show_default=False)

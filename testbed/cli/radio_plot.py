@@ -145,7 +145,9 @@ def constellation(
         ),
     ] = None,
     rate: Rate = None,
-    spacing: Annotated[float, quantity("--spacing", units.FREQUENCY, "30kHz", "Of subcarriers.", "SPACING")] = 15e3,
+    spacing: Annotated[
+        float, quantity("--spacing", units.FREQUENCY, "30kHz", "Of subcarriers [15kHz].", "SPACING")
+    ] = 15e3,
     doppler: Doppler = None,
     spread: Spread = None,
     slots: Annotated[int, typer.Option("--slots", min=1, max=10_000, help="To measure.")] = 20,
