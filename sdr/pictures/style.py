@@ -60,12 +60,12 @@ def check(out: Path) -> None:
 
 
 def figure(width: float, height: float, title: str) -> Figure:
-    """Return an empty picture; sizes in inches, of which a PNG has 150 dots each."""
+    """Return an empty picture; sizes in inches, of which a PNG has 120 dots each."""
     import matplotlib
     from matplotlib.figure import Figure
 
     matplotlib.rcParams.update(_RULES)
-    made = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    made = Figure(figsize=(width, height), dpi=120, layout="constrained")
     made.suptitle(title, x=0.01, horizontalalignment="left")
     return made
 

@@ -21,6 +21,7 @@ from sdr.recording import Recorder
 from testbed.errors import BadInput, ExitCode
 from testbed.model.propagation import LIGHT
 from tests.cli.commands import call
+from tests.model.test_docs import blocks
 
 RATE = 11.52e6
 SCENARIO = """\
@@ -164,6 +165,13 @@ def test_a_recording_has_a_constellation(tmp_path):
     said = call("radio", "plot", "constellation", meta, "--modulation", "64qam", "--slots", "5", "--json")
     found = json.loads(said.stdout)
     assert (found["cell"], found["slots"], found["bler"]) == (9, 5, 0)
+
+
+def test_the_scenario_of_the_page_has_a_coverage(scenario):
+    (text,) = blocks("radio-pictures.md")
+    scenario.write_text(text)
+    found = json.loads(call("radio", "plot", "coverage", scenario, "--json").stdout)
+    assert {name: one["best"] for name, one in found["users"].items()} == {"ue1": "north", "ue2": "east"}
 
 
 def test_what_cannot_be_drawn_is_refused_with_the_reason(scenario, tmp_path):
