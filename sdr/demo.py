@@ -26,7 +26,7 @@ STEPS: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("as the scenario says", {}),
     ("ue1 goes behind a house", {"channels": {"gnb": {"ue1": {"blockage": "15dB"}}}}),
     ("ue2 drives through a town: EPA, 30 Hz", {"channels": {"gnb": {"ue2": {"profile": "EPA", "doppler": "30Hz"}}}}),
-    ("somebody disturbs the cell", {"cells": {"gnb": {"receiver": {"jammer": {"power": "-40dB"}}}}}),
+    ("somebody disturbs the cell", {"cells": {"gnb": {"receiver": {"jammer": {"power": "-25dB"}}}}}),
 )
 
 
@@ -80,9 +80,8 @@ def demo(
     with Broker(scenario, control=control) as broker, Stand(scenario) as stand, _running(broker):
         stand.hear(slots, _WAIT)  # all are there and have found each other
         for title, patch in steps:
-            if patch:
-                ask(control, {"ask": "set", "patch": patch}, _WAIT)
-            yield title, [_told(broker.scenario, heard) for heard in stand.hear(slots, _WAIT)]
+            changed = ask(control, {"ask": "set", "patch": patch}, _WAIT)["at"] if patch else 0
+            yield title, [_told(broker.scenario, heard) for heard in stand.hear(slots, _WAIT, after=changed)]
 
 
 def _told(scenario: Scenario, heard: Heard) -> Told:

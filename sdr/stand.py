@@ -116,18 +116,19 @@ class Stand:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def hear(self, slots: int, timeout: float) -> list[Heard]:
+    def hear(self, slots: int, timeout: float, after: int = 0) -> list[Heard]:
         """Let so many slots pass from now on, and say what every receiver heard in them.
 
         Args:
-            timeout: seconds.
+            timeout: seconds. after: the count of samples at which they begin at the soonest.
 
         Raises:
             NotReady: samples do not come that fast.
         """
         length = self.carrier.frame // self.carrier.slots
         with self._news:
-            starts = {name: ear.count + length for name, ear in self._ears.items()}  # the slot under way is over then
+            # The slot under way is over by then.
+            starts = {name: max(ear.count, after) + length for name, ear in self._ears.items()}
             ends = {name: start + slots * length for name, start in starts.items()}
             for ear in self._ears.values():
                 ear.slots.clear()

@@ -1,9 +1,10 @@
 """The inner loops, compiled: gains, tapped delay lines, rotations, noise, fading.
 
 They are written for LLVM's vectoriser: float32, real and imaginary parts apart wherever there is more than one
-multiplication per sample, inner loops of constant length, which unroll. Rounding is that of the source, apart from
-fused multiply-adds (`contract`), which are the same in a vector and in the remainder behind it: bits do not depend on
-how a stream is cut.
+multiplication per sample, inner loops of constant length, which unroll. Bits must not depend on how a stream is cut, so
+what the compiler does in a vector it must do in the remainder behind it. Multiply-adds may be fused (`_fused`) only
+where every sum has one product at most: of two, it fuses now one, now the other. Where complex products lie interleaved
+nothing is fused (`_rounded`).
 
 Samples come as float32 views, real and imaginary parts interleaved; `n` counts complex samples.
 """
@@ -19,12 +20,19 @@ _CHUNK = 512
 """Samples whose sums stay in the first-level cache."""
 WOBBLE = 8
 """Samples from one phase of `wobble` to the next."""
-_exact = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+_fused = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+_rounded = njit(cache=True, nogil=True, error_model="numpy")
 _reordered = njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 """For sums whose length no block changes: their order, chosen by the compiler, is always the same."""
 
 
-@_exact
+@_rounded
+def _product(a, b):
+    """A product that is rounded before anything is added to it."""
+    return a * b
+
+
+@_rounded
 def scale(line, offset, real, imag, out):
     """Add to `out` the gain times what lies from `offset` on in `line`; a real gain takes half the work."""
     x = line[2 * offset : 2 * offset + len(out)]
@@ -38,14 +46,13 @@ def scale(line, offset, real, imag, out):
         out[2 * i + 1] += real * im + imag * re
 
 
-@_exact
+@_fused
 def _delay(filter, re, im, out_re, out_im):
     """Filter both parts, in four sums side by side: one alone would wait for its own multiply-adds."""
     half = LENGTH // 2
     for i in range(len(out_re)):
-        a, b = filter[0] * re[i], filter[half] * re[i + half]
-        c, d = filter[0] * im[i], filter[half] * im[i + half]
-        for j in range(1, half):
+        a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+        for j in range(half):
             a += filter[j] * re[i + j]
             b += filter[half + j] * re[i + half + j]
             c += filter[j] * im[i + j]
@@ -54,17 +61,17 @@ def _delay(filter, re, im, out_re, out_im):
         out_im[i] = c + d
 
 
-@_exact
+@_fused
 def _weigh(re, im, gain, slope, ramp, sum_re, sum_im):
     """Add a path times a gain that goes by `slope` per sample, `ramp` samples on."""
     gain_re, gain_im, slope_re, slope_im = gain.real, gain.imag, slope.real, slope.imag
     for i in range(len(sum_re)):
         p, q = gain_re + slope_re * ramp[i], gain_im + slope_im * ramp[i]
-        sum_re[i] += p * re[i] - q * im[i]
-        sum_im[i] += p * im[i] + q * re[i]
+        sum_re[i] = sum_re[i] + p * re[i] - q * im[i]
+        sum_im[i] = sum_im[i] + p * im[i] + q * re[i]
 
 
-@_exact
+@_fused
 def _apart(line):
     """Return the real parts and the imaginary parts, each side by side."""
     n = len(line) // 2
@@ -74,7 +81,7 @@ def _apart(line):
     return re, im
 
 
-@_exact
+@_fused
 def _together(re, im, out):
     """Add real and imaginary parts to interleaved samples."""
     for i in range(len(re)):
@@ -82,7 +89,7 @@ def _together(re, im, out):
         out[2 * i + 1] += im[i]
 
 
-@_exact
+@_fused
 def taps(line, oldest, filters, filtered, gains, step, start, out):
     """Add a tapped delay line whose gains change linearly between updates, path by path.
 
@@ -122,7 +129,7 @@ def taps(line, oldest, filters, filtered, gains, step, start, out):
         done += m
 
 
-@_exact
+@_fused
 def _convolve(filter_re, filter_im, re, im, out_re, out_im):
     """Add LENGTH complex coefficients' share: two samples are read for four multiply-adds."""
     for i in range(len(out_re)):
@@ -136,7 +143,7 @@ def _convolve(filter_re, filter_im, re, im, out_re, out_im):
         out_im[i] += c + d
 
 
-@_exact
+@_fused
 def _tilt(slope_re, slope_im, since, sum_re, sum_im):
     """Add what has changed since the update."""
     for i in range(len(sum_re)):
@@ -145,7 +152,7 @@ def _tilt(slope_re, slope_im, since, sum_re, sum_im):
         sum_im[i] += t * slope_im[i]
 
 
-@_exact
+@_fused
 def merged(line, filters, gains, step, start, out):
     """Do what `taps` does with all paths in one filter, and a second one for its change: for many paths close together.
 
@@ -186,7 +193,7 @@ def merged(line, filters, gains, step, start, out):
         done += m
 
 
-@_exact
+@_rounded
 def rotate(samples, start, turns, phase):
     """Turn every sample by `phase` + `turns` times its count, in turns; exact at any count."""
     n = len(samples) // 2
@@ -209,7 +216,7 @@ def rotate(samples, start, turns, phase):
         done += m
 
 
-@_exact
+@_rounded
 def wobble(samples, skip, phases):
     """Turn every sample by a phase that goes in straight lines.
 
@@ -226,7 +233,7 @@ def wobble(samples, skip, phases):
         samples[2 * i + 1] = re * q + im * p
 
 
-@_exact
+@_fused
 def philox(counter, key):
     """Return 64 random bits for a 64-bit counter and a 32-bit key: Philox2x32-10 (Salmon et al., SC 2011)."""
     low, high = counter & np.uint64(0xFFFFFFFF), counter >> np.uint64(32)
@@ -238,7 +245,7 @@ def philox(counter, key):
     return (high << np.uint64(32)) | low
 
 
-@_exact
+@_fused
 def _cosine(turns):
     """cos(2 pi turns) for -1 to 1 turns, to 2e-7: the series of the sine about the nearest zero."""
     away = abs(turns)
@@ -248,7 +255,7 @@ def _cosine(turns):
     return x * (np.float32(6.283185307) + y * (np.float32(-41.34170224) + y * (np.float32(81.60524928) + y * high)))
 
 
-@_exact
+@_fused
 def noise(samples, start, key, power):
     """Add complex Gaussian noise of `power`, whose every sample depends on its count and on `key` alone.
 
@@ -275,7 +282,7 @@ def noise(samples, start, key, power):
             z = (mantissa - np.float32(1.41421356)) / (mantissa + np.float32(1.41421356))
             y = z * z
             series = np.float32(2) + y * (np.float32(2 / 3) + y * (np.float32(2 / 5) + y * np.float32(2 / 7)))
-            logarithm = (exponent + np.float32(0.5)) * np.float32(0.69314718) + z * series
+            logarithm = _product(exponent + np.float32(0.5), np.float32(0.69314718)) + z * series
             size = np.sqrt(max(-logarithm, np.float32(0)) * scale)
             block[2 * i] += size * _cosine(turns[i])
             block[2 * i + 1] += size * _cosine(turns[i] - np.float32(0.25))

@@ -26,6 +26,11 @@ class Recorded:
         """Return the gains at `count` updates (see paths.Gains)."""
         return self._gains[np.minimum(np.arange(first, first + count), len(self._gains) - 1)]
 
+    @property
+    def length(self) -> int:
+        """Samples from the record's begin to its last update."""
+        return (len(self._gains) - 1) * self.step
+
 
 def read(path: Path, rate: float, gain: float = 1.0, delay: float = 0.0) -> Taps:
     """Return the channel that a file holds.

@@ -1,38 +1,26 @@
-"""`testbed radio`: the broker between virtual radios, and its control while it runs."""
+"""`testbed radio up | demo`: the broker between virtual radios, and built-in ones at its ports."""
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as Still
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
-from zlib import crc32
 
 import typer
 
-from testbed.cli.labs import LabOption, only_lab
+from testbed.cli import radio_control, radio_link, radio_plot, radio_record
+from testbed.cli.background import until_done
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
-from testbed.errors import BadInput, ExitCode, nearest
-from testbed.model.source import parse_yaml
-from testbed.substrate.folder import home
+from testbed.cli.radio_scenario import ControlOption, Scenario, control_of, read
+from testbed.errors import ExitCode
 
 app = typer.Typer(no_args_is_help=True, help="Virtual radios (ZeroMQ): the channels between cells and UEs.")
-
-Scenario = Annotated[Path, typer.Argument(help="Scenario file (YAML).", dir_okay=False, metavar="SCENARIO")]
-
-
-ControlOption = Annotated[
-    str | None,
-    typer.Option("--control", help="Where the broker takes questions; a socket of this scenario by default.",
-                 metavar="ADDRESS"),
-]  # fmt: skip
+for group in (radio_control, radio_link, radio_plot, radio_record):
+    group.register(app)
 
 
 @app.command()
@@ -53,7 +41,7 @@ def up(
     from testbed.telemetry.sinks import SqliteFile
     from testbed.telemetry.store import Store
 
-    scenario = _read(file)
+    scenario = read(file)
     if dry_run:
         Air(scenario)
         _show(scenario, as_json)
@@ -62,7 +50,7 @@ def up(
         samples = stack.enter_context(closing(Store([SqliteFile(store)] if store else [])))
         broker = stack.enter_context(
             Broker(
-                scenario, _tell_as_json if as_json else _tell, control=control or _control_of(file), every=every,
+                scenario, _tell_as_json if as_json else _tell, control=control or control_of(file), every=every,
                 measured=lambda found: samples.add(one for level in found for one in level.samples(time.time())),
             )
         )  # fmt: skip
@@ -70,60 +58,8 @@ def up(
         stdout.print(f"waiting for {', '.join(scenario.radios)}; end: Ctrl-C", markup=False) if not as_json else None
         began = time.monotonic()
         rates = _Rates(broker, report)
-        _run(broker, lambda: (rates.show(), samples.flush()))
+        until_done(broker.run, lambda: (rates.show(), samples.flush()))
         _summary(broker, time.monotonic() - began, as_json)
-
-
-@app.command("set")
-def change(
-    file: Scenario,
-    changes: Annotated[
-        list[str],
-        typer.Argument(help="Keys of the scenario and their values, such as channels.gnb.ue1.gain=-30dB; null takes a "
-                            "key away.", metavar="KEY=VALUE..."),
-    ],
-    at: Annotated[int | None, typer.Option("--at", help="Count from which it is in force; at once by default.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check it against the broker's scenario only.")] = False,
-    control: ControlOption = None,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Change gains, positions, profiles, noise while samples go, all at one sample."""
-    from sdr.broker.control import ask
-
-    question = {"ask": "check" if dry_run else "set", "patch": _patch(changes), "at": at}
-    answer = ask(control or _control_of(file), question, _PATIENCE)
-    if as_json:
-        print_json(answer)
-    elif dry_run:
-        stdout.print("it can be done")
-    else:
-        stdout.print(f"in force from count {answer['at']} on")
-
-
-@app.command()
-def status(file: Scenario, control: ControlOption = None, as_json: AsJson = False) -> None:
-    """Show what went through a running broker's ports, and what every receiver hears of every transmitter."""
-    from sdr.broker.control import ask
-
-    found = ask(control or _control_of(file), {"ask": "status"}, _PATIENCE)
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        [one["port"], "there" if one["live"] else "away", str(one["count"]), str(one["clipped"])]
-        for one in found["ports"]
-    ]
-    print_table(["port", "radio", "samples", "clipped"], rows)
-    rows = [
-        [
-            one["source"],
-            one["sink"],
-            *(_decibels(one[key]) for key in ("power", "snr", "sinr")),
-            f"{one['delay'] * 1e6:.3f}us",
-        ]
-        for one in found["levels"]
-    ]
-    print_table(["from", "to", "power", "SNR", "SINR", "delay"], rows)
 
 
 @app.command()
@@ -141,7 +77,7 @@ def demo(
 
     with TemporaryDirectory(prefix="testbed-radio-") as name, Reporter() as report:
         folder = Path(name)
-        scenario = _read(file) if file else example(folder)
+        scenario = read(file) if file else example(folder)
         steps = (("as the scenario says", {}),) if file else STEPS
         report("radios find each other")
         found = []
@@ -171,150 +107,6 @@ def _show_step(title: str, told: list[Any]) -> None:
     print_table(columns, rows, title=title)
 
 
-@app.command()
-def link(
-    file: Scenario,
-    source: Annotated[str, typer.Argument(help="Cell or UE that sends.")],
-    sink: Annotated[str, typer.Argument(help="UE or cell that receives.")],
-    seconds: Annotated[float, typer.Option("--seconds", help="How long; 0 for one moment.", min=0.0)] = 0.0,
-    every: Annotated[float, typer.Option("--every", help="Seconds from one setting to the next.", min=0.001)] = 0.1,
-    blocks: Annotated[
-        int | None, typer.Option("--blocks", help="Resource blocks; as many as fit by default.", min=1, max=275)
-    ] = None,
-    qam: Annotated[str, typer.Option("--table", help="CQI and MCS tables: 64qam or 256qam.")] = "64qam",
-    csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write them as a trace: `trace: csv:FILE`.", dir_okay=False)
-    ] = None,
-    play: Annotated[
-        str | None,
-        typer.Option("--play", help="Play them on this link of a lab, from its end called SOURCE.", metavar="LINK"),
-    ] = None,
-    lab: LabOption = None,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Turn a pair's channel through time into a link: SINR, CQI, MCS; the delay, loss and rate that packets meet."""
-    from numpy import arange
-
-    from sdr.radio.link import RanLink
-    from sdr.track import Follower, fitting, table, track
-
-    scenario = _read(file)
-    follower = Follower(scenario, RanLink(blocks=blocks or fitting(scenario.rate), table=qam))
-    moments = follower.moments(source, sink, arange(0, seconds + every / 2, every) if seconds else arange(1.0))
-    if csv:
-        csv.write_text(table(moments))
-    if play:
-        _play(lab, play, source, track(moments))
-    if as_json:
-        print_json(moments)
-        return
-    rows = [
-        [f"{one.time:.3f}", f"{one.sinr:.1f}dB", str(one.cqi), "-" if one.mcs is None else str(one.mcs),
-         f"{one.rate / 1e6:.2f}", f"{one.delay * 1e3:.2f}ms", f"{one.loss:.2%}"]
-        for one in moments
-    ]  # fmt: skip
-    print_table(["s", "SINR", "CQI", "MCS", "Mbit/s", "delay", "loss"], rows)
-
-
-@app.command()
-def follow(
-    file: Scenario,
-    store: Annotated[
-        Path, typer.Argument(help="SQLite file of samples: rsrp (dBm) and sinr (dB) of radio:SOURCE:SINK.")
-    ],
-    every: Annotated[
-        float, typer.Option("--every", help="Seconds from one look at the store to the next.", min=0.05)
-    ] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Take what is there, and end.")] = False,
-    blocks: Annotated[int | None, typer.Option("--blocks", help="Resource blocks; as many as fit by default.")] = None,
-    control: ControlOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Keep a running broker's gains and noise like what was measured, until Ctrl-C."""
-    from sdr.broker.control import ask
-    from sdr.broker.scenario import Scenario as Model
-    from sdr.measured import Reader, patch
-
-    address, reader = control or _control_of(file), Reader(store)
-    end = threading.Event()
-    while True:
-        scenario = Model.model_validate(ask(address, {"ask": "status"}, _PATIENCE)["scenario"])
-        found = reader.new(scenario)
-        if found:
-            changes = patch(scenario, found, blocks)
-            at = ask(address, {"ask": "set", "patch": changes}, _PATIENCE)["at"]
-            _say_followed(found, changes, at, as_json)
-        try:
-            if once or end.wait(every):
-                return
-        except KeyboardInterrupt:  # the way to end it
-            return
-
-
-def _say_followed(found: list[Any], changes: dict[str, Any], at: int, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"at": at, "measured": to_plain(found), "patch": changes}), flush=True)
-        return
-    for one in found:
-        told = [f"{name} {value:.1f}{unit}" for name, value, unit in
-                (("RSRP", one.rsrp, "dBm"), ("SINR", one.sinr, "dB")) if value is not None]  # fmt: skip
-        stdout.print(f"{one.source} to {one.sink}: {', '.join(told)} (from count {at})", markup=False)
-
-
-def _play(lab: str | None, link: str, source: str, track: Any) -> None:
-    from testbed.emulator.lower import tracks_of
-    from testbed.emulator.playing import Play
-
-    opened = only_lab(lab)
-    found = opened.topology.links.get(link)
-    if found is None:
-        raise BadInput(f"no link called {link!r} in {opened.name}{nearest(link, opened.topology.links)}")
-    ends = [end.node for end in found.endpoints]
-    if source not in ends:
-        raise BadInput(f"link {link} of {opened.name} joins {' and '.join(ends)}; expected one called {source}")
-    with opened.agent() as agent:
-        agent.call(Play(tracks=tracks_of(link, track, [1 if ends.index(source) else 0], "radio link")))
-
-
-_PATIENCE = 10.0
-"""Seconds; a broker answers between two blocks."""
-
-
-def _decibels(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}dB"
-
-
-def _read(file: Path) -> Any:
-    from sdr.broker.scenario import Scenario as Model
-    from testbed.model.load import load
-
-    return load(file, Model).beside(file.absolute().parent)
-
-
-def _control_of(file: Path) -> str:
-    """One address for each scenario's file, in a folder of the user's own."""
-    folder = home() / "radio"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    socket = folder / f"{crc32(bytes(file.absolute())):08x}"
-    return f"ipc://{socket}"
-
-
-def _patch(changes: list[str]) -> dict[str, Any]:
-    """Turn `a.b=1` into `{a: {b: 1}}`; values are read as YAML."""
-    patch: dict[str, Any] = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals or not all(parts := key.split(".")):
-            raise BadInput(f"{change!r}: expected KEY=VALUE, such as channels.gnb.ue1.gain=-30dB")
-        inner = patch
-        for part in parts[:-1]:
-            inner = inner.setdefault(part, {})
-            if not isinstance(inner, dict):
-                raise BadInput(f"{change!r}: {part} has a value already")
-        inner[parts[-1]] = parse_yaml(f"value: {value}", change).plain()["value"]
-    return patch
-
-
 def _show(scenario: Any, as_json: bool) -> None:
     if as_json:
         print_json(scenario)
@@ -325,24 +117,6 @@ def _show(scenario: Any, as_json: bool) -> None:
     ]
     print_table(["radio", "Msample/s", "style", "transmits at", "receives from"], rows)
     print_table(["from", "to", "gain"], [[d.source, d.sink, f"{d.pair.gain:g}dB"] for d in scenario.directions()])
-
-
-def _run(broker: Any, each_second: Callable[[], object]) -> None:
-    """In a thread of its own: a signal then never falls between a sample's sum and its sending."""
-    stop = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(broker.run, stop)
-        try:
-            while True:
-                try:
-                    return running.result(timeout=1.0)
-                except Still:
-                    each_second()
-        except KeyboardInterrupt:  # the way to end it
-            stop.set()
-            running.result()
-        finally:
-            stop.set()
 
 
 class _Rates:

@@ -27,7 +27,8 @@ def test_what_is_measured_is_what_is_stated_through_all_changes():
     assert hidden["gnb"]["heard"]["source"] == "ue2"
     assert hidden["ue1"]["heard"]["gain"] == pytest.approx(-30, abs=0.1)
     assert fading["ue2"]["gain"] is None
-    assert jammed["gnb"]["heard"]["snr"] < hidden["gnb"]["heard"]["snr"]
+    assert jammed["gnb"]["heard"]["source"] is None
+    assert jammed["ue1"]["heard"]["source"] == "gnb"
 
 
 def test_a_measurement_that_differs_fails(monkeypatch):

@@ -20,6 +20,7 @@ from tests.sdr.plain import WAIT, free_address, plain
 TEXT = """\
 rate: 1MHz
 gather: 30s
+patience: 100ms
 cells: {{gnb: {{transmit: {0}, receive: {1}}}}}
 ues: {{ue1: {{transmit: {2}, receive: {3}, receiver: {{clip: 4}}}}}}
 channels: {{gnb: {{ue1: {{gain: -6dB, delay: 3us}}}}}}
