@@ -27,8 +27,9 @@ ALL = (
     "fidelity",
     "mirror_latency",
     "radio_channel",
+    "radio_broker",
 )
-SMALL = ("switches", "radio_channel")
+SMALL = ("switches", "radio_channel", "radio_broker")
 """Those that have a small run."""
 
 

@@ -102,12 +102,17 @@ def _rate(once: Callable[[], object], seconds: float) -> tuple[float, int]:
 def _gnuradio() -> list[Claim]:
     """GNU Radio's own model at 4 taps, where its Python modules can be had: Debian's, not the product's environment."""
     what = "Msample/s: GNU Radio's selective fading model, 4 taps"
-    python = next((p for p in ("/usr/bin/python3", sys.executable) if _has(p, "gnuradio")), None)
+    python = gnuradio_python()
     if python is None:
         print(f"skipped: {what}: gnuradio is not installed", file=sys.stderr)
         return []
     done = subprocess.run([python, str(PEER), *map(str, ANY)], capture_output=True, text=True, check=True, timeout=60)
     return [Claim(what, float(done.stdout.split()[-1]) / 1e6, "", 1, "the peer itself", lower_is_better=False)]
+
+
+def gnuradio_python() -> str | None:
+    """Return the interpreter that has GNU Radio: Debian's, not the product's own environment; None where it is not."""
+    return next((p for p in ("/usr/bin/python3", sys.executable) if _has(p, "gnuradio")), None)
 
 
 def _has(python: str, module: str) -> bool:

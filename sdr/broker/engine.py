@@ -7,8 +7,9 @@ channels work at the same time.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from threading import Event as Flag
 from typing import Any, Literal, Self
@@ -16,12 +17,14 @@ from typing import Any, Literal, Self
 import numpy as np
 import zmq
 
-from sdr.broker.gain import Gain
-from sdr.broker.scenario import Radio, Scenario
+from sdr.broker.air import Air
+from sdr.broker.control import Control, answer
+from sdr.broker.levels import Level, levels
+from sdr.broker.scenario import Scenario, port_name
 from sdr.broker.streams import Receive, Station, Transmit, connect
 from sdr.channel.base import Channel, Impairment
 from sdr.wire import FORMATS, BadFrame, Inlet, Outlet
-from testbed.errors import Unable
+from testbed.errors import BadInput, Unable
 
 BLOCK = 1 << 16
 """Most samples of an answer: srsRAN Project's receiver has room for 614,400, srsRAN 4G's for 3,072,000."""
@@ -61,12 +64,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class PortReport:
-    """What went through one port so far; samples, on the broker's clock."""
+    """What went through one port so far; samples, on the broker's clock. `clipped`: of a receive port."""
 
     radio: str
     port: str
     live: bool
     count: int
+    clipped: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -81,13 +85,19 @@ class _Source:
 
 @dataclass(slots=True, eq=False)
 class _Sink:
-    """A receive port and the wire to it. `known`: whether its peer has asked since the radio joined."""
+    """A receive port and the wire to it.
 
+    Attributes:
+        known: whether its peer has asked since the radio joined. measure: whether its next block is.
+    """
+
+    name: str
     station: Station
     stream: Receive
     outlet: Outlet
     touched: float = 0.0
     known: bool = False
+    measure: bool = False
 
 
 class Broker:
@@ -102,15 +112,26 @@ class Broker:
         tell: Callable[[Event], None] = lambda event: None,
         channels: Mapping[tuple[str, str], Channel] | None = None,
         impairments: Mapping[str, Impairment] | None = None,
+        *,
+        control: str | None = None,
+        measured: Callable[[Sequence[Level]], None] = lambda levels: None,
+        every: float = 1.0,
     ) -> None:
         """Args:
             tell: is told what becomes of radios. channels: by transmit and receive port (`port_name`), instead of the
                 scenario's. impairments: by receive port.
+            control: where it takes questions (see `control`). measured: is told what a receive port hears of every
+                transmitter, each `every` seconds.
 
         Raises:
+            BadInput: a channel cannot be (see air.Air).
             AddressInUse: somebody listens on a receive port's address. Unable: an address cannot be used.
         """
         self._scenario, self._tell = scenario, tell
+        self._air = Air(scenario)
+        self._measured, self._every, self._measure_at = measured, every, 0.0
+        self._last_change = 0
+        self._levels: dict[str, list[Level]] = {}
         self._ahead = max(1, round(scenario.ahead * scenario.rate))
         self._context = zmq.Context(io_threads=2)
         self._poller = zmq.Poller()
@@ -121,10 +142,14 @@ class Broker:
         self._first = self._opened = 0.0
         self._scratch = np.empty(BLOCK, np.complex64)
         named = {name: _port_names(name, len(radio.transmit)) for name, radio in scenario.radios.items()}
-        self.stations = connect(named, channels or plain_channels(scenario), impairments)
+        self.stations = connect(named, channels or self._air.channels, impairments or self._air.impairments)
         self._away = set(self.stations.values())
+        self._control: Control | None = None
         try:
             self._open_ports()
+            if control is not None:
+                self._control = Control(self._context, control, partial(answer, self))
+                self._handle(self._control.socket, self._control.serve)
         except Unable:
             self.close()
             raise
@@ -150,7 +175,7 @@ class Broker:
     def report(self) -> list[PortReport]:
         """Return what went through every port so far."""
         return [
-            PortReport(name, port, station.live, stream.count if isinstance(stream, Receive) else stream.line.count)
+            PortReport(name, port, station.live, *self._passed(port, stream))
             for name, station in self.stations.items()
             for port, stream in zip(
                 [one for names in _port_names(name, len(station.transmits)) for one in names],
@@ -159,25 +184,63 @@ class Broker:
             )
         ]
 
+    def _passed(self, port: str, stream: Receive | Transmit) -> tuple[int, int]:
+        if isinstance(stream, Transmit):
+            return stream.line.count, 0
+        return stream.count, self._air.impairments[port].clipped
+
     def close(self) -> None:
         """Leave all radios and addresses."""
         for source in self._sources:
             source.inlet.close()
         for sink in self._sinks:
             sink.outlet.close()
+        if self._control is not None:
+            self._control.close()
         self._context.term()
+
+    # --- control -----------------------------------------------------------------------------------------------------
+
+    @property
+    def scenario(self) -> Scenario:
+        """As it is in force, or will be at the end of all that was changed."""
+        return self._air.scenario
+
+    @property
+    def levels(self) -> list[Level]:
+        """What every receive port heard of every transmitter when it was measured last."""
+        return [level for found in self._levels.values() for level in found]
+
+    def become(self, scenario: Scenario, at: int | None = None) -> int:
+        """Go over into another scenario of the same radios (see air.Air); for the thread that runs the broker.
+
+        Args:
+            at: the count from which it is in force; at once where none is given.
+
+        Returns:
+            That count.
+
+        Raises:
+            BadInput: that count is over or before an earlier change, or the scenario cannot be.
+        """
+        soonest = max(self._last_change, *(sink.stream.count for sink in self._sinks))
+        if at is not None and at < soonest:
+            raise BadInput(f"at is {at}; expected {soonest} or more, which samples and changes have come to already")
+        self._air.become(scenario, when := soonest if at is None else at)
+        self._last_change = when
+        return when
 
     # --- ports -------------------------------------------------------------------------------------------------------
 
     def _open_ports(self) -> None:
         for name, radio in self._scenario.radios.items():
             station, form = self.stations[name], FORMATS[radio.format]
-            for address, stream in zip(radio.receive, station.receives, strict=True):
+            for index, (address, stream) in enumerate(zip(radio.receive, station.receives, strict=True)):
                 try:
                     outlet = Outlet(self._context, address, radio.style, form)
                 except Unable as error:
                     raise type(error)(f"{name}: {error}") from None
-                self._sinks.append(_Sink(station, stream, outlet))
+                self._sinks.append(_Sink(port_name(name, "rx", index), station, stream, outlet))
             for address, transmit in zip(radio.transmit, station.transmits, strict=True):
                 inlet = Inlet(self._context, address, radio.style, form)
                 self._sources.append(_Source(station, transmit, inlet))
@@ -223,8 +286,12 @@ class Broker:
         if (new and sink.known) or not wanted:
             self._ended(sink.station)
             sink.outlet.wanted = wanted
-        if wanted and self._heard(sink.station):
-            sink.known = True
+        if not wanted or sink.station in self._dropped:
+            return
+        if not sink.known:
+            sink.known, sink.touched = True, time.monotonic()
+        if not sink.station.fresh:
+            self._heard(sink.station)
 
     def _ask_all(self) -> None:
         for source in self._sources:
@@ -262,12 +329,24 @@ class Broker:
 
     def _give(self, sink: _Sink, stop: int) -> None:
         samples = self._scratch[: stop - sink.stream.count]
+        if sink.measure:
+            self._measure(sink, len(samples))
         sink.stream.form(samples)
         if sink.outlet.give(samples):
             sink.stream.count = stop
             sink.touched = time.monotonic()
         elif not sink.outlet.wanted:
             self._ended(sink.station)
+
+    def _measure(self, sink: _Sink, length: int) -> None:
+        names = {
+            id(stream): port_name(name, "tx", index)
+            for name, station in self.stations.items()
+            for index, stream in enumerate(station.transmits)
+        }
+        found = levels(self.scenario, sink.name, sink.stream, names, length)
+        self._levels[sink.name], sink.measure = found, False
+        self._measured(found)
 
     def _fill(self) -> None:
         """Silence of those who are away goes as far as the furthest of those who are there has sent."""
@@ -295,7 +374,7 @@ class Broker:
 
     def _ended(self, station: Station) -> None:
         """Its connection is gone: what comes next comes from a radio that starts anew."""
-        told = station.live or station in self._dropped
+        told = not station.fresh or station in self._dropped
         self._dropped.discard(station)
         self._leave(station, fresh=True)
         if told:
@@ -334,6 +413,11 @@ class Broker:
         return 1 if self._scenario.realtime and self._opened else ceil(_TICK * 1000)
 
     def _tick(self, now: float) -> None:
+        self._let_in(now)
+        if self._opened and now >= self._measure_at:
+            self._measure_at = now + self._every
+            for sink in self._sinks:
+                sink.measure = True
         if not self._opened:
             late = self._first and now - self._first > self._scenario.gather
             if late or all(one.live or one in self._dropped for one in self.stations.values()):
@@ -342,9 +426,25 @@ class Broker:
             return
         waited = self._waited_for()
         if waited and now - waited[0][2] > self._scenario.patience:
-            station = waited[0][3]
-            self._leave(station, fresh=False)
-            self._say(station, "paused")
+            self._pause(waited[0][3], now)
+
+    def _pause(self, station: Station, now: float) -> None:
+        self._leave(station, fresh=False)
+        self._say(station, "paused")
+        # Who hears it has waited as long as the others, and can answer only now.
+        hears = {one.station for one in self._sinks if any(one.stream in sent.readers for sent in station.transmits)}
+        self._touch((one for one in (*self._sources, *self._sinks) if one.station in hears), now)
+
+    def _let_in(self, now: float) -> None:
+        """Take in radios that have asked for long and sent nothing yet.
+
+        srsRAN's ask as soon as they are opened, send first, and take seconds before they do: nobody should wait for
+        them meanwhile. Others send only when they have heard something.
+        """
+        for sink in self._sinks:
+            late = now - sink.touched > self._scenario.patience
+            if sink.station.fresh and sink.known and sink.outlet.wanted and late:
+                self._heard(sink.station)
 
     @staticmethod
     def _touch(ports: Iterable[_Source | _Sink], now: float) -> None:
@@ -379,26 +479,3 @@ def _port_names(radio: str, number: int) -> tuple[list[str], list[str]]:
     return [port_name(radio, "tx", index) for index in range(number)], [
         port_name(radio, "rx", index) for index in range(number)
     ]
-
-
-def port_name(radio: str, way: Literal["tx", "rx"], index: int = 0) -> str:
-    """Return the name of a port, such as `gnb tx0`."""
-    return f"{radio} {way}{index}"
-
-
-def plain_channels(scenario: Scenario) -> dict[tuple[str, str], Channel]:
-    """Return a scenario's channels.
-
-    Antenna n of a transmitter is heard by antenna n of its receivers; where one side has fewer, they count round again.
-    """
-    return {
-        (port_name(one.source, "tx", sent), port_name(one.sink, "rx", heard)): Gain(one.pair.gain)
-        for one in scenario.directions()
-        for sent, heard in _antennas(scenario.radios[one.source], scenario.radios[one.sink])
-    }
-
-
-def _antennas(source: Radio, sink: Radio) -> Iterator[tuple[int, int]]:
-    sent, heard = len(source.transmit), len(sink.receive)
-    fewer = min(sent, heard)
-    return ((one, other) for one in range(sent) for other in range(heard) if one % fewer == other % fewer)

@@ -5,13 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Literal, Self
+from zlib import crc32
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sdr.broker.front import FrontEnd
+from sdr.broker.pair import Pair
 from sdr.wire.ports import Style
 from testbed.errors import nearest
-from testbed.model.base import Dbm, Decibel, Flag, Frequency, Model, Name, Number, Problem, Seconds, refuse
+from testbed.model.base import (
+    Dbm,
+    Decibel,
+    Flag,
+    Frequency,
+    Integer,
+    Model,
+    Name,
+    Number,
+    Problem,
+    Seconds,
+    refuse,
+)
 
 _TCP = re.compile(r"tcp://([A-Za-z0-9_.*-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _IPC = re.compile(r"ipc://\S{1,107}")  # the kernel's limit of a path of a UNIX socket
@@ -23,7 +40,22 @@ Addresses = Annotated[
     Field(min_length=1, description="of the radio's antennas in order, as a list; one alone as text"),
 ]
 Place = tuple[str | int, ...]
+_MOST_MEMORY = 1 << 26
+"""Samples: half a gigabyte for each transmit port."""
+
+
 Position = tuple[Number, Number, Number]
+
+
+class Waypoint(Model):
+    """Where a radio is at a time.
+
+    Attributes:
+        at: since the broker's count 0. position: as of a radio.
+    """
+
+    at: Seconds
+    position: Position
 
 
 class Radio(Model):
@@ -36,7 +68,10 @@ class Radio(Model):
         style: whether samples go on request (REQ and REP) or are published (srsRAN 4G's PUB and SUB).
         format: of the samples on the wire.
         position: of its antennas, metres to the east, to the north and above the ground; they decide gains and delays.
-        power: what a sample of magnitude 1 is sent with.
+        velocity: metres a second, the same ways: the radio moves on from its position, without end.
+        waypoints: where it is when, in straight lines between them; before the first and behind the last it stands.
+        power: what a sample of magnitude 1 is sent with. full_scale: what makes one where it is received.
+        receiver: what its receive ports do to the sum of all that arrives.
     """
 
     transmit: Addresses
@@ -45,12 +80,26 @@ class Radio(Model):
     style: Style = "request"
     format: Literal["fc32", "sc16"] = "fc32"
     position: Position | None = None
+    velocity: Position | None = None
+    waypoints: tuple[Waypoint, ...] = ()
     power: Dbm = 0.0
+    full_scale: Dbm = 0.0
+    receiver: FrontEnd = FrontEnd()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        refuse(list(_port_problems(self)))
+        refuse([*_port_problems(self), *_motion_problems(self)])
         return self
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is somewhere."""
+        return self.position is not None or bool(self.waypoints)
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is not always at the same place."""
+        return len(self.waypoints) > 1 or any(self.velocity or ())
 
     def addresses(self) -> Iterator[tuple[Place, str]]:
         """Give every address, and where in the radio it stands."""
@@ -68,14 +117,16 @@ def _port_problems(it: Radio) -> Iterator[Problem]:
         yield Problem(("receive",), list(it.receive), f"expected as many as transmit has, {len(it.transmit)}")
 
 
-class Pair(Model):
-    """What happens between a transmitter and a receiver.
-
-    Attributes:
-        gain: of power.
-    """
-
-    gain: Decibel = 0.0
+def _motion_problems(it: Radio) -> Iterator[Problem]:
+    if it.waypoints and (it.position or it.velocity):
+        yield Problem(("waypoints",), [], "expected no position and no velocity beside waypoints, which say both")
+    if it.velocity and not it.position:
+        yield Problem(("velocity",), list(it.velocity), "expected a position beside it, where the radio is at first")
+    for index, (before, after) in enumerate(pairwise(it.waypoints), start=1):
+        if after.at <= before.at:
+            yield Problem(
+                ("waypoints", index, "at"), after.at, f"expected a time after the one before, {before.at:g} s"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +150,14 @@ class Scenario(Model):
         gather: how long the first radio waits for the others at the start.
         ahead: how far a transmitter may run ahead of its slowest receiver.
         realtime: whether samples are held back to `rate`; else they go as fast as the slowest radio.
+        seed: of all that looks random: the same seed repeats a scenario bit for bit.
         carrier: frequency of the carrier, for path losses and Doppler shifts.
         model: the path loss between radios that have positions: free-space, log-distance, or a scenario of TR 38.901.
         exponent, reference: of log-distance, and its loss at 1 m (that of free space where none is written).
+        shadowing: whether it is added where the model has it.
+        memory: the longest delay that a change while samples go may ask for.
+        ramp: how long a change takes to come into force.
+        motion: how often the channels of radios that move are computed; in between they go over into each other.
     """
 
     rate: Frequency
@@ -109,18 +165,24 @@ class Scenario(Model):
     ues: dict[Name, Radio] = Field(min_length=1)
     channels: dict[Name, dict[Name, Pair]] = Field(default_factory=dict)
     other: Pair = Pair()
-    patience: Seconds = 1.0
+    patience: Seconds = 5.0
     gather: Seconds = 1.0
     ahead: Seconds = 0.02
     realtime: Flag = False
+    seed: Annotated[Integer, Field(ge=0)] = 0
     carrier: Frequency | None = None
     model: Literal["free-space", "log-distance", "UMa", "UMi", "RMa", "InH-mixed", "InH-open"] = "free-space"
     exponent: Annotated[Number, Field(gt=0, le=10)] = 2.0
     reference: Decibel | None = None
+    shadowing: Flag = True
+    memory: Seconds = 1e-3
+    ramp: Seconds = 1e-4
+    motion: Seconds = 1e-2
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        refuse([*_name_problems(self), *_rate_problems(self), *_address_problems(self), *_channel_problems(self)])
+        checks = (_name_problems, _time_problems, _rate_problems, _address_problems, _channel_problems, _place_problems)
+        refuse([problem for check in checks for problem in check(self)])
         return self
 
     @property
@@ -134,6 +196,23 @@ class Scenario(Model):
             for ue in self.ues:
                 yield Direction(cell, ue, self._pair(cell, ue))
                 yield Direction(ue, cell, self._pair(ue, cell))
+
+    def seed_of(self, *names: str) -> list[int]:
+        """Return the seed of something that has these names: the same, whatever else the scenario holds."""
+        return [self.seed, *(crc32(name.encode()) for name in names)]
+
+    def beside(self, folder: Path) -> Self:
+        """Return the same with relative paths of recorded channels taken from a folder: that of the scenario's file."""
+
+        def found(pair: Pair) -> Pair:
+            return pair if pair.recorded is None else pair.model_copy(update={"recorded": folder / pair.recorded})
+
+        channels = {one: {other: found(pair) for other, pair in sinks.items()} for one, sinks in self.channels.items()}
+        return self.model_copy(update={"channels": channels, "other": found(self.other)})
+
+    def ends(self, source: str, sink: str) -> tuple[str, str]:
+        """Return which of the two is the cell, and which the UE."""
+        return (source, sink) if source in self.cells else (sink, source)
 
     def _pair(self, source: str, sink: str) -> Pair:
         written = self.channels.get(source, {}).get(sink)
@@ -149,10 +228,29 @@ def _radios(it: Scenario) -> Iterator[tuple[Place, str, Radio]]:
 def _name_problems(it: Scenario) -> Iterator[Problem]:
     for name in it.cells.keys() & it.ues.keys():
         yield Problem(("ues", name), name, f"expected another name: a cell is called {name} already")
+
+
+def _time_problems(it: Scenario) -> Iterator[Problem]:
     if it.patience <= 0:
         yield Problem(("patience",), it.patience, "expected a time above zero, such as 1s")
-    if it.ahead * it.rate < 1:
-        yield Problem(("ahead",), it.ahead, "expected the time of one sample at least, such as 20ms")
+    for key, example in (("ahead", "20ms"), ("ramp", "100us"), ("motion", "10ms")):
+        if (value := getattr(it, key)) * it.rate < 1:
+            yield Problem((key,), value, f"expected the time of one sample at least, such as {example}")
+    if it.memory * it.rate > _MOST_MEMORY:
+        yield Problem(("memory",), it.memory, f"expected {_MOST_MEMORY / it.rate:.3g} s at most at this rate")
+
+
+def _place_problems(it: Scenario) -> Iterator[Problem]:
+    """Where positions decide, the rest that a path loss needs has to be there."""
+    if it.reference is not None and it.model != "log-distance":
+        yield Problem(("reference",), it.reference, "expected model: log-distance beside it")
+    for place, name, radio in _radios(it):
+        if radio.placed and it.carrier is None:
+            where = "waypoints" if radio.waypoints else "position"
+            yield Problem((*place, where), name, "expected the scenario's carrier too, such as carrier: 3.5GHz")
+            return
+        if radio.velocity and radio.velocity[2] and it.model not in ("free-space", "log-distance"):
+            yield Problem((*place, "velocity", 2), radio.velocity[2], f"expected 0: {it.model} is for fixed heights")
 
 
 def _rate_problems(it: Scenario) -> Iterator[Problem]:
@@ -198,3 +296,8 @@ def _channel_problems(it: Scenario) -> Iterator[Problem]:
         for sink in sinks.keys() - others.keys():
             place = ("channels", source, sink)
             yield Problem(place, sink, f"expected a {what} of this scenario{nearest(sink, others)}")
+
+
+def port_name(radio: str, way: Literal["tx", "rx"], index: int = 0) -> str:
+    """Return the name of a port, such as `gnb tx0`."""
+    return f"{radio} {way}{index}"

@@ -62,6 +62,15 @@ class Receive:
         if self.impairment is not None:
             self.impairment.apply(out, self.count)
 
+    def powers(self, length: int) -> list[float]:
+        """Return the mean power of each path's share in the next `length` samples."""
+        found: list[float] = []
+        for transmit, channel in self.paths:
+            share = np.zeros(length, np.complex64)
+            channel.add(transmit.line.span(self.count - channel.reach, self.count + length), self.count, share)
+            found.append(float(np.mean(share.real**2 + share.imag**2)))
+        return found
+
 
 @dataclass(slots=True, eq=False)
 class Station:

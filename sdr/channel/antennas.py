@@ -90,7 +90,7 @@ class Pair:
 
 def pairs(
     name: str, rate: float, seed: Sequence[int], shape: tuple[int, int], level: str, *, doppler: float = 0.0,
-    spread: float | None = None, gain: float = 1.0,
+    spread: float | None = None, gain: float = 1.0, delay: float = 0.0,
 ) -> list[list[Taps]]:  # fmt: skip
     """Return the channels of a 3GPP profile between several antennas, as `[base][user]`.
 
@@ -98,7 +98,7 @@ def pairs(
 
     Args:
         shape: antennas of the base station and of the user's device, 1, 2 or 4. level: one of LEVELS.
-        name, rate, seed, doppler, spread, gain: as of fading.profile.
+        name, rate, seed, doppler, spread, gain, delay: as of fading.profile.
 
     Raises:
         BadInput: an unknown profile or level, or a value out of bounds.
@@ -109,5 +109,5 @@ def pairs(
     fading = Fading(each, doppler / rate, [*seed, 0])
     sight = Fading([0.0], doppler / rate, [*seed, 1], direct=direct * gain**2, direct_doppler=known.direct_doppler)
     antennas = Antennas(fading, base, user, level, sight)
-    delays = [delay * rate for delay in known.delays(spread)]
+    delays = [(delay + own) * rate for own in known.delays(spread)]
     return [[Taps(delays, antennas.pair(b, u)) for u in range(user)] for b in range(base)]

@@ -80,14 +80,15 @@ def rician(k: float, doppler: float, seed: Sequence[int], power: float = 1.0) ->
 
 
 def profile(
-    name: str, rate: float, seed: Sequence[int], *, doppler: float = 0.0, spread: float | None = None, gain: float = 1.0
-) -> Taps:
+    name: str, rate: float, seed: Sequence[int], *, doppler: float = 0.0, spread: float | None = None,
+    gain: float = 1.0, delay: float = 0.0,
+) -> Taps:  # fmt: skip
     """Return the channel of a 3GPP profile.
 
     Args:
         name: one of profiles.PROFILES. rate: samples per second. seed: of this pair.
         doppler: largest shift in hertz. spread: delay spread in seconds, for normalised profiles.
-        gain: amplitude, from the path loss.
+        gain: amplitude, from the path loss. delay: seconds, of all paths besides their own.
 
     Raises:
         BadInput: an unknown profile, or a value out of bounds.
@@ -98,4 +99,4 @@ def profile(
         [power * gain**2 for power in powers], doppler / rate, seed,
         direct=direct * gain**2, direct_doppler=known.direct_doppler,
     )  # fmt: skip
-    return Taps([delay * rate for delay in known.delays(spread)], fading)
+    return Taps([(delay + own) * rate for own in known.delays(spread)], fading)

@@ -82,11 +82,18 @@ class Scenario:
         direct = self.direct(place)
         return direct if in_sight else max(direct, self.hidden(place))
 
-    def draw(self, place: Place, seed: Sequence[int]) -> tuple[bool, float]:
-        """Return whether there is a line of sight, and the loss with shadowing; the same for the same seed."""
+    def draw(
+        self, place: Place, seed: Sequence[int], sight: bool | None = None, shadowing: bool = True
+    ) -> tuple[bool, float]:
+        """Return whether there is a line of sight, and the loss in dB; the same for the same seed.
+
+        Args:
+            sight: given instead of drawn. shadowing: whether it is added.
+        """
         random = np.random.Generator(np.random.Philox(np.random.SeedSequence(list(seed))))
-        in_sight = bool(random.random() < self.sight(place))
-        return in_sight, self.loss(place, in_sight) + self.shadow(place)[not in_sight] * random.standard_normal()
+        drawn, shadow = bool(random.random() < self.sight(place)), random.standard_normal() * shadowing
+        in_sight = drawn if sight is None else sight
+        return in_sight, self.loss(place, in_sight) + self.shadow(place)[not in_sight] * shadow
 
 
 def free_space(length: float, carrier: float) -> float:

@@ -119,16 +119,16 @@ class Taps:
 class Shifted:
     """A channel behind which everything is shifted in frequency: the Doppler shift of a pair, exact at any count."""
 
-    def __init__(self, channel: Channel, turns: float) -> None:
-        """Take a channel and its shift in turns per sample: hertz divided by the sample rate."""
-        self._channel, self._turns = channel, turns
+    def __init__(self, channel: Channel, turns: float, phase: float = 0.0) -> None:
+        """Take a channel, its shift in turns per sample (hertz divided by the sample rate), and turns at count 0."""
+        self._channel, self._turns, self._phase = channel, turns, phase
         self.reach = channel.reach
 
     def add(self, line: Samples, start: int, out: Samples) -> None:
         """Add the block, shifted (see base.Channel)."""
         arrived = np.zeros_like(out)
         self._channel.add(line, start, arrived)
-        kernel.rotate(parts(arrived), start, self._turns, 0.0)
+        kernel.rotate(parts(arrived), start, self._turns, self._phase)
         out += arrived
 
 

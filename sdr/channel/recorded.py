@@ -32,13 +32,13 @@ class Recorded:
         return (len(self._gains) - 1) * self.step
 
 
-def read(path: Path, rate: float) -> Taps:
+def read(path: Path, rate: float, gain: float = 1.0, delay: float = 0.0) -> Taps:
     """Return the channel that a file holds.
 
     Args:
         path: an .npz of numpy: `delays` (seconds, one per path; Sionna RT's `tau`), `gains` (complex amplitudes,
             updates by paths), `period` (seconds from one update to the next, such as 0.001).
-        rate: samples per second.
+        rate: samples per second. gain: amplitude, besides those in the file. delay: seconds, of all paths besides.
 
     Raises:
         BadInput: the file can't be read, a field is missing or has a wrong shape, a number is not finite, or the period
@@ -67,4 +67,4 @@ def read(path: Path, rate: float) -> Taps:
         raise BadInput(
             f"{path}: period {period.item()} s is {samples:g} samples at {rate:g}/s; expected a whole number"
         )
-    return Taps((delays * rate).tolist(), Recorded(gains.astype(np.complex64), round(samples)))
+    return Taps(((delays + delay) * rate).tolist(), Recorded((gain * gains).astype(np.complex64), round(samples)))

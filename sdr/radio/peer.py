@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import threading
 from math import ceil
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import zmq
 
+from sdr.radio.carrier import Samples
 from sdr.radio.measurement import Measurement
-from sdr.radio.receiver import Receiver
-from sdr.radio.transmitter import Transmitter
 from testbed.errors import AddressInUse, BadInput, NotReady, Unable
 
 _REQUEST = b"\xff"
 """srsRAN 4G's; nobody looks at it."""
 _SAMPLE = 8
+
+
+class Source(Protocol):
+    """What is sent: a `Transmitter`, or something like it."""
+
+    def read(self, n: int) -> Samples: ...
+
+
+class Listener(Protocol):
+    """What samples are given to: a `Receiver`, or something that has one."""
+
+    def feed(self, samples: Samples) -> list[Measurement]: ...
 
 
 class TransmitPort:
@@ -38,7 +49,7 @@ class TransmitPort:
         AddressInUse: somebody listens there. Unable: the address cannot be bound.
     """
 
-    def __init__(self, context: zmq.Context, address: str, transmitter: Transmitter, frame: int = 11_520) -> None:
+    def __init__(self, context: zmq.Context, address: str, transmitter: Source, frame: int = 11_520) -> None:
         if frame < 1:
             raise BadInput(f"frame is {frame}; expected 1 sample or more")
         self._transmitter, self._frame = transmitter, frame
@@ -94,7 +105,7 @@ class ReceivePort:
         Unable: the address cannot be connected to.
     """
 
-    def __init__(self, context: zmq.Context, address: str, receiver: Receiver) -> None:
+    def __init__(self, context: zmq.Context, address: str, receiver: Listener) -> None:
         self.address, self._receiver = address, receiver
         self._asked = False
         self._requests = _socket(context, zmq.REQ)

@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until_done(work: Callable[[threading.Event], T], show: Callable[[], None]) -> T:
+def until_done(work: Callable[[threading.Event], T], show: Callable[[], object]) -> T:
     """Do work in a thread of its own, and return its result: a signal then never falls between two of its steps.
 
     Args:

@@ -29,7 +29,7 @@ LabOption = Annotated[
     typer.Option("--lab", "-l", help="Lab, when more than one is up.", autocompletion=labs),
 ]
 SubstrateOption = Annotated[
-    str, typer.Option("--substrate", help="auto, native, uml, or a machine: ssh:[USER@]HOST[:PORT][/CHECKOUT].")
+    str, typer.Option("--substrate", help="auto, native, uml, or a machine: ssh:[USER@]HOST[:PORT]\\[/CHECKOUT].")
 ]
 
 

@@ -101,9 +101,10 @@ def _of_scenario(file: Path, source: str | None, sink: str | None) -> tuple[Chan
 
 
 def _channel(scenario: Scenario, source: str, sink: str) -> Channel | None:
-    from sdr.broker.engine import plain_channels, port_name
+    from sdr.broker.build import pair_channels
 
-    return plain_channels(scenario).get((port_name(source, "tx"), port_name(sink, "rx")))
+    found = [one for one in scenario.directions() if (one.source, one.sink) == (source, sink)]
+    return pair_channels(scenario, found[0])[0, 0] if found else None
 
 
 def _of_record(file: Path, rate: float) -> tuple[Channel, float]:
@@ -250,15 +251,16 @@ def _sites(
     file: Path, scenario: Scenario, sight: bool | None
 ) -> tuple[dict[str, Site], dict[str, Position], Loss]:  # fmt: skip
     """A scenario's cells, those of its UEs that are somewhere, and the loss between them."""
+    from sdr.broker.geometry import where
     from sdr.pictures.coverage import Site, path_loss
 
-    nowhere = next((name for name, cell in scenario.cells.items() if cell.position is None), None)
+    nowhere = next((name for name, cell in scenario.cells.items() if not cell.placed), None)
     if nowhere is not None:
         raise BadInput(f"{file}: cells.{nowhere} has no position; expected one in metres, such as [0, 120, 25]")
     if scenario.carrier is None:
         raise BadInput(f"{file}: no carrier; expected one, such as carrier: 3.5GHz")
-    cells = {name: Site(one.position, one.power) for name, one in scenario.cells.items() if one.position}
-    users = {name: one.position for name, one in scenario.ues.items() if one.position}
+    cells = {name: Site(where(one, 0.0)[0], one.power) for name, one in scenario.cells.items()}
+    users = {name: where(one, 0.0)[0] for name, one in scenario.ues.items() if one.placed}
     return cells, users, path_loss(scenario.model, scenario.exponent, scenario.reference, sight)
 
 
@@ -279,7 +281,7 @@ def _scenario(file: Path) -> Scenario:
     from sdr.broker.scenario import Scenario
     from testbed.model.load import load
 
-    return load(file, Scenario)
+    return load(file, Scenario).beside(file.absolute().parent)
 
 
 def _check(out: Path | None) -> None:

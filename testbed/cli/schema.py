@@ -10,12 +10,13 @@ from testbed.cli.output import print_json
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="topology, impairment, change, plan, verdict, rack or load.")],
+    name: Annotated[str, typer.Argument(help="topology, impairment, change, plan, verdict, rack, load or radio.")],
 ) -> None:
     """Print the JSON schema of a kind of file."""
+    from sdr.broker.scenario import Scenario
     from testbed.model.schema import schema as schema_of
 
-    print_json(schema_of(name))
+    print_json(schema_of(name, {"radio": Scenario}))
 
 
 def register(app: typer.Typer) -> None:

@@ -208,6 +208,11 @@ class Port:
     direct: bool
 
 
+_NO_GROUPS = "no zebra nexthop kernel enable"
+"""The kernel drops the nexthops of an interface that loses carrier, and zebra 8.4 does not learn of it: a route over
+several ways that uses one of them again is then rejected, and is gone for good. Nexthops of a route's own stay."""
+
+
 def frr_configuration(name: str, topology: Topology) -> str:
     """Render a router's integrated configuration for its protocols.
 
@@ -217,7 +222,7 @@ def frr_configuration(name: str, topology: Topology) -> str:
     router = topology.nodes[name]
     assert isinstance(router, Router)
     ports = tuple(_ports(name, topology))
-    lines = ["frr defaults traditional", f"hostname {name}", "log file /var/log/frr/frr.log", "!"]
+    lines = ["frr defaults traditional", f"hostname {name}", "log file /var/log/frr/frr.log", _NO_GROUPS, "!"]
     if {"ospf", "isis"} & set(router.protocols):
         for port in ports:
             lines += [f"interface {port.near.interface}", *_interface(router, port), "exit", "!"]

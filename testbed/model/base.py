@@ -221,6 +221,8 @@ Decibel = Annotated[float, *_quantity(units.DECIBEL, "-20dB", lambda v: abs(v) <
 """A ratio of powers as 10 times its decimal logarithm."""
 Dbm = Annotated[float, *_quantity(units.DBM, "23dBm", lambda v: abs(v) <= 400, "a power from -400dBm to 400dBm")]
 """A power over 1 mW, as 10 times the decimal logarithm."""
+Shift = Annotated[float, *_quantity(units.FREQUENCY, "-300Hz", lambda v: abs(v) <= 1e12, "a shift of 1 THz at most")]
+"""By how much a frequency is higher; lower where it is negative."""
 Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from testbed.errors import BadInput, nearest
@@ -27,18 +28,19 @@ SCHEMAS: dict[str, type[Model]] = {
 _PATCH = {"description": "as Impairment, key by key over the profile", "$ref": "#/$defs/Impairment"}
 
 
-def schema(name: str) -> dict[str, Any]:
+def schema(name: str, more: Mapping[str, type[Model]] | None = None) -> dict[str, Any]:
     """Return the JSON schema (draft 2020-12) of a kind of file, with the short forms that YAML may use.
 
     Args:
-        name: a key of `SCHEMAS`.
+        name: a key of `SCHEMAS` or of `more`. more: models of other packages.
 
     Raises:
         BadInput: no such kind; the message names the nearest.
     """
-    if name not in SCHEMAS:
-        raise BadInput(f"no schema called {name!r}{nearest(name, SCHEMAS)} (known: {', '.join(SCHEMAS)})")
-    described = SCHEMAS[name].model_json_schema()
+    known = {**SCHEMAS, **(more or {})}
+    if name not in known:
+        raise BadInput(f"no schema called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
+    described = known[name].model_json_schema()
     _short_forms(described.get("$defs", {}))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"testbed:{name}", **described}
 

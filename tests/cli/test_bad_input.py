@@ -125,7 +125,7 @@ def test_shells_complete_names_of_profiles_and_traces():
     assert complete.profiles("nothing") == []
 
 
-@pytest.mark.parametrize("name", ["topology", "impairment", "change", "plan", "verdict", "rack", "load"])
+@pytest.mark.parametrize("name", ["topology", "impairment", "change", "plan", "verdict", "rack", "load", "radio"])
 def test_every_kind_of_file_has_a_schema(name):
     done = call("schema", name)
     assert done.returncode == ExitCode.DONE

@@ -12,9 +12,17 @@ WAIT = 10.0
 """Seconds, many times what anything here takes."""
 
 
+_given: set[str] = set()
+
+
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    """An address that nobody has, nor was given before: the kernel may name one twice."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+        if address not in _given:
+            _given.add(address)
+            return address
 
 
 def plain(context, kind, address):

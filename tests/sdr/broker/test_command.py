@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 import zmq
 
-from sdr.broker.scenario import Pair, Radio, Scenario
+from sdr.broker.air import Air
+from sdr.broker.front import FrontEnd
+from sdr.broker.pair import Pair
+from sdr.broker.scenario import Radio, Scenario
 from sdr.channel.base import LATENCY
 from testbed.errors import ExitCode
 from testbed.model.explain import keys_of
@@ -88,7 +91,8 @@ def test_it_passes_samples_until_it_is_interrupted_and_tells_what_went_through(f
 
 
 def test_the_page_is_right():
-    (text,) = blocks("radio.md")
-    assert len(list(loads(text, Scenario).directions())) == 4
+    plain, full = (loads(text, Scenario) for text in blocks("radio.md"))
+    assert len(list(plain.directions())) == 4
+    assert len(Air(full).channels) == 2
     page = (DOCS / "radio.md").read_text()
-    assert all(f"`{key}`" in page for model in (Scenario, Radio, Pair) for key in keys_of(model))
+    assert not [key for model in (Scenario, Radio, Pair, FrontEnd) for key in keys_of(model) if f"`{key}`" not in page]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sdr.broker.engine import plain_channels
+from sdr.broker.air import Air
 from sdr.broker.scenario import Scenario
 from testbed.errors import BadInput
 from testbed.model.load import loads
@@ -28,7 +28,7 @@ def test_a_pair_written_one_way_is_the_same_the_other():
 def test_antennas_are_heard_by_those_of_the_same_number_and_where_fewer_are_count_round_again():
     antennas = GOOD.replace('["tcp://127.0.0.1:2000"]', '["tcp://127.0.0.1:2000", "tcp://127.0.0.1:2002"]')
     antennas = antennas.replace('["tcp://127.0.0.1:2001"]', '["tcp://127.0.0.1:2001", "tcp://127.0.0.1:2003"]')
-    channels = plain_channels(loads(antennas, Scenario))
+    channels = Air(loads(antennas, Scenario)).channels
     assert {pair for pair in channels if "ue1" in pair[0] + pair[1]} == {
         ("gnb tx0", "ue1 rx0"), ("gnb tx1", "ue1 rx0"), ("ue1 tx0", "gnb rx0"), ("ue1 tx0", "gnb rx1"),
     }  # fmt: skip

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdr.broker.gain import Gain
 from sdr.broker.line import Line
 from sdr.broker.streams import connect
 from sdr.channel.base import LATENCY
+from sdr.channel.paths import Gain, decibel
 from tests.sdr.channels import Delay, arrived
 from tests.sdr.plain import noise
 
@@ -101,11 +101,11 @@ def test_a_radio_that_stood_still_is_as_late_as_it_was_and_one_that_starts_anew_
 
 @QUICK
 @given(st.floats(-60, 20), LENGTHS)
-def test_a_gain_changes_the_power_by_what_it_says(decibels, lengths):
+def test_a_gain_changes_the_power_by_what_it_says(db, lengths):
     line = np.append(np.zeros(LATENCY, np.complex64), noise(sum(lengths)))
     out = np.zeros(sum(lengths), np.complex64)
     start = 0
     for length in lengths:
-        Gain(decibels).add(line[start : start + LATENCY + length], start, out[start : start + length])
+        Gain(decibel(db)).add(line[start : start + LATENCY + length], start, out[start : start + length])
         start += length
-    assert np.allclose(out, line[: len(out)] * 10 ** (decibels / 20), rtol=1e-6)
+    assert np.allclose(out, line[: len(out)] * 10 ** (db / 20), rtol=1e-6)
