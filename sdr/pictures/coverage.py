@@ -65,8 +65,9 @@ class Coverage:
 
     Attributes:
         cells: by name. height: above ground of who listens, m. east, north: of the points, m.
-        levels: by cell, northing, easting: power of a sample of magnitude 1 where it arrives, dBm.
-        users: UEs by name.
+        levels: by cell, northing, easting: power of a sample of magnitude 1 where it arrives, dBm; with `element` of
+            a resource element, which is RSRP.
+        users: UEs by name. element: power of a resource element over that of a sample of magnitude 1, dB.
     """
 
     cells: Mapping[str, Site]
@@ -75,6 +76,7 @@ class Coverage:
     north: Values
     levels: Values
     users: Mapping[str, User]
+    element: float | None = None
 
     @property
     def best(self) -> NDArray[np.intp]:
@@ -95,7 +97,7 @@ class Coverage:
         """Return the numbers drawn, for JSON: levels to 0.01 dB, cells by their number in `cells`."""
         cells = {name: {"position": list(one.position), "power": one.power} for name, one in self.cells.items()}
         return {
-            "cells": cells, "height": self.height, "shares": self.shares(),
+            "cells": cells, "height": self.height, "element": self.element, "shares": self.shares(),
             "east": self.east.tolist(), "north": self.north.tolist(),
             "best": self.best.tolist(), "level": self.level.round(2).tolist(),
             "users": {
@@ -134,36 +136,45 @@ def path_loss(model: str, exponent: float = 2.0, reference: float | None = None,
 
 def cover(
     cells: Mapping[str, Site], users: Mapping[str, Position], loss: Loss, carrier: float, *,
-    height: float = 1.5, area: Area | None = None,
+    height: float = 1.5, area: Area | None = None, element: float | None = None,
 ) -> Coverage:  # fmt: skip
     """Compute every cell's level over an area, and where UEs are.
 
     Args:
         cells, users: by name. carrier: Hz. height: above ground of who listens in the area, m.
-        area: by default around all of them.
+        area: by default around all of them. element: see Coverage.
 
     Raises:
         BadInput: no cell, an area without extent, or a place where the loss does not hold.
     """
-    west, south, east, north = area = area or around([*(cell.position for cell in cells.values()), *users.values()])
+    across, up = _grid(area or around([*(cell.position for cell in cells.values()), *users.values()]))
+
+    def lost(place: Place) -> float:
+        return loss(place) - (element or 0.0)
+
+    levels: list[Values] = []
+    for name, cell in cells.items():
+        x, y, _ = cell.position
+        with _named(name):
+            levels.append(_levels(cell, np.hypot(across[None, :] - x, up[:, None] - y), lost, carrier, height))
+    heard: dict[str, User] = {}
+    for name, position in users.items():
+        with _named(name):
+            there = {one: cell.power - lost(_place(cell.position, position, carrier)) for one, cell in cells.items()}
+        heard[name] = User(position, there)
+    return Coverage(dict(cells), height, across, up, np.array(levels), heard, element)
+
+
+def _grid(area: Area) -> tuple[Values, Values]:
+    """Return eastings and northings, as far apart as each other."""
+    west, south, east, north = area
     if not (west < east and south < north and np.isfinite(area).all()):
         raise BadInput(
             f"an area from {west:g} to {east:g} m east and {south:g} to {north:g} m north; expected rising numbers"
         )
     step = max(east - west, north - south) / (POINTS - 1)
     across = np.linspace(west, east, max(2, round((east - west) / step) + 1))
-    up = np.linspace(south, north, max(2, round((north - south) / step) + 1))
-    levels: list[Values] = []
-    for name, cell in cells.items():
-        x, y, _ = cell.position
-        with _named(name):
-            levels.append(_levels(cell, np.hypot(across[None, :] - x, up[:, None] - y), loss, carrier, height))
-    heard: dict[str, User] = {}
-    for name, position in users.items():
-        with _named(name):
-            there = {one: cell.power - loss(_place(cell.position, position, carrier)) for one, cell in cells.items()}
-        heard[name] = User(position, there)
-    return Coverage(dict(cells), height, across, up, np.array(levels), heard)
+    return across, np.linspace(south, north, max(2, round((north - south) / step) + 1))
 
 
 @contextmanager
@@ -207,7 +218,8 @@ def draw(it: Coverage, title: str) -> Figure:
     levels, servers = picture.subplots(1, 2, sharex=True, sharey=True)
     _draw_levels(levels, it)
     _draw_servers(servers, it)
-    style.label(levels, "east, m", "north, m", f"Level of the best cell at {it.height:g} m, for samples of magnitude 1")
+    what = "Level of the best cell at {:g} m, for samples of magnitude 1" if it.element is None else "RSRP at {:g} m"
+    style.label(levels, "east, m", "north, m", what.format(it.height))
     style.label(servers, "east, m", "", "Best cell, and its share of the area")
     for axes in (levels, servers):
         axes.set(xlim=it.east[[0, -1]], ylim=it.north[[0, -1]], aspect="equal")
@@ -234,7 +246,14 @@ def _draw_levels(axes: Axes, it: Coverage) -> None:
     steps = np.arange(_STEP * np.ceil(low / _STEP), common, _STEP)
     lines = axes.contour(it.east, it.north, it.level, steps, colors="white", linewidths=0.8, linestyles="solid")
     axes.clabel(lines, fmt="%g", fontsize=7)
-    axes.figure.colorbar(image, ax=axes, label="level, dBm", extend="max", extendfrac=0.03, shrink=0.95)
+    axes.figure.colorbar(
+        image,
+        ax=axes,
+        label="level, dBm" if it.element is None else "RSRP, dBm",
+        extend="max",
+        extendfrac=0.03,
+        shrink=0.95,
+    )
 
 
 def _draw_servers(axes: Axes, it: Coverage) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -137,7 +136,6 @@ class Recorder:
         """
         self._global["core:sha512"] = digest = self._hash.hexdigest()
         with _writing(self._data):
-            os.fsync(self._file.fileno())
             self._file.close()
             self._describe()
             unfinished(self._data).replace(self._data)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sdr.broker.scenario import Scenario
     from sdr.channel.base import Channel, Samples
+    from sdr.pictures.coverage import Loss, Position, Site
     from sdr.radio.carrier import Carrier
 
 app = typer.Typer(no_args_is_help=True, help="Pictures (PNG, SVG), or with --json the numbers in them.")
@@ -102,10 +103,10 @@ def _of_scenario(file: Path, source: str | None, sink: str | None) -> tuple[Chan
 
 
 def _channel(scenario: Scenario, source: str, sink: str) -> Channel | None:
-    from sdr.broker.air import Air
-    from sdr.broker.scenario import port_name
+    from sdr.broker.build import pair_channels
 
-    return Air(scenario).channels.get((port_name(source, "tx"), port_name(sink, "rx")))
+    found = [one for one in scenario.directions() if (one.source, one.sink) == (source, sink)]
+    return pair_channels(scenario, found[0])[0, 0] if found else None
 
 
 def _of_record(file: Path, rate: float) -> tuple[Channel, float]:
@@ -221,28 +222,39 @@ def coverage(
     area: Annotated[
         str | None, typer.Option("--area", help="WEST,SOUTH,EAST,NORTH in m; around all radios by default.")
     ] = None,
+    element: Annotated[
+        float | None,
+        quantity(
+            "--element", units.DECIBEL, "-40dB", "Power of a resource element over that of a sample of magnitude 1: "
+            "draws RSRP.", "DB", positive=False,
+        ),
+    ] = None,
     sight: Annotated[
         bool | None,
         typer.Option("--sight/--no-sight", help="With or without a line of sight; by default weighed by probability."),
     ] = None,
     out: Out = None,
     as_json: AsJson = False,
-) -> None:
+) -> None:  # fmt: skip
     """Draw which cell is heard best where, and how loudly, without shadowing."""
-    from sdr.pictures.coverage import draw
+    from sdr.pictures.coverage import cover, draw
 
     _check(out)
     scenario = read(file)
-    found = _cover(file, scenario, _area(area), height, sight)
+    cells, users, loss = _sites(file, scenario, sight)
+    found = cover(cells, users, loss, scenario.carrier or 0, height=height, area=_area(area), element=element)
     title = f"{scenario.model} at {units.show(scenario.carrier or 0, units.FREQUENCY)}"
     rows = [[name, f"{100 * share:.1f} % of the area"] for name, share in found.shares().items()]
     rows += [[name, f"hears {one.best} with {one.levels[one.best]:.1f} dBm"] for name, one in found.users.items()]
     _finish(found, lambda: draw(found, title), rows, out, as_json)
 
 
-def _cover(file: Path, scenario: Scenario, area: Any, height: float, sight: bool | None) -> Any:
+def _sites(
+    file: Path, scenario: Scenario, sight: bool | None
+) -> tuple[dict[str, Site], dict[str, Position], Loss]:  # fmt: skip
+    """A scenario's cells, those of its UEs that are somewhere, and the loss between them."""
     from sdr.broker.geometry import where
-    from sdr.pictures.coverage import Site, cover, path_loss
+    from sdr.pictures.coverage import Site, path_loss
 
     nowhere = next((name for name, cell in scenario.cells.items() if not cell.placed), None)
     if nowhere is not None:
@@ -251,8 +263,7 @@ def _cover(file: Path, scenario: Scenario, area: Any, height: float, sight: bool
         raise BadInput(f"{file}: no carrier; expected one, such as carrier: 3.5GHz")
     cells = {name: Site(where(one, 0.0)[0], one.power) for name, one in scenario.cells.items()}
     users = {name: where(one, 0.0)[0] for name, one in scenario.ues.items() if one.placed}
-    loss = path_loss(scenario.model, scenario.exponent, scenario.reference, sight)
-    return cover(cells, users, loss, scenario.carrier, height=height, area=area)
+    return cells, users, path_loss(scenario.model, scenario.exponent, scenario.reference, sight)
 
 
 def _area(text: str | None) -> tuple[float, float, float, float] | None:

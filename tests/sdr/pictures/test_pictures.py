@@ -172,6 +172,9 @@ def test_the_scenario_of_the_page_has_a_coverage(scenario):
     scenario.write_text(text)
     found = json.loads(call("radio", "plot", "coverage", scenario, "--json").stdout)
     assert {name: one["best"] for name, one in found["users"].items()} == {"ue1": "north", "ue2": "east"}
+    rsrp = json.loads(call("radio", "plot", "coverage", scenario, "--json", "--element", "-40dB").stdout)
+    assert rsrp["level"][3][5] == pytest.approx(found["level"][3][5] - 40, abs=0.011)
+    assert rsrp["users"]["ue1"]["levels"]["west"] == pytest.approx(found["users"]["ue1"]["levels"]["west"] - 40)
 
 
 def test_what_cannot_be_drawn_is_refused_with_the_reason(scenario, tmp_path):
