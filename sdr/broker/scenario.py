@@ -9,6 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from sdr.stacks import checks
+from sdr.stacks.model import Stacks
 from sdr.wire.ports import Style
 from testbed.errors import nearest
 from testbed.model.base import Decibel, Flag, Frequency, Model, Name, Problem, Seconds, refuse
@@ -94,6 +96,7 @@ class Scenario(Model):
         gather: how long the first radio waits for the others at the start.
         ahead: how far a transmitter may run ahead of its slowest receiver.
         realtime: whether samples are held back to `rate`; else they go as fast as the slowest radio.
+        stacks: the programs that the radios are, where this product is to set them up.
     """
 
     rate: Frequency
@@ -105,10 +108,12 @@ class Scenario(Model):
     gather: Seconds = 1.0
     ahead: Seconds = 0.02
     realtime: Flag = False
+    stacks: Stacks | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         refuse([*_name_problems(self), *_rate_problems(self), *_address_problems(self), *_channel_problems(self)])
+        refuse(list(checks.problems(self)))
         return self
 
     @property
