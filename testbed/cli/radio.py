@@ -13,9 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
+from testbed.cli import radio_stacks
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
 
 app = typer.Typer(no_args_is_help=True, help="Virtual radios (ZeroMQ): the channels between cells and UEs.")
+app.add_typer(radio_stacks.app, name="stacks")
 
 Scenario = Annotated[Path, typer.Argument(help="Scenario file (YAML).", dir_okay=False, metavar="SCENARIO")]
 
