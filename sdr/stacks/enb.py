@@ -89,8 +89,7 @@ def _rr(stacks: Stacks, cell: Cell, carrier: Carrier, number: int) -> Settings:
         "rf_port": 0,
         **place,
         "root_seq_idx": 1,
-        "dl_arfcn": carrier.down_number,
-        "ul_arfcn": carrier.up_number,
+        "dl_arfcn": Because(carrier.down_number, "without ul_arfcn: a right one is taken for one of another band"),
         "band": carrier.band,
     }
     if not lte:

@@ -175,19 +175,30 @@ class Program:
         self._output.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a launch needs of who launches.
+
+    Attributes:
+        store: for samples. tell: is told of every event. check: raises what makes it useless to go on.
+    """
+
+    store: Store
+    tell: Callable[[Event], object]
+    check: Callable[[], object]
+
+
 class Launch:
     """A scenario's programs, running; leaving the context ends them, UEs before cells."""
 
-    def __init__(
-        self, scenario: Scenario, folder: Path, paths: dict[str, str], store: Store, tell: Callable[[Event], object]
-    ) -> None:
+    def __init__(self, scenario: Scenario, paths: dict[str, str], folder: Path, around: Around) -> None:
         """Start nothing yet.
 
         Args:
-            folder: with the files of `plan`. paths: of `find`. store: for samples. tell: is told of every event.
+            paths: of `find`. folder: with the files of `plan`.
         """
-        self._scenario, self._folder, self._paths = scenario, folder, paths
-        self._store, self._tell = store, tell
+        self._scenario, self._paths, self._folder = scenario, paths, folder
+        self._store, self._tell, self._check = around.store, around.tell, around.check
         self._running: list[Program] = []
         self._files: list[metrics.CsvFile] = []
         self._listeners: list[Thread] = []
@@ -275,6 +286,7 @@ class Launch:
             self._store.add(file.read(now))
 
     def _refuse_ended(self) -> None:
+        self._check()
         for one in self._ended():
             self._say(one, "ended", f"status {one.status}")
             raise NotReady(f"{one.name} ended with status {one.status} after {one.seconds:.1f} s; {_said(one)}")

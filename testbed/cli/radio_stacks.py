@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import typer
 
 from testbed import units
 from testbed.cli.output import AsJson, print_json, print_table, stdout, to_plain
-from testbed.errors import BadInput
+from testbed.errors import BadInput, Unable
 
 app = typer.Typer(no_args_is_help=True, help="srsRAN's cells and UEs: their configuration, their start.")
 
@@ -74,10 +75,10 @@ def run(
     paths = launch.find(list(plan.started(scenario)))
     samples = _store(store)
     tell = _tell_as_json if as_json else _tell
-    with _folder(out) as folder, _broker(scenario, tell):
+    with _folder(out) as folder, _broker(scenario, tell) as check:
         plan.write(folder, texts)
         try:
-            with launch.Launch(scenario, folder, paths, samples, tell) as programs:
+            with launch.Launch(scenario, paths, folder, launch.Around(samples, tell, check)) as programs:
                 programs.start(patience)
                 stdout.print("all attached; end: Ctrl-C", markup=False) if not as_json else None
                 programs.watch(time.monotonic() + seconds)
@@ -112,7 +113,10 @@ def _store(path: Path | None) -> Any:
     from testbed.telemetry.sinks import SqliteFile
     from testbed.telemetry.store import Store
 
-    return Store([SqliteFile(path)] if path else [])
+    try:
+        return Store([SqliteFile(path)] if path else [])
+    except sqlite3.Error as error:
+        raise Unable(f"{path}: cannot keep samples there: {error}") from None
 
 
 @contextmanager
@@ -121,20 +125,23 @@ def _folder(out: Path | None) -> Iterator[Path]:
     if out is not None:
         yield out
         return
-    with tempfile.TemporaryDirectory(prefix="testbed-radio-") as folder:
+    with tempfile.TemporaryDirectory(prefix="testbed-stacks-") as folder:
         yield Path(folder)
 
 
 @contextmanager
-def _broker(scenario: Any, tell: Any) -> Iterator[None]:
-    """The broker, in a thread of its own until the programs have ended: they would wait for its samples."""
+def _broker(scenario: Any, tell: Any) -> Iterator[Callable[[], object]]:
+    """The broker, in a thread of its own until the programs have ended: they would wait for its samples.
+
+    What it gives raises what the broker failed by, if it has.
+    """
     from sdr.broker.engine import Broker
 
     stop = threading.Event()
     with Broker(scenario, tell) as broker, ThreadPoolExecutor(1) as pool:
         running = pool.submit(broker.run, stop)
         try:
-            yield
+            yield lambda: running.result() if running.done() else None
         finally:
             stop.set()
             running.result()

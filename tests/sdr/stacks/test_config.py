@@ -5,10 +5,15 @@ import json
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from sdr.stacks import compose, plan
-from sdr.stacks.carriers import LTE_BANDWIDTHS, carrier
+from sdr.stacks.carriers import LTE_BANDWIDTHS, Unfit, carrier
+from sdr.stacks.model import Cell, Images, Slice, Stacks, Ue
+from testbed.model.explain import keys_of
+from tests.model.test_docs import DOCS, blocks
 from tests.sdr.stacks.scenarios import LTE, NR, OPC, K, libconfig, scenario
 
 
@@ -37,6 +42,11 @@ def test_an_lte_cell_and_its_ue_fit_together():
     assert (enb["enb"]["mcc"], enb["enb"]["mnc"], enb["enb"]["n_prb"]) == ("001", "01", "50")
     assert ue["usim"]["imsi"].startswith("00101")
     assert (ue["usim"]["k"], ue["usim"]["opc"]) == (K, OPC)
+    epc = sections(files["core/epc.conf"])
+    assert (epc["mme"]["mme_bind_addr"], enb["enb"]["mme_addr"]) == ("127.0.1.100", "127.0.1.100")
+    assert (epc["mme"]["tac"], epc["mme"]["apn"]) == ("0x7", "internet")
+    assert (epc["mme"]["mcc"], epc["mme"]["mnc"]) == ("001", "01")
+    assert epc["hss"]["db_file"] == "user_db.csv"
     assert files["core/user_db.csv"] == f"ue1,mil,001010123456780,{K},opc,{OPC},8000,000000000000,9,dynamic\n"
 
 
@@ -76,6 +86,7 @@ def test_an_nr_cell_and_its_ues_fit_together():
     assert dict(ue2["slicing"]) == {"enable": "false"}
     assert gnb["cell_cfg"]["pdcch"]["common"] == {"ss0_index": 0, "coreset0_index": 6}
     assert gnb["cell_cfg"]["pdcch"]["dedicated"] == {"ss2_type": "common", "dci_format_0_1_and_1_1": False}
+    assert "core/epc.conf" not in files
     first, second = json.loads(files["core/open5gs.json"])
     assert (first["imsi"], first["security"]["opc"], first["security"]["op"]) == ("001010123456780", OPC, None)
     assert [one["default_indicator"] for one in first["slice"]] == [False, True]
@@ -88,7 +99,8 @@ def test_srsenb_as_an_nr_cell():
     enb = sections(plan.files(scenario(text))["gnb/enb.conf"])
     assert rr["cell_list"] == []
     (cell,) = rr["nr_cell_list"]
-    assert (cell["dl_arfcn"], cell["ul_arfcn"], cell["band"], cell["coreset0_idx"]) == (368500, 349500, 3, 6)
+    assert (cell["dl_arfcn"], cell["band"], cell["coreset0_idx"]) == (368500, 3, 6)
+    assert "ul_arfcn" not in cell
     assert enb["enb"]["n_prb"] == "50"
     assert (enb["slicing"]["enable_urllc"], enb["slicing"]["urllc_sd"]) == ("true", "10")
 
@@ -114,6 +126,27 @@ def test_ports_are_bound_by_number_and_ids_fit_their_buffer():
     given = arguments(sections(files[f"{long}/enb.conf"])["rf"]["device_args"])
     assert given["tx_port"] == "tcp://*:2000"
     assert len(given["id"]) < 16
+
+
+def number_in(pattern, text):
+    found = re.search(pattern, text)
+    assert found, text
+    return int(found[1])
+
+
+@given(st.sampled_from([1, 3, 5, 8, 20, 28, 71]), st.integers(0, 40), st.sampled_from([10e6, 20e6]))
+def test_synchronisation_signals_are_on_the_cell_s_subcarriers_and_inside(band, step, bandwidth):
+    with pytest.raises(Unfit) as refused:
+        carrier("nr", band, 0, bandwidth)
+    first = number_in("([0-9]+) to", refused.value.expected)
+    try:
+        found = carrier("nr", band, first + 20 * step, bandwidth)
+    except Unfit as error:
+        found = carrier("nr", band, number_in("(?:such as|Hz:) ([0-9]+)", error.expected), bandwidth)
+    middle, lowest = found.sync * 5000, found.down - found.blocks * 90_000
+    assert lowest + 1_800_000 <= middle <= found.down + found.blocks * 90_000 - 1_800_000
+    assert (middle - lowest) % 15_000 == 0
+    assert middle % 1_200_000 in (50_000, 150_000, 250_000)
 
 
 def test_files_are_their_owners_alone(tmp_path):
@@ -160,3 +193,12 @@ def test_the_broker_s_scenario_has_no_keys():
 def test_channel_numbers(given, down, up, sync):
     found = carrier(*given)
     assert (found.down, found.up_number, found.sync) == (down, up, sync)
+
+
+def test_the_page_is_right():
+    (text,) = blocks("radio-stacks.md")
+    assert plan.files(scenario(text))
+    page = (DOCS / "radio-stacks.md").read_text()
+    assert all(f"`{key}`" in page for model in (Stacks, Cell, Ue, Slice, Images) for key in keys_of(model))
+    files = [name.split("/")[1] for name in (*plan.files(scenario(LTE)), *plan.files(scenario(NR)))]
+    assert all(f"`{name}`" in page or f"/{name}`" in page for name in files)

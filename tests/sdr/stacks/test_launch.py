@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from testbed.errors import ExitCode
+from sdr.broker.engine import Broker
+from testbed.errors import ExitCode, Unable
 from testbed.telemetry.sinks import read
 from tests.cli.commands import call
 from tests.sdr.plain import WAIT, free_address
@@ -19,8 +21,7 @@ from tests.sdr.stacks.scenarios import LTE, K
 
 FAKE = """\
 #!{python}
-import os, signal, sys, time
-print("pid", os.getpid(), "in", os.getcwd())
+import signal, sys, time
 print("{first}")
 {then}
 with open("metrics.csv", "w") as file:
@@ -57,17 +58,19 @@ class Bench:
     def run(self, *more):
         return call("radio", "stacks", "run", self.file, "--out", self.out, *more)
 
-    def pids(self):
-        return [int(path.read_text().split()[1]) for path in self.out.glob("*/output.log")]
-
 
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path)
 
 
-def alive(pid):
-    return Path(f"/proc/{pid}").exists()
+def living(folder):
+    """How many processes work below a folder."""
+    found = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ends just now
+            found += (process / "cwd").readlink().is_relative_to(folder)
+    return found
 
 
 def test_programs_run_until_their_time_is_up(bench):
@@ -85,7 +88,7 @@ def test_programs_run_until_their_time_is_up(bench):
     }  # fmt: skip
     assert {one.metric for one in read(bench.folder / "store.db")} >= {"rsrp", "ues"}
     assert float((bench.out / "ue1/ended").read_text()) < float((bench.out / "enb/ended").read_text())
-    assert not any(map(alive, bench.pids()))
+    assert living(bench.out) == 0
     assert K not in done.stdout
 
 
@@ -101,15 +104,13 @@ def test_ctrl_c_ends_all_and_leaves_nothing(bench):
         while not next(said).startswith("all attached"):
             pass
         (folder,) = (bench.folder / "tmp").iterdir()
-        pids = [int(path.read_text().split()[1]) for path in folder.glob("*/output.log")]
-        assert len(pids) == 2
-        assert all(map(alive, pids))
+        assert living(folder) == 2
         running.send_signal(signal.SIGINT)
         left = running.communicate()
         guard.cancel()
     assert (running.returncode, left[1]) == (ExitCode.DONE, "")
     assert "rsrp" in left[0]
-    assert not any(map(alive, pids))
+    assert living(folder) == 0
     assert list((bench.folder / "tmp").iterdir()) == []
 
 
@@ -128,7 +129,7 @@ def test_one_that_is_not_attached_in_time_is_told(bench):
     assert done.returncode == ExitCode.NO
     assert "ue1: expected it to be attached within 2 s" in done.stderr
     assert "  Attaching UE..." in done.stderr
-    assert not any(map(alive, bench.pids()))
+    assert living(bench.out) == 0
 
 
 def test_one_that_does_not_end_is_killed(bench):
@@ -136,8 +137,7 @@ def test_one_that_does_not_end_is_killed(bench):
     began = time.monotonic()
     assert bench.run("--for", "0.1s").returncode == ExitCode.DONE
     assert time.monotonic() - began > 5
-    assert len(bench.pids()) == 2
-    assert not any(map(alive, bench.pids()))
+    assert living(bench.out) == 0
 
 
 def test_what_is_missing_is_told_before_anything_is_written(bench):
@@ -163,14 +163,25 @@ def test_config_writes_and_a_dry_run_does_not(bench):
     ("arguments", "said"),
     [
         (("config",), "expected --out DIR"),
+        (("run", "--store", "/nowhere/store.db"), "/nowhere/store.db: cannot keep samples there"),
         (("run", "--wait", "5"), "--wait: value '5': expected a number with a unit"),
     ],
 )
 def test_bad_options_are_refused(bench, arguments, said):
     done = call("radio", "stacks", arguments[0], bench.file, *arguments[1:])
-    assert done.returncode == ExitCode.BAD_INPUT
+    assert done.returncode in (ExitCode.BAD_INPUT, ExitCode.UNABLE)
     assert said in done.stderr
     bench.file.write_text(bench.file.read_text().split("stacks:")[0])
     none = call("radio", "stacks", "config", bench.file, "--dry-run")
     assert none.returncode == ExitCode.BAD_INPUT
     assert "no key 'stacks'" in none.stderr
+
+
+def test_a_broker_that_fails_ends_all(bench, monkeypatch):
+    def fail(self, stop):
+        raise Unable("no more memory")
+
+    monkeypatch.setattr(Broker, "run", fail)
+    done = bench.run()
+    assert (done.returncode, "no more memory" in done.stderr) == (ExitCode.UNABLE, True)
+    assert living(bench.out) == 0
