@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import zmq
 
 from sdr.broker.air import Air
-from sdr.broker.patch import patched
+from sdr.broker.patch import patched, shown
 from sdr.broker.scenario import Scenario
 from testbed.errors import BadInput, NotReady, Unable
 
@@ -98,7 +98,7 @@ def answer(broker: Controlled, question: Mapping[str, Any]) -> dict[str, Any]:
             return {
                 "ports": [asdict(one) for one in broker.report()],
                 "levels": [_finite(asdict(one)) for one in broker.levels],
-                "scenario": broker.scenario.model_dump(mode="json", exclude_unset=True),
+                "scenario": shown(broker.scenario),
             }
         case {"ask": "check", "patch": dict(patch)}:
             Air(patched(broker.scenario, patch))

@@ -13,6 +13,7 @@ from testbed.model.explain import explain
 
 _OF_SCENARIO = {"channels", "other", "carrier", "model", "exponent", "reference", "shadowing", "motion", "cells", "ues"}
 _OF_RADIO = {"position", "velocity", "waypoints", "power", "full_scale", "receiver"}
+_REFUSED = "{}: cannot change while samples go; restart the broker for it"
 
 
 def patched(scenario: Scenario, patch: Mapping[str, Any]) -> Scenario:
@@ -25,7 +26,9 @@ def patched(scenario: Scenario, patch: Mapping[str, Any]) -> Scenario:
     Raises:
         BadInput: what comes out is no scenario, or something changes that cannot while samples go; a line for each.
     """
-    tree = scenario.model_dump(mode="json", exclude_unset=True)
+    if "stacks" in patch:
+        raise BadInput(_REFUSED.format("stacks"))
+    tree = shown(scenario)
     for source, sinks in (patch.get("channels") or {}).items():
         for sink in sinks or {}:
             _write_out(scenario, tree, source, sink)
@@ -34,11 +37,15 @@ def patched(scenario: Scenario, patch: Mapping[str, Any]) -> Scenario:
     except ValidationError as error:
         told = [explain(Scenario, one) for one in error.errors(include_url=False)]
         raise BadInput("\n".join(f"{'.'.join(map(str, one.path))}: {one.expected}" for one in told)) from None
+    changed = changed.model_copy(update={"stacks": scenario.stacks})
     if refused := _fixed(scenario, changed):
-        raise BadInput(
-            "\n".join(f"{key}: cannot change while samples go; restart the broker for it" for key in refused)
-        )
+        raise BadInput("\n".join(_REFUSED.format(key) for key in refused))
     return changed
+
+
+def shown(scenario: Scenario) -> dict[str, Any]:
+    """Return what is written in a scenario, as JSON has it; but for its programs, whose subscribers have keys."""
+    return scenario.model_dump(mode="json", exclude_unset=True, exclude={"stacks"})
 
 
 def _write_out(scenario: Scenario, tree: dict[str, Any], source: str, sink: str) -> None:

@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sdr.broker.front import FrontEnd
 from sdr.broker.pair import Pair
+from sdr.stacks import checks
+from sdr.stacks.model import Stacks
 from sdr.wire.ports import Style
 from testbed.errors import nearest
 from testbed.model.base import (
@@ -158,6 +160,7 @@ class Scenario(Model):
         memory: the longest delay that a change while samples go may ask for.
         ramp: how long a change takes to come into force.
         motion: how often the channels of radios that move are computed; in between they go over into each other.
+        stacks: the programs that the radios are, where this product is to set them up.
     """
 
     rate: Frequency
@@ -178,11 +181,13 @@ class Scenario(Model):
     memory: Seconds = 1e-3
     ramp: Seconds = 1e-4
     motion: Seconds = 1e-2
+    stacks: Stacks | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        checks = (_name_problems, _time_problems, _rate_problems, _address_problems, _channel_problems, _place_problems)
-        refuse([problem for check in checks for problem in check(self)])
+        found = (_name_problems, _time_problems, _rate_problems, _address_problems, _channel_problems, _place_problems)
+        refuse([problem for problems in found for problem in problems(self)])
+        refuse(list(checks.problems(self)))
         return self
 
     @property

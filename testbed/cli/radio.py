@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from testbed.cli import radio_control, radio_link, radio_plot, radio_record
+from testbed.cli import radio_control, radio_link, radio_plot, radio_record, radio_stacks
 from testbed.cli.background import until_done
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
 from testbed.cli.radio_scenario import ControlOption, Scenario, control_of, read
@@ -21,6 +21,7 @@ from testbed.errors import ExitCode
 app = typer.Typer(no_args_is_help=True, help="Virtual radios (ZeroMQ): the channels between cells and UEs.")
 for group in (radio_control, radio_link, radio_plot, radio_record):
     group.register(app)
+app.add_typer(radio_stacks.app, name="stacks")
 
 
 @app.command()

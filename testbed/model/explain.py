@@ -38,6 +38,8 @@ def explain(model: type[BaseModel], error: ErrorDetails) -> Explained:
         return Explained(path, _unknown_key(str(path[-1]), owners), about_key=True)
     if kind == "missing":
         return Explained(path, _missing(path[-1], owners), about_key=True)
+    if kind == "secret":  # told at its key: a value's place comes with the value
+        return Explained(path, error["msg"], about_key=True)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         key = str(context["discriminator"]).strip("'")
         return _bad_tag((*path, key), kind, context, here)

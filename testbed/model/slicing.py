@@ -21,6 +21,9 @@ def _differentiator(value: str) -> str:
     return value.lower()
 
 
+Differentiator = Annotated[str, Strict(), AfterValidator(_differentiator)]
+
+
 class Slice(Model):
     """A slice, known by its name. A packet is of the first slice whose every named match it has.
 
@@ -32,7 +35,7 @@ class Slice(Model):
     """
 
     sst: Annotated[int, Strict(), Field(ge=0, le=255)] | None = None
-    sd: Annotated[str, Strict(), AfterValidator(_differentiator)] | None = None
+    sd: Differentiator | None = None
     dscp: Dscp | None = None
     vlan: Vlan | None = None
     prefix: Prefix | None = None

@@ -9,13 +9,14 @@ import zmq
 
 from sdr.broker.control import ask
 from sdr.broker.engine import Broker
-from sdr.broker.patch import merged, patched
+from sdr.broker.patch import merged, patched, shown
 from sdr.broker.scenario import Scenario
 from sdr.channel.base import LATENCY
 from testbed.errors import BadInput, ExitCode, NotReady
 from testbed.model.load import loads
 from tests.cli.commands import call
 from tests.sdr.plain import WAIT, free_address, plain
+from tests.sdr.stacks import scenarios as stacks
 
 TEXT = """\
 rate: 1MHz
@@ -103,6 +104,16 @@ def test_what_cannot_be_is_refused_and_changes_nothing(at, radios):
             change(at, patch)
         assert said in str(refused.value)
     assert np.allclose(pass_on(radios, 1000)[3 + LATENCY :], 10**-0.3)
+
+
+def test_a_scenario_with_programs_may_change_and_never_shows_their_keys():
+    scenario = loads(stacks.LTE, Scenario)
+    changed = patched(scenario, {"channels": {"enb": {"ue1": {"gain": "-3dB"}}}})
+    assert changed.stacks == scenario.stacks
+    assert changed.other != changed.channels["enb"]["ue1"]
+    assert "stacks" not in shown(scenario)
+    with pytest.raises(BadInput, match="stacks: cannot change"):
+        patched(scenario, {"stacks": None})
 
 
 @pytest.mark.parametrize(

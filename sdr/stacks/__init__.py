@@ -1,0 +1,1 @@
+"""Programs that speak through the broker: their configuration, their start, their metrics."""
