@@ -27,7 +27,7 @@ from sdr.wire import FORMATS, BadFrame, Inlet, Outlet
 from testbed.errors import BadInput, Unable
 
 BLOCK = 1 << 16
-"""Most samples of an answer: srsRAN Project's receiver has room for 614,400, srsRAN 4G's for 3,072,000."""
+"""Most samples of an answer: OpenAirInterface has room for 300,000, srsRAN Project for 614,400, 4G for 3,072,000."""
 
 _TICK = 0.05
 What = Literal["joined", "paused", "resumed", "ended", "dropped"]

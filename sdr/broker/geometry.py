@@ -72,7 +72,7 @@ def way(scenario: Scenario, cell: str, ue: str, at: float, sight: bool | None) -
     apart = np.subtract(there, here) / length
     relative = np.subtract(there_moves, here_moves)
     try:
-        loss = _loss(scenario, here, there, sight, scenario.seed_of(cell, ue, "shadow"))
+        loss = _loss(scenario, here, there, sight, scenario.seed_of(cell, "shadow"))
     except BadInput as error:
         raise BadInput(f"{cell} to {ue} at {at:g} s: {error}") from None
     turns = length * scenario.carrier / LIGHT if one.moves or other.moves else 0.0
@@ -88,7 +88,7 @@ def _loss(scenario: Scenario, here: Vector, there: Vector, sight: bool | None, s
         return log_distance(length, scenario.exponent, reference)
     model = find(scenario.model)
     place = Place(hypot(there[0] - here[0], there[1] - here[1]), here[2], there[2], carrier)
-    return model.draw(place, seed, sight, scenario.shadowing)[1]
+    return model.draw(place, there[:2], seed, sight, scenario.shadowing)[1]
 
 
 def _length(here: Vector, there: Vector) -> float:

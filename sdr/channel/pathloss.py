@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, hypot, log10, pi
+from functools import lru_cache
+from math import erf, exp, hypot, log10, pi, sqrt
 
 import numpy as np
 
+from sdr.channel.field import Field
 from testbed.errors import BadInput, nearest
 from testbed.model.propagation import LIGHT
 
@@ -62,6 +64,8 @@ class Scenario:
         direct, hidden: loss with and without line of sight (table 7.4.1-1; the latter is never below the former).
         sight: probability of a line of sight (table 7.4.2-1).
         shadow: standard deviations in dB of the shadowing, with and without line of sight.
+        apart: metres in which the correlation of shadowing falls to 1/e, with and without line of sight (table 7.5-6),
+            and that of the line of sight itself (table 7.6.3.1-2).
         tallest: the user antenna's greatest height, metres.
     """
 
@@ -69,6 +73,7 @@ class Scenario:
     hidden: Callable[[Place], float]
     sight: Callable[[Place], float]
     shadow: Callable[[Place], tuple[float, float]]
+    apart: tuple[float, float, float]
     tallest: float = np.inf
 
     def loss(self, place: Place, in_sight: bool) -> float:
@@ -83,17 +88,31 @@ class Scenario:
         return direct if in_sight else max(direct, self.hidden(place))
 
     def draw(
-        self, place: Place, seed: Sequence[int], sight: bool | None = None, shadowing: bool = True
-    ) -> tuple[bool, float]:
-        """Return whether there is a line of sight, and the loss in dB; the same for the same seed.
+        self, place: Place, at: tuple[float, float], seed: Sequence[int], sight: bool | None = None,
+        shadowing: bool = True,
+    ) -> tuple[bool, float]:  # fmt: skip
+        """Return whether there is a line of sight to a user, and the loss in dB.
 
         Args:
+            at: where the user is on the ground, metres. seed: the base station's; what is close together is alike.
             sight: given instead of drawn. shadowing: whether it is added.
         """
-        random = np.random.Generator(np.random.Philox(np.random.SeedSequence(list(seed))))
-        drawn, shadow = bool(random.random() < self.sight(place)), random.standard_normal() * shadowing
+        drawn = _share(_field(self.apart[2], (*seed, 2)).at(*at)) < self.sight(place)
         in_sight = drawn if sight is None else sight
-        return in_sight, self.loss(place, in_sight) + self.shadow(place)[not in_sight] * shadow
+        loss, hidden = self.loss(place, in_sight), int(not in_sight)
+        if shadowing:
+            loss += self.shadow(place)[hidden] * _field(self.apart[hidden], (*seed, hidden)).at(*at)
+        return in_sight, loss
+
+
+@lru_cache(maxsize=1024)
+def _field(distance: float, seed: tuple[int, ...]) -> Field:
+    return Field(distance, seed)
+
+
+def _share(value: float) -> float:
+    """Share of a normal distribution that is below a value."""
+    return (1 + erf(value / sqrt(2))) / 2
 
 
 def free_space(length: float, carrier: float) -> float:
@@ -220,9 +239,9 @@ def _constant(direct: float, hidden: float) -> Callable[[Place], tuple[float, fl
 
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "UMa": Scenario(_uma_direct, _uma_hidden, _uma_sight, _constant(4.0, 6.0), 13.0),
-    "UMi": Scenario(_umi_direct, _umi_hidden, _umi_sight, _constant(4.0, 7.82), 22.5),
-    "RMa": Scenario(_rma_direct, _rma_hidden, _rma_sight, _rma_shadow, 10.0),
-    "InH-mixed": Scenario(_inh_direct, _inh_hidden, _mixed_office_sight, _constant(3.0, 8.03)),
-    "InH-open": Scenario(_inh_direct, _inh_hidden, _open_office_sight, _constant(3.0, 8.03)),
+    "UMa": Scenario(_uma_direct, _uma_hidden, _uma_sight, _constant(4.0, 6.0), (37, 50, 50), 13.0),
+    "UMi": Scenario(_umi_direct, _umi_hidden, _umi_sight, _constant(4.0, 7.82), (10, 13, 50), 22.5),
+    "RMa": Scenario(_rma_direct, _rma_hidden, _rma_sight, _rma_shadow, (37, 120, 60), 10.0),
+    "InH-mixed": Scenario(_inh_direct, _inh_hidden, _mixed_office_sight, _constant(3.0, 8.03), (10, 6, 10)),
+    "InH-open": Scenario(_inh_direct, _inh_hidden, _open_office_sight, _constant(3.0, 8.03), (10, 6, 10)),
 }

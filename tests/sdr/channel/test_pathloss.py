@@ -5,6 +5,7 @@ from math import exp
 import numpy as np
 import pytest
 
+from sdr.channel.field import Field
 from sdr.channel.pathloss import SCENARIOS, Place, find, free_space, log_distance
 from testbed.errors import BadInput
 
@@ -14,6 +15,11 @@ HEIGHTS = {"UMa": (25, 1.5), "UMi": (10, 1.5), "RMa": (35, 1.5), "InH-mixed": (3
 def place(name: str, distance: float, carrier: float = 3.5e9) -> Place:
     base, user = HEIGHTS[name]
     return Place(distance, base, user, carrier)
+
+
+@pytest.fixture(scope="module")
+def fields():
+    return [Field(50, [seed]) for seed in range(4000)]
 
 
 @pytest.mark.parametrize(
@@ -54,11 +60,27 @@ def test_the_loss_rises_with_distance_without_steps_and_is_greater_without_sight
 def test_lines_of_sight_are_drawn_as_often_as_the_table_has_it(name, distance, sight):
     where, scenario = place(name, distance), find(name)
     assert scenario.sight(where) == pytest.approx(sight)
-    drawn = [scenario.draw(where, [seed]) for seed in range(1500)]
+    drawn = [scenario.draw(where, (50, 80), [seed]) for seed in range(1500)]
     assert np.mean([seen for seen, _ in drawn]) == pytest.approx(sight, abs=0.05)
     shadows = [loss - scenario.loss(where, True) for seen, loss in drawn if seen]
     assert np.std(shadows) == pytest.approx(scenario.shadow(where)[0], rel=0.12)
-    assert scenario.draw(where, [7]) == scenario.draw(where, [7])
+    assert scenario.draw(where, (50, 80), [7]) == scenario.draw(where, (50, 80), [7])
+
+
+@pytest.mark.parametrize("apart", [0, 5, 20, 50, 120])
+def test_what_is_close_together_is_alike_as_the_distance_of_correlation_says(fields, apart):
+    pairs = [(field.at(30, -40), field.at(30 + 0.6 * apart, -40 + 0.8 * apart)) for field in fields]
+    assert np.mean([one * other for one, other in pairs]) == pytest.approx(exp(-apart / 50), abs=0.05)
+    assert np.std([one for one, _ in pairs]) == pytest.approx(1, abs=0.04)
+
+
+def test_along_a_way_the_loss_changes_little_from_step_to_step_and_differs_in_the_end():
+    scenario = find("UMa")
+    losses = [scenario.draw(place("UMa", 200), (x, 0), [1], sight=False)[1] for x in np.arange(0, 1000, 0.1)]
+    assert 0 < np.max(np.abs(np.diff(losses))) < 2
+    assert np.ptp(losses) > 6
+    seen = [scenario.draw(place("UMa", 60), (x, 0), [1])[0] for x in np.arange(0, 3000, 1.0)]
+    assert 5 < np.sum(np.diff(seen)) < 300
 
 
 def test_free_space_and_log_distance():
