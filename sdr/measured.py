@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import log10
 from pathlib import Path
@@ -16,7 +16,8 @@ from testbed.errors import BadInput
 from testbed.telemetry import sinks
 from testbed.telemetry.sample import Sample
 
-METRICS = {"rsrp": "dBm", "sinr": "dB"}
+METRICS = {"rsrp": "dBm", "sinr": "dB", "downlink_snr": "dB"}
+"""With units; a UE of `testbed radio stacks` tells its SINR by the last name."""
 _QUIET = -200.0
 """dB; the noise of a receiver that others alone disturb more than was measured."""
 
@@ -32,7 +33,10 @@ class Found:
 
 
 class Reader:
-    """Reads a store's new samples of `radio:SOURCE:SINK`, whose ends are a scenario's radios."""
+    """Reads a store's new samples of `radio:SOURCE:SINK`, whose ends are a scenario's radios.
+
+    Those of `radio:UE`, as `testbed radio stacks` writes them, are taken where there is one cell that it can hear.
+    """
 
     def __init__(self, path: Path) -> None:
         """Take a SQLite file of samples.
@@ -57,16 +61,23 @@ class Reader:
         if samples:
             self._since = samples[-1].measured + 1e-6
         newest = {(one.entity, one.metric): one for one in samples if METRICS.get(one.metric) == one.unit}
-        pairs = {f"radio:{one.source}:{one.sink}": (one.source, one.sink) for one in scenario.directions()}
         return [
-            Found(*ends, _value(newest.get((entity, "rsrp"))), _value(newest.get((entity, "sinr"))))
-            for entity, ends in pairs.items()
+            Found(*ends, _value(newest, entity, "rsrp"), _value(newest, entity, "sinr", "downlink_snr"))
+            for entity, ends in _entities(scenario)
             if any((entity, metric) in newest for metric in METRICS)
         ]
 
 
-def _value(sample: Sample | None) -> float | None:
-    return None if sample is None else sample.value
+def _entities(scenario: Scenario) -> Iterator[tuple[str, tuple[str, str]]]:
+    if len(scenario.cells) == 1:
+        (cell,) = scenario.cells
+        yield from ((f"radio:{ue}", (cell, ue)) for ue in scenario.ues)
+    for one in scenario.directions():
+        yield f"radio:{one.source}:{one.sink}", (one.source, one.sink)
+
+
+def _value(newest: Mapping[tuple[str, str], Sample], entity: str, *metrics: str) -> float | None:
+    return next((newest[entity, metric].value for metric in metrics if (entity, metric) in newest), None)
 
 
 def patch(scenario: Scenario, found: Iterable[Found], blocks: int | None = None) -> dict[str, Any]:

@@ -36,6 +36,21 @@ def test_a_scenario_becomes_what_was_measured(tmp_path_factory, rsrp, sinr, othe
     assert moment.sinr == pytest.approx(sinr, abs=0.1)
 
 
+def test_what_srsue_tells_is_of_its_only_cell(tmp_path):
+    store, now = SqliteFile(tmp_path / "store.sqlite"), time.time()
+    store.write([
+        Sample("radio:ue", metric, value, unit, now, now, "ue/metrics.csv")
+        for metric, value, unit in (("rsrp", -90.0, "dBm"), ("downlink_snr", 12.5, "dB"), ("uplink_mcs", 3.0, "1"))
+    ])  # fmt: skip
+    store.close()
+    both = scenario(tmp_path, {}, 2)
+    one = both.model_copy(update={"cells": {"gnb1": both.cells["gnb1"]}})
+    reader = Reader(tmp_path / "store.sqlite")
+    assert Reader(tmp_path / "store.sqlite").new(both) == []
+    assert reader.new(one) == [Found("gnb1", "ue", -90.0, 12.5)]
+    assert reader.new(one) == []
+
+
 def test_the_command_takes_new_samples_to_a_running_broker(tmp_path):
     air, control = scenario(tmp_path, {"gnb1": {"ue": {"gain": "-20dB"}}}), f"ipc://{tmp_path}/control"
     store, now, stop = SqliteFile(tmp_path / "store.sqlite"), time.time(), threading.Event()
