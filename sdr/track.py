@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +15,15 @@ from sdr.broker.scenario import Scenario, port_name
 from sdr.channel.base import LATENCY
 from sdr.radio.link import RanLink
 from testbed.errors import BadInput, nearest
+from testbed.model.load import load
 from testbed.model.traces.track import Setting, Track, track_of
 
 LEVEL = -12.0
 """dBFS; mean power of what radios send, as of the built-in transmitters: OFDM's peaks are some 11 dB above."""
 _LONGEST = 1024
 """Samples of impulse response behind the pair's delay: 89 us at 11.52 Msample/s."""
+STEP = 0.1
+"""Seconds from one setting to the next of a trace."""
 _LEAST = 8.0
 """bit/s, the least that a trace can say; out of range everything is lost anyway."""
 
@@ -120,6 +125,47 @@ def fitting(rate: float, spacing: int = 15_000) -> int:
 def track(moments: list[Moment]) -> Track:
     """Make a trace of them, for a link of a lab."""
     return track_of((one.time, Setting(delay=one.delay, loss=one.loss, rate=one.rate)) for one in moments)
+
+
+def read_radio(file: Path, source: str, sink: str, repeat: bool = False) -> Track:
+    """Return the trace of one direction between two radios of a scenario, as `trace: radio:FILE` of a link plays it.
+
+    It lasts until the last of their waypoints; a minute where they move without, or the channel fades; else it is one
+    setting. The carrier has as many resource blocks as the rate has room for.
+
+    Args:
+        repeat: begin anew at its end.
+
+    Raises:
+        BadInput: there is no such file, it is no scenario, or has no such pair.
+    """
+    try:
+        found, seconds = _read(file.absolute(), file.stat().st_mtime_ns, source, sink)
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}; expected a radio scenario") from None
+    return replace(found, lap=seconds + STEP) if repeat and seconds else found
+
+
+@lru_cache(maxsize=64)
+def _read(file: Path, changed: int, source: str, sink: str) -> tuple[Track, float]:
+    """Return the track, and its seconds, after whose last change nothing differs.
+
+    Args:
+        changed: when the file was, so that it is read again then.
+    """
+    scenario = load(file, Scenario).beside(file.parent)
+    follower = Follower(scenario, RanLink(blocks=fitting(scenario.rate)))
+    seconds = _lasts(scenario, source, sink)
+    return track(follower.moments(source, sink, np.arange(0, seconds + STEP / 2, STEP))), seconds
+
+
+def _lasts(scenario: Scenario, source: str, sink: str) -> float:
+    """Seconds."""
+    radios = [scenario.radios[name] for name in (source, sink) if name in scenario.radios]
+    arrived = max((radio.waypoints[-1].at for radio in radios if radio.waypoints), default=0.0)
+    pairs = (one.pair for one in scenario.directions() if (one.source, one.sink) == (source, sink))
+    fades = any(value is not None for pair in pairs for value in (pair.profile, pair.k, pair.recorded))
+    return arrived or (60.0 if fades or any(radio.moves for radio in radios) else 0.0)
 
 
 def table(moments: list[Moment]) -> str:

@@ -69,7 +69,7 @@ def _play(lab: str | None, link: str, source: str, track: Any) -> None:
     if source not in ends:
         raise BadInput(f"link {link} of {opened.name} joins {' and '.join(ends)}; expected one called {source}")
     with opened.agent() as agent:
-        agent.call(Play(tracks=tracks_of(link, track, [1 if ends.index(source) else 0], "radio link")))
+        agent.call(Play(tracks=tracks_of(link, track, [1 if ends.index(source) else 0])))
 
 
 def register(app: typer.Typer) -> None:

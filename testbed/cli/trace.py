@@ -18,7 +18,7 @@ app = typer.Typer(
 Spec = Annotated[
     str,
     typer.Argument(
-        help="csv:FILE, mahimahi:FILE or a generator such as 'leo-pass(seed=1)'.",
+        help="csv:FILE, mahimahi:FILE, radio:SCENARIO:SOURCE:SINK or a generator such as 'leo-pass(seed=1)'.",
         autocompletion=traces,
         metavar="TRACE",
     ),

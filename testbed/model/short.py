@@ -15,7 +15,7 @@ from testbed.errors import BadInput
 from testbed.model.measured import written_out
 from testbed.model.profile import DIRECTIONS, called, worked_out
 from testbed.model.source import Tree, read_text, shown
-from testbed.model.traces.spec import anchored, read_trace
+from testbed.model.traces.spec import anchored, between, read_trace
 
 
 def topology(tree: Tree, beside: Path) -> list[str]:
@@ -130,14 +130,23 @@ def _traces(link: Tree, beside: Path, problems: list[str]) -> None:
         expected = "expected a trace such as random-walk(seed=1), or a mapping of forward and backward"
         problems.append(f"{trace.place}: {trace.where}: {shown(trace)}{expected}")
         return
-    for one in (trace.child(direction) for direction in DIRECTIONS):
+    for direction, ends in zip(DIRECTIONS, _ways(link), strict=True):
+        one = trace.child(direction)
         if one is not None and isinstance(one.value, str):
-            _try(partial(_trace, one, beside), problems)
+            _try(partial(_trace, one, ends, beside), problems)
 
 
-def _trace(one: Tree, beside: Path) -> None:
+def _ways(link: Tree) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The nodes at a link's ends, forward and backward; empty where they are not written as they should be."""
+    ends = link.child("endpoints")
+    nodes = [end.value.get("node") for end in ends.value if isinstance(end.value, dict)] if ends is not None else []
+    names = tuple(node.value for node in nodes if node is not None and isinstance(node.value, str))
+    return (names, names[::-1]) if len(names) == 2 else ((), ())
+
+
+def _trace(one: Tree, ends: tuple[str, ...], beside: Path) -> None:
     try:
-        one.value = anchored(one.value, beside)
+        one.value = anchored(between(one.value, *ends) if ends else one.value, beside)
         read_trace(one.value)
     except BadInput as error:
         raise BadInput(f"{one.place}: {one.where}: {shown(one)}{error}") from None

@@ -11,8 +11,10 @@ from sdr.broker.scenario import Scenario
 from sdr.radio.carrier import Carrier
 from sdr.radio.link import RanLink
 from sdr.stand import Stand
-from sdr.track import Follower, table, track
+from sdr.track import STEP, Follower, read_radio, table, track
+from testbed.emulator.lower import topology_tracks
 from testbed.errors import BadInput, ExitCode
+from testbed.model.load import load_topology
 from testbed.model.traces.files import read_csv
 from tests.cli.commands import call
 
@@ -108,3 +110,67 @@ def test_the_command_tells_and_writes_and_refuses(tmp_path):
         assert said in refused.stderr
     with pytest.raises(BadInput):
         Follower(air, RanLink(blocks=275))
+
+
+DRIVE = """
+rate: 3.84MHz
+carrier: 3.5GHz
+cells: {gnb: {transmit: ipc:///tmp/a, receive: ipc:///tmp/b, position: [0, 0, 10], power: 20dBm}}
+ues:
+  ue:
+    transmit: ipc:///tmp/c
+    receive: ipc:///tmp/d
+    receiver: {noise: {level: -90dB}}
+    waypoints: [{at: 0s, position: [50, 0, 1.5]}, {at: 2s, position: [500, 0, 1.5]}]
+"""
+NODES = "name: t\nnodes: {gnb: {kind: host}, ue: {kind: host}}\nlinks:\n  air:\n    endpoints: [gnb:air, ue:air]\n"
+
+
+@pytest.fixture
+def drive(tmp_path):
+    """The folder of a topology, and of the scenario of its radios."""
+    (tmp_path / "drive.yaml").write_text(DRIVE)
+    return tmp_path
+
+
+def on_link(folder, trace):
+    (folder / "t.yaml").write_text(f"{NODES}    trace: {trace}\n")
+    return load_topology(folder / "t.yaml")
+
+
+def test_nodes_that_are_radios_have_the_scenarios_channel_between_them(drive):
+    topology = on_link(drive, "radio:drive.yaml")
+    down, up = topology_tracks(topology)
+    assert (down.source, up.source) == (f"radio:{drive}/drive.yaml:gnb:ue", f"radio:{drive}/drive.yaml:ue:gnb")
+    assert (down.times[0], down.times[-1] > 1.5, down.lap) == (0.0, True, None)
+    rates = [setting.get("rate", 0.0) for setting in read_radio(drive / "drive.yaml", "gnb", "ue").settings]
+    assert rates == [patch.rate for patch in down.patches]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > 2 * rates[-1]
+    assert len({patch.rate for patch in up.patches}) == 1, "the cell has no noise"
+    (again,) = topology_tracks(on_link(drive, "{backward: 'radio:drive.yaml', repeat: true}"))
+    assert (again.end, again.lap, again.patches) == (1, 2.0 + STEP, up.patches)
+
+
+def test_what_changes_in_the_scenario_is_read_anew_and_what_stands_still_is_one_setting(drive):
+    before = read_radio(drive / "drive.yaml", "gnb", "ue")
+    text = DRIVE.replace("waypoints: [{at: 0s, position: [50, 0, 1.5]}, {at: 2s,", "waypoints: [{at: 3s,")
+    (drive / "drive.yaml").write_text(text.replace("at: 3s, ", "at: 0s, "))
+    still = read_radio(drive / "drive.yaml", "gnb", "ue", repeat=True)
+    assert (len(still.times), still.lap) == (1, None)
+    assert still.settings[0].get("rate") == before.settings[-1].get("rate")
+
+
+@pytest.mark.parametrize(
+    ("trace", "expected"),
+    [
+        ("radio:no.yaml", r"t.yaml:6:12: links.air.trace: .*no.yaml: No such file .*; expected a radio scenario"),
+        ("radio:drive.yaml:gnb", "expected radio:FILE:SOURCE:SINK"),
+        ("radio:drive.yaml:gnb:eu", "gnb is not heard by 'eu'"),
+        ("radio:bad.yaml", "bad.yaml:2:7: rate: .*expected"),
+    ],
+)
+def test_a_trace_that_no_scenario_gives_is_refused_with_both_places(drive, trace, expected):
+    (drive / "bad.yaml").write_text(DRIVE.replace("3.84MHz", "fast"))
+    with pytest.raises(BadInput, match=expected):
+        on_link(drive, trace)

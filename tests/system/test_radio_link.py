@@ -15,6 +15,7 @@ links:
     endpoints:
       - {node: gnb, interface: eth0, addresses: [10.0.0.1/30]}
       - {node: ue, interface: eth0, addresses: [10.0.0.2/30]}
+    trace: radio:radio.yaml
 """
 SCENARIO = """
 rate: 3.84MHz
@@ -30,6 +31,24 @@ channels: {gnb: {ue: {sight: true}}}
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(120)]
 
 
+def linked(folder, *options):
+    """What packets meet in each direction."""
+    told = {}
+    for source, sink in (("gnb", "ue"), ("ue", "gnb")):
+        done = run("radio", "link", folder / "radio.yaml", source, sink, *options, "--json")
+        assert done.returncode == ExitCode.DONE, done.stderr
+        (told[source],) = json.loads(done.stdout)
+    return told
+
+
+def assert_follows(told):
+    state = json.loads(run("link", "air", "--lab", "cell", "--json").stdout)["after"]
+    for way, source in (("forward", "gnb"), ("backward", "ue")):
+        for key in ("delay", "rate"):
+            assert state[way][key] == pytest.approx(told[source][key], rel=1e-3)
+    assert told["ue"]["sinr"] == pytest.approx(told["gnb"]["sinr"] + 10, abs=0.01)
+
+
 def test_both_directions_follow_the_scenario(tmp_path, monkeypatch, uml_works):
     monkeypatch.setenv("TESTBED_HOME", str(tmp_path / "home"))
     (tmp_path / "cell.yaml").write_text(LAB)
@@ -37,18 +56,9 @@ def test_both_directions_follow_the_scenario(tmp_path, monkeypatch, uml_works):
     up = run("up", tmp_path / "cell.yaml", "--substrate", "uml")
     assert up.returncode == ExitCode.DONE, up.stderr
     try:
-        told = {}
-        for source, sink in (("gnb", "ue"), ("ue", "gnb")):
-            done = run(
-                "radio", "link", tmp_path / "radio.yaml", source, sink, "--play", "air", "--lab", "cell", "--json"
-            )
-            assert done.returncode == ExitCode.DONE, done.stderr
-            (told[source],) = json.loads(done.stdout)
-        state = json.loads(run("link", "air", "--lab", "cell", "--json").stdout)["after"]
-        for way, source in (("forward", "gnb"), ("backward", "ue")):
-            for key in ("delay", "rate"):
-                assert state[way][key] == pytest.approx(told[source][key], rel=1e-3)
-        assert told["ue"]["sinr"] == pytest.approx(told["gnb"]["sinr"] + 10, abs=0.01)
+        assert_follows(linked(tmp_path))
+        (tmp_path / "radio.yaml").write_text(SCENARIO.replace("[60, 0, 1.5]", "[160, 0, 1.5]"))
+        assert_follows(linked(tmp_path, "--play", "air", "--lab", "cell"))
         refused = run("radio", "link", tmp_path / "radio.yaml", "gnb", "ue", "--play", "iar", "--lab", "cell")
         assert (refused.returncode, "did you mean 'air'" in refused.stderr) == (ExitCode.BAD_INPUT, True)
     finally:

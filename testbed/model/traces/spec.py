@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,20 +14,25 @@ from testbed.model.call import parse
 from testbed.model.traces.files import read_csv, read_mahimahi
 from testbed.model.traces.track import Track
 
-FILES = ("csv", "mahimahi")
+FILES = ("csv", "mahimahi", "radio")
 
 
 def read_trace(text: str, beside: Path = Path(), repeat: bool = False) -> Track:
     """Return the track that a text names.
 
     Args:
-        text: `csv:FILE`, `mahimahi:FILE` or a generator's call. beside: the folder that files are looked for in.
+        text: `csv:FILE`, `mahimahi:FILE`, `radio:FILE:SOURCE:SINK` (one direction between two radios of a scenario, see
+            sdr.track) or a generator's call. beside: the folder that files are looked for in.
         repeat: begin anew at its end; mahimahi's always do.
 
     Raises:
         BadInput: no such generator, argument or file, or something in the file is wrong.
     """
     kind, colon, file = text.partition(":")
+    if colon and kind == "radio":
+        from sdr.track import read_radio  # the channel emulator takes longer still
+
+        return read_radio(*_pair(file.strip(), beside), repeat)
     if colon and kind in FILES:
         path = beside / file.strip()
         return read_csv(path, repeat) if kind == "csv" else read_mahimahi(path)
@@ -44,6 +50,18 @@ def _generated(text: str, repeat: bool) -> Track:
     arguments = defaults(generator) | _arguments(name, generator, given)
     track = generator(**arguments)
     return replace(track, lap=float(arguments["seconds"])) if repeat else track
+
+
+def between(text: str, source: str, sink: str) -> str:
+    """Return the trace of one direction of a link between two nodes: radios have their names where none are given."""
+    return f"{text.rstrip()}:{source}:{sink}" if re.fullmatch(r"radio:[^:]+", text) else text
+
+
+def _pair(text: str, beside: Path) -> tuple[Path, str, str]:
+    parts = text.rsplit(":", 2)
+    if len(parts) != 3:
+        raise BadInput("expected radio:FILE:SOURCE:SINK, such as radio:town.yaml:gnb:ue1")
+    return beside / parts[0], parts[1], parts[2]
 
 
 def anchored(text: str, beside: Path) -> str:
