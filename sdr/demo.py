@@ -87,7 +87,7 @@ def demo(
 def _told(scenario: Scenario, heard: Heard) -> Told:
     if heard.source is None:
         return Told(heard, None, None, None)
-    (pair,) = (one.pair for one in scenario.directions() if (one.source, one.sink) == (heard.source, heard.radio))
+    pair = scenario.pair(heard.source, heard.radio)
     if any(value is not None for value in (pair.profile, pair.k, pair.taps, pair.recorded)):
         return Told(heard, None, None, None)
     gain, delay = stated(scenario, heard.source, heard.radio)

@@ -108,8 +108,7 @@ def patch(scenario: Scenario, found: Iterable[Found], blocks: int | None = None)
 def _gain(scenario: Scenario, one: Found, received: float) -> float:
     """Args: received: dBm, of all resource elements."""
     wanted = received - scenario.radios[one.sink].full_scale - LEVEL
-    (pair,) = (d.pair for d in scenario.directions() if (d.source, d.sink) == (one.source, one.sink))
-    return round(pair.gain + wanted - stated(scenario, one.source, one.sink)[0], 3)
+    return round(scenario.pair(one.source, one.sink).gain + wanted - stated(scenario, one.source, one.sink)[0], 3)
 
 
 def _noise(scenario: Scenario, one: Found, changes: Mapping[str, Any], share: float) -> float:
@@ -120,8 +119,7 @@ def _noise(scenario: Scenario, one: Found, changes: Mapping[str, Any], share: fl
         gain = stated(scenario, source, one.sink)[0]
         new = changes.get("channels", {}).get(source, {}).get(one.sink, {}).get("gain")
         if new is not None:
-            (pair,) = (d.pair for d in scenario.directions() if (d.source, d.sink) == (source, one.sink))
-            gain += new - pair.gain
+            gain += new - scenario.pair(source, one.sink).gain
         return 10 ** ((gain + LEVEL) / 10)
 
     down = one.source in scenario.cells

@@ -163,8 +163,8 @@ def _lasts(scenario: Scenario, source: str, sink: str) -> float:
     """Seconds."""
     radios = [scenario.radios[name] for name in (source, sink) if name in scenario.radios]
     arrived = max((radio.waypoints[-1].at for radio in radios if radio.waypoints), default=0.0)
-    pairs = (one.pair for one in scenario.directions() if (one.source, one.sink) == (source, sink))
-    fades = any(value is not None for pair in pairs for value in (pair.profile, pair.k, pair.recorded))
+    pair = scenario.pair(source, sink)
+    fades = any(value is not None for value in (pair.profile, pair.k, pair.recorded))
     return arrived or (60.0 if fades or any(radio.moves for radio in radios) else 0.0)
 
 

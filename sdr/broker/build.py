@@ -94,10 +94,10 @@ def _at(scenario: Scenario, one: Direction, time: float) -> Antennas:
 
 def stated(scenario: Scenario, source: str, sink: str, time: float = 0.0) -> tuple[float, float]:
     """Return what all paths of a pair have in common at a time: gain (dB, sample to sample) and delay (seconds)."""
-    (one,) = (one for one in scenario.directions() if (one.source, one.sink) == (source, sink))
-    between, radios = way(scenario, *scenario.ends(source, sink), time, one.pair.sight), scenario.radios
-    gain = radios[source].power - radios[sink].full_scale + one.pair.gain - one.pair.blockage - between.loss
-    return gain, one.pair.delay + between.delay
+    pair, radios = scenario.pair(source, sink), scenario.radios
+    between = way(scenario, *scenario.ends(source, sink), time, pair.sight)
+    gain = radios[source].power - radios[sink].full_scale + pair.gain - pair.blockage - between.loss
+    return gain, pair.delay + between.delay
 
 
 def _shifted(scenario: Scenario, pair: Pair, between: Way, time: float, channel: Channel) -> Channel:

@@ -133,7 +133,8 @@ class Broker:
         self._last_change = 0
         self._levels: dict[str, list[Level]] = {}
         self._ahead = max(1, round(scenario.ahead * scenario.rate))
-        self._context = zmq.Context(io_threads=2)
+        # One thread carries more than this one can compute; a second one is woken anew for every message.
+        self._context = zmq.Context(io_threads=1)
         self._poller = zmq.Poller()
         self._handlers: dict[Any, Callable[[], None]] = {}
         self._sources: list[_Source] = []

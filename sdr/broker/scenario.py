@@ -199,8 +199,8 @@ class Scenario(Model):
         """Give every pair, in both directions."""
         for cell in self.cells:
             for ue in self.ues:
-                yield Direction(cell, ue, self._pair(cell, ue))
-                yield Direction(ue, cell, self._pair(ue, cell))
+                yield Direction(cell, ue, self.pair(cell, ue))
+                yield Direction(ue, cell, self.pair(ue, cell))
 
     def seed_of(self, *names: str) -> list[int]:
         """Return the seed of something that has these names: the same, whatever else the scenario holds."""
@@ -219,7 +219,8 @@ class Scenario(Model):
         """Return which of the two is the cell, and which the UE."""
         return (source, sink) if source in self.cells else (sink, source)
 
-    def _pair(self, source: str, sink: str) -> Pair:
+    def pair(self, source: str, sink: str) -> Pair:
+        """Return what lies between two radios, one of them a cell and one a UE."""
         written = self.channels.get(source, {}).get(sink)
         return written or self.channels.get(sink, {}).get(source) or self.other
 
