@@ -25,6 +25,7 @@ from sdr.broker.streams import Receive, Station, Transmit, connect
 from sdr.channel.base import Channel, Impairment
 from sdr.wire import FORMATS, BadFrame, Inlet, Outlet
 from testbed.errors import BadInput, Unable
+from testbed.telemetry.sample import Sample
 
 BLOCK = 1 << 16
 """Most samples of an answer: OpenAirInterface has room for 300,000, srsRAN Project for 614,400, 4G for 3,072,000."""
@@ -72,6 +73,11 @@ class PortReport:
     count: int
     clipped: int = 0
 
+    def samples(self, now: float) -> Iterator[Sample]:
+        """Give it as samples of the store, measured at `now` (Unix seconds)."""
+        for metric, value in (("count", self.count), ("clipped", self.clipped)):
+            yield Sample(f"radio:{self.port}", metric, float(value), "1", now, now, "broker")
+
 
 @dataclass(slots=True, eq=False)
 class _Source:
@@ -114,14 +120,14 @@ class Broker:
         impairments: Mapping[str, Impairment] | None = None,
         *,
         control: str | None = None,
-        measured: Callable[[Sequence[Level]], None] = lambda levels: None,
+        measured: Callable[[Sequence[Level | PortReport]], None] = lambda found: None,
         every: float = 1.0,
     ) -> None:
         """Args:
             tell: is told what becomes of radios. channels: by transmit and receive port (`port_name`), instead of the
                 scenario's. impairments: by receive port.
             control: where it takes questions (see `control`). measured: is told what a receive port hears of every
-                transmitter, each `every` seconds.
+                transmitter and what has gone through it, each `every` seconds.
 
         Raises:
             BadInput: a channel cannot be (see air.Air).
@@ -347,7 +353,8 @@ class Broker:
         }
         found = levels(self.scenario, sink.name, sink.stream, names, length)
         self._levels[sink.name], sink.measure = found, False
-        self._measured(found)
+        count, clipped = self._passed(sink.name, sink.stream)
+        self._measured([*found, PortReport(sink.station.name, sink.name, True, count, clipped)])
 
     def _fill(self) -> None:
         """Silence of those who are away goes as far as the furthest of those who are there has sent."""

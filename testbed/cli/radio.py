@@ -30,7 +30,11 @@ def up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say who would hear whom, and start nothing.")] = False,
     store: Annotated[
         Path | None,
-        typer.Option("--store", help="Add powers, SNRs and delays of all pairs to this SQLite file.", dir_okay=False),
+        typer.Option(
+            "--store",
+            help="Add powers, SNRs and delays of all pairs, and what was clipped, to this SQLite file.",
+            dir_okay=False,
+        ),
     ] = None,
     every: Annotated[float, typer.Option("--every", help="Seconds from one measurement to the next.", min=0.05)] = 1.0,
     control: ControlOption = None,
@@ -52,7 +56,7 @@ def up(
         broker = stack.enter_context(
             Broker(
                 scenario, _tell_as_json if as_json else _tell, control=control or control_of(file), every=every,
-                measured=lambda found: samples.add(one for level in found for one in level.samples(time.time())),
+                measured=lambda found: samples.add(sample for one in found for sample in one.samples(time.time())),
             )
         )  # fmt: skip
         report = stack.enter_context(Reporter())

@@ -167,6 +167,24 @@ def test_patches_are_those_of_rfc_7396(target, patch, result):
     assert merged(target, patch) == result
 
 
+def test_what_is_heard_and_clipped_become_samples(text, context, keep):
+    scenario = loads(text.replace("clip: 4", "clip: 0.1"), Scenario)
+    gnb = keep(plain(context, zmq.REP, scenario.cells["gnb"].transmit[0]))
+    ue = keep(plain(context, zmq.REQ, scenario.ues["ue1"].receive[0]))
+    stop, found = threading.Event(), []
+    with Broker(scenario, measured=found.extend, every=0.0) as broker:
+        running = threading.Thread(target=broker.run, args=(stop,))
+        running.start()
+        while not any(one.count for one in found):  # at the test's own deadline at the latest
+            pass_on((gnb, ue), 1000)
+        stop.set()
+        running.join(WAIT)
+    samples = {(one.entity, one.metric): one.value for told in found for one in told.samples(5.0)}
+    assert samples["radio:gnb tx0:ue1 rx0", "power"] == pytest.approx(-6, abs=0.1)
+    count, clipped = (samples["radio:ue1 rx0", metric] for metric in ("count", "clipped"))
+    assert clipped == count - 3 - LATENCY > 0, "all but the silence before the first sample"
+
+
 def test_the_commands_change_and_show(at, radios, text, tmp_path):
     file = tmp_path / "scenario.yaml"
     file.write_text(text)
