@@ -30,6 +30,8 @@ from testbed.telemetry.sample import Sample
 BLOCK = 1 << 16
 """Most samples of an answer: OpenAirInterface has room for 300,000, srsRAN Project for 614,400, 4G for 3,072,000."""
 
+_UNDER_WAY = 3
+"""Frames asked for at a time: a radio sends the next one while this one is on its way."""
 _TICK = 0.05
 What = Literal["joined", "paused", "resumed", "ended", "dropped"]
 
@@ -249,7 +251,7 @@ class Broker:
                     raise type(error)(f"{name}: {error}") from None
                 self._sinks.append(_Sink(port_name(name, "rx", index), station, stream, outlet))
             for address, transmit in zip(radio.transmit, station.transmits, strict=True):
-                inlet = Inlet(self._context, address, radio.style, form)
+                inlet = Inlet(self._context, address, radio.style, form, _UNDER_WAY)
                 self._sources.append(_Source(station, transmit, inlet))
         # In this order one poll's findings are handled: a radio's end before the requests of its next life.
         for source in self._sources:
@@ -302,7 +304,7 @@ class Broker:
 
     def _ask_all(self) -> None:
         for source in self._sources:
-            if source.inlet.connected and not source.inlet.asked and source.station not in self._dropped:
+            if source.inlet.idle and source.station not in self._dropped:
                 self._ask(source)
 
     def _ask(self, source: _Source, coming: int = 0) -> None:

@@ -37,21 +37,27 @@ class Inlet:
     """Gets samples from a peer that may come late, pause, end and come back.
 
     Attributes:
-        connected: whether the peer is there. asked: whether samples were asked for that have not come.
+        connected: whether the peer is there. asked: how many frames were asked for that have not come.
         publishes: whether the peer sends without being asked, too.
         socket, monitor: readable when there may be something for `take` and for `changes`.
     """
 
-    def __init__(self, context: zmq.Context, address: str, style: Style = "request", form: Format = FC32) -> None:
+    def __init__(
+        self, context: zmq.Context, address: str, style: Style = "request", form: Format = FC32, ahead: int = 1
+    ) -> None:
         """Connect to `tcp://host:port` or `ipc://path`; the peer need not be there yet.
+
+        Args:
+            ahead: frames that may be asked for before they come; a REP takes one request after the other.
 
         Raises:
             Unable: the address cannot be connected to.
         """
         self.address = address
-        self.connected = self.asked = False
+        self.connected, self.asked = False, 0
         self._form = form
         self.publishes = style == "publish"
+        self._ahead = 1 if self.publishes else ahead
         self.socket = context.socket(zmq.SUB if self.publishes else zmq.DEALER)
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.RECONNECT_IVL, 20)
@@ -77,12 +83,17 @@ class Inlet:
         while self.monitor.poll(0):
             found.append(recv_monitor_message(self.monitor)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED)
         if found:
-            self.connected, self.asked = found[-1], False
+            self.connected, self.asked = found[-1], 0
         return found
 
+    @property
+    def idle(self) -> bool:
+        """Whether a frame may be asked for."""
+        return self.connected and self.asked < self._ahead
+
     def ask(self) -> None:
-        """Ask for samples, unless this has been done or the peer is not there."""
-        if self.asked or not self.connected:
+        """Ask for a frame, unless as many as may be have been asked for or the peer is not there."""
+        if not self.idle:
             return
         if not self.publishes:
             try:
@@ -90,7 +101,7 @@ class Inlet:
                 self.socket.send(REQUEST, _NOW)
             except zmq.Again:  # it is just leaving; its coming back is a change
                 return
-        self.asked = True
+        self.asked += 1
 
     def take(self) -> Samples | None:
         """Return the samples of one frame, read-only; None where none is there.
@@ -101,7 +112,7 @@ class Inlet:
         parts = _message(self.socket)
         if not parts:
             return None
-        self.asked = False
+        self.asked = max(0, self.asked - 1)
         if not self.publishes and (len(parts) < 2 or len(parts[0])):
             raise BadFrame("an answer without the empty frame before it: expected a REP socket")
         frames = parts if self.publishes else parts[1:]
