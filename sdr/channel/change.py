@@ -145,6 +145,10 @@ class Replaceable:
         while len(self._steps) > 1 and self._steps[1][0] <= start:
             self._clipped = self.clipped
             del self._steps[0]
+        if len(self._steps) == 1:
+            for one in self._steps[0][1]:
+                one.apply(samples, start)
+            return
         stop = start + len(samples)
         edges = [max(start, at) for at, _ in self._steps if at < stop]
         for (begin, end), (_, impairments) in zip(pairwise([*edges, stop]), self._steps, strict=False):
