@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sdr.radio.modulation import constellation
 
@@ -72,13 +73,19 @@ def information(order: int, snr: float) -> tuple[float, float]:
     """
     levels = np.unique(constellation(order).real.round(6)).astype(float)
     deviation = math.sqrt(10 ** (-snr / 10) / 2)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
+    nodes, weights = _quadrature()
     received = levels[:, None] + deviation * nodes
     distances = (received[..., None] - levels) ** 2 - (deviation * nodes[:, None]) ** 2
     density = -np.log2(np.exp(-distances / (2 * deviation**2)).mean(axis=-1))
     share = np.broadcast_to(weights / weights.sum() / len(levels), density.shape)
     mean = float(np.sum(share * density))
     return 2 * mean, 2 * float(np.sum(share * (density - mean) ** 2))
+
+
+@cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places and weights of Gauss and Hermite's quadrature; finding them takes longer than using them."""
+    return np.polynomial.hermite_e.hermegauss(64)
 
 
 def block_errors(scheme: Scheme, snr: float, bits: int) -> float:
