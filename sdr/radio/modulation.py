@@ -98,3 +98,27 @@ def _layout(order: int) -> tuple[int, tuple[int, ...], int]:
 def decide(points: Samples, order: int) -> Bytes:
     """Return the value of the nearest point of the constellation for each received one."""
     return _nearest(order)[_places(points, order)]
+
+
+def soft(points: Samples, order: int, noise: float) -> NDArray[np.float32]:
+    """Return for each bit of received points how much likelier 0 is than 1, as a logarithm; exact in white noise.
+
+    Args:
+        noise: power, of both axes together.
+
+    Returns:
+        float32[points * order], bits of a point in its own order.
+    """
+    half = order // 2
+    bits = np.arange(2**half)[:, None] >> np.arange(half - 1, -1, -1) & 1
+    levels = _axis(bits) / math.sqrt((2**order - 1) / 1.5)
+    axes = np.ascontiguousarray(points).view(np.float32).reshape(-1, 2)
+    likely = -((axes[..., None] - levels) ** 2) / noise
+    told = [_sum(likely[..., one == 0]) - _sum(likely[..., one == 1]) for one in bits.T]
+    return np.stack(told, axis=1).reshape(-1).astype(np.float32)
+
+
+def _sum(logarithms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add what the last axis has the logarithms of."""
+    most = logarithms.max(axis=-1)
+    return most + np.log(np.exp(logarithms - most[..., None]).sum(axis=-1))

@@ -6,14 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdr.radio.modulation import constellation
 
-LOSS = 1.0
-"""dB that a real decoder needs beyond what `block_errors` computes; an assumption, usual for NR's LDPC codes."""
 _CODE_BLOCK = 8448 - 24
 """Bits of a code block of LDPC base graph 1 without its own check (TS 38.212 5.2.2)."""
 
@@ -91,16 +90,38 @@ def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def block_errors(scheme: Scheme, snr: float, bits: int) -> float:
     """Return the share of transport blocks that fail in white noise.
 
-    The normal approximation for the best code of that length (Polyanskiy, Poor, Verdú 2010, eq. 223), with the points'
-    own information instead of a Gaussian's, `LOSS` dB later. Long blocks fail if one of their code blocks does.
+    What is computed for the best code of that length, as much later as the scheme's blocks were measured to fail with
+    NR's code and the decoder of `ldpc`.
 
     Args:
         scheme: modulation and code. snr: of a resource element, dB. bits: of the transport block.
     """
+    return computed_errors(scheme, snr - loss(scheme), bits)
+
+
+def loss(scheme: Scheme) -> float:
+    """Return how many dB later than computed a scheme's blocks fail; between the rates measured, on straight lines."""
+    measured = _losses()
+    rows = measured[measured[:, 0] == scheme.order]
+    return float(np.interp(1024 * scheme.rate, rows[:, 1], rows[:, 2]))
+
+
+@cache
+def _losses() -> NDArray[np.float64]:
+    with resources.files("sdr.radio").joinpath("losses.csv").open() as text:
+        return np.loadtxt(text, delimiter=",")
+
+
+def computed_errors(scheme: Scheme, snr: float, bits: int) -> float:
+    """Return the share of transport blocks that fail in white noise with the best code of their length.
+
+    The normal approximation (Polyanskiy, Poor, Verdú 2010, eq. 223), with the points' own information instead of a
+    Gaussian's. Long blocks fail if one of their code blocks does.
+    """
     parts = math.ceil(bits / _CODE_BLOCK)
     size = bits / parts
     points = size / scheme.efficiency
-    mean, variance = information(scheme.order, round(snr - LOSS, 2))
+    mean, variance = information(scheme.order, round(snr, 2))
     margin = points * mean - size + math.log2(points) / 2
     part = math.erfc(margin / math.sqrt(2 * max(points * variance, 1e-9))) / 2
     return -math.expm1(parts * math.log1p(-part)) if part < 1 else 1.0

@@ -120,7 +120,7 @@ def test_a_preview_is_drawn_into_a_file(tmp_path, suffix):
 
 def test_shells_complete_names_of_profiles_and_traces():
     assert complete.profiles("fib") == ["fibre"]
-    assert complete.traces("r") == ["rain-event", "random-walk"]
+    assert complete.traces("r") == ["rain-event", "random-walk", "radio:"]
     assert complete.traces("c") == ["csv:"]
     assert complete.profiles("nothing") == []
 

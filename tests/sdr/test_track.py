@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from sdr.broker.engine import Broker
 from sdr.broker.scenario import Scenario
@@ -143,8 +144,9 @@ def test_nodes_that_are_radios_have_the_scenarios_channel_between_them(drive):
     down, up = topology_tracks(topology)
     assert (down.source, up.source) == (f"radio:{drive}/drive.yaml:gnb:ue", f"radio:{drive}/drive.yaml:ue:gnb")
     assert (down.times[0], down.times[-1] > 1.5, down.lap) == (0.0, True, None)
-    rates = [setting.get("rate", 0.0) for setting in read_radio(drive / "drive.yaml", "gnb", "ue").settings]
-    assert rates == [patch.rate for patch in down.patches]
+    settings = read_radio(drive / "drive.yaml", "gnb", "ue").settings
+    assert [patch.rate for patch in down.patches] == [setting.get("rate", UNSET) for setting in settings]
+    rates = [setting["rate"] for setting in settings if "rate" in setting]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] > 2 * rates[-1]
     assert len({patch.rate for patch in up.patches}) == 1, "the cell has no noise"

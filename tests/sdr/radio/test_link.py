@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sdr.radio import modulation
 from sdr.radio.link import RanLink
 from sdr.radio.receiver import Receiver
-from sdr.radio.schemes import CQI, LOSS, MCS, Scheme, block_errors, information
+from sdr.radio.schemes import CQI, MCS, Scheme, block_errors, information, loss
 from sdr.radio.transmitter import Transmitter
 from testbed.errors import BadInput
 from tests.sdr.radio.air import WIDE, noisy
@@ -76,8 +76,8 @@ def test_more_signal_fails_less(scheme, snr, bits):
 def test_no_code_beats_capacity():
     """Half of long blocks fail where the code rate is the information: here QPSK, rate 1/2, at 0.19 dB."""
     half = Scheme(2, 0.5)
-    assert block_errors(half, 0.19 + LOSS - 0.3, 8_000) > 0.9
-    assert block_errors(half, 0.19 + LOSS + 0.8, 8_000) < 0.1
+    assert block_errors(half, 0.19 + loss(half) - 0.3, 8_000) > 0.9
+    assert block_errors(half, 0.19 + loss(half) + 0.8, 8_000) < 0.1
 
 
 @pytest.mark.parametrize("table", CQI)
