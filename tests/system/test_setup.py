@@ -85,6 +85,8 @@ def test_killed_half_way_mended_then_nothing_to_do_then_another_lock_then_moved(
     with start(folder) as killed:
         wait_for((folder / ".venv/bin/python").exists, "the environment has an interpreter, but no pip yet")
         os.killpg(killed.pid, signal.SIGKILL)
+    with open(folder / "scripts/setup") as script:
+        fcntl.flock(script, fcntl.LOCK_EX)  # had when the last of the group is gone, which is after its leader
     assert set_up(folder) == (0, "setup: Python packages into .venv\n")
     assert where(folder) == str(folder / "elsewhere.py")
     made = (folder / ".venv/pyvenv.cfg").stat().st_mtime_ns
