@@ -23,7 +23,7 @@ RINGS_IN_GUEST = (20, 100, 300)
 RING_NATIVE = 1000
 MININET_IN_GUEST, MININET_NATIVE = 20, 300
 RUNS = 3
-PEER = Path(__file__).parent / "peers" / "mininet_ring.py"
+PEER = Path(__file__).parent / "mininet_kinds.py"
 EMPTY = {"nodes": {"boot": {"kind": "host"}}, "links": {}, "guest": {"memory": 1536 * 2**20}}
 
 
@@ -60,27 +60,27 @@ def time_ring(topology: Topology, substrate: str) -> tuple[float, float, float]:
     return booted - begun, built - start, time.monotonic() - ending
 
 
-def mininet_in_guest(count: int) -> float | None:
-    """Return Mininet's seconds up and down for a ring with netem in a guest, None when it is not installed."""
+def mininet_in_guest(count: int, kind: str = "ring") -> float | None:
+    """Return Mininet's ms up and down per node, with netem in a guest; None where it or its brctl is not installed."""
     topology = Topology.model_validate({**EMPTY, "name": "bench-peer", "nodes": {"peer": {"kind": "host"}}})
     with Lab.up(topology, substrate="uml", name="bench-peer") as lab, lab.agent() as agent:
-        done = agent.run("peer", ("/usr/bin/python3", str(PEER), str(count), "shaped"), timeout=120.0)
-    return _seconds(done.stdout.decode())
+        done = agent.run("peer", ("/usr/bin/python3", str(PEER), kind, str(count), "shaped", "stock"), timeout=120.0)
+    return _each(done.stdout.decode())
 
 
-def mininet_native(count: int) -> float | None:
-    """Return Mininet's seconds up and down for a plain ring in a namespace of this machine."""
-    command = ["unshare", "--net", "--mount", "/usr/bin/python3", str(PEER), str(count), "plain"]
+def mininet_native(count: int, kind: str = "ring") -> float | None:
+    """Return the same with plain links, in a namespace of this machine."""
+    command = ["unshare", "--net", "--mount", "/usr/bin/python3", str(PEER), kind, str(count), "plain", "stock"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return _seconds(done.stdout)
+    return _each(done.stdout)
 
 
-def _seconds(output: str) -> float | None:
+def _each(output: str) -> float | None:
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
         return None
     said = json.loads(lines[-1])
-    return said["up_s"] + said["down_s"]
+    return (said["up_s"] + said["down_s"]) / said["nodes"] * 1e3
 
 
 def _claims(count: int, substrate: str, target: float, delay: float, peer: float | None, peer_name: str) -> list[Claim]:
@@ -98,9 +98,7 @@ def _claims(count: int, substrate: str, target: float, delay: float, peer: float
 
 def measure() -> list[Claim]:
     """Run it all; about a minute and a half."""
-    in_guest, native = mininet_in_guest(MININET_IN_GUEST), mininet_native(MININET_NATIVE)
-    guest_peer = in_guest and in_guest / MININET_IN_GUEST * 1e3
-    native_peer = native and native / MININET_NATIVE * 1e3
+    guest_peer, native_peer = mininet_in_guest(MININET_IN_GUEST), mininet_native(MININET_NATIVE)
     claims = []
     for count in RINGS_IN_GUEST:
         peer = guest_peer if count == MININET_IN_GUEST else None
