@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from sdr.broker.build import stated
 from sdr.broker.control import ask
 from sdr.broker.engine import Broker
 from sdr.broker.scenario import Scenario
+from sdr.meanwhile import meanwhile
 from sdr.stand import Heard, Stand
 
 _WAIT = 60.0
@@ -77,7 +76,7 @@ def demo(
         AddressInUse: somebody listens on one of its addresses.
     """
     control = f"ipc://{folder}/control"
-    with Broker(scenario, control=control) as broker, Stand(scenario) as stand, _running(broker):
+    with Broker(scenario, control=control) as broker, Stand(scenario) as stand, meanwhile(broker.run):
         stand.hear(slots, _WAIT)  # all are there and have found each other
         for title, patch in steps:
             changed = ask(control, {"ask": "set", "patch": patch}, _WAIT)["at"] if patch else 0
@@ -93,15 +92,3 @@ def _told(scenario: Scenario, heard: Heard) -> Told:
     gain, delay = stated(scenario, heard.source, heard.radio)
     agrees = abs(heard.gain - gain) < GAIN and abs(heard.delay - delay) < DELAY
     return Told(heard, gain, delay, agrees if heard.snr > _DISTURBED else None)
-
-
-@contextmanager
-def _running(broker: Broker) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=broker.run, args=(stop,), name="broker")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

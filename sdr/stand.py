@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from statistics import median
 from typing import Self
@@ -15,6 +15,7 @@ import zmq
 
 from sdr.broker.scenario import Radio, Scenario
 from sdr.channel.base import LATENCY, Samples
+from sdr.meanwhile import meanwhile
 from sdr.radio.carrier import Carrier
 from sdr.radio.measurement import Measurement, bler
 from sdr.radio.peer import ReceivePort, TransmitPort
@@ -155,7 +156,8 @@ class Stand:
             for index in range(len(radio.receive))
         ]
         for address, ear in zip(radio.receive, ears, strict=True):
-            stack.enter_context(_listening(stack.enter_context(ReceivePort(context, address, ear))))
+            port = stack.enter_context(ReceivePort(context, address, ear))
+            stack.enter_context(meanwhile(partial(_listen, port)))
         return ears[0]
 
     def _told(self, name: str, found: list[Measurement]) -> Heard:
@@ -178,22 +180,8 @@ class Stand:
         )
 
 
-@contextmanager
-def _listening(port: ReceivePort) -> Iterator[None]:
-    """Take all that comes, in a thread of its own."""
-    stop = threading.Event()
-
-    def run() -> None:
-        while not stop.is_set():
-            try:
-                port.take(_TURN)
-            except NotReady:
-                continue
-
-    thread = threading.Thread(target=run, name=f"receive {port.address}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+def _listen(port: ReceivePort, stop: threading.Event) -> None:
+    """Take all that comes."""
+    while not stop.is_set():
+        with suppress(NotReady):
+            port.take(_TURN)

@@ -9,7 +9,7 @@ from math import dist, hypot
 import numpy as np
 
 from sdr.broker.scenario import Radio, Scenario
-from sdr.channel.pathloss import Place, find, free_space, log_distance
+from sdr.channel.pathloss import BY_DISTANCE, Place, by_distance, find
 from testbed.errors import BadInput
 from testbed.model.propagation import LIGHT
 
@@ -81,11 +81,8 @@ def way(scenario: Scenario, cell: str, ue: str, at: float, sight: bool | None) -
 
 def _loss(scenario: Scenario, here: Vector, there: Vector, sight: bool | None, seed: list[int]) -> float:
     carrier, length = scenario.carrier or 1.0, _length(here, there)
-    if scenario.model == "free-space":
-        return free_space(length, carrier)
-    if scenario.model == "log-distance":
-        reference = free_space(1.0, carrier) if scenario.reference is None else scenario.reference
-        return log_distance(length, scenario.exponent, reference)
+    if scenario.model in BY_DISTANCE:
+        return by_distance(scenario.model, length, carrier, scenario.exponent, scenario.reference)
     model = find(scenario.model)
     place = Place(hypot(there[0] - here[0], there[1] - here[1]), here[2], there[2], carrier)
     return model.draw(place, there[:2], seed, sight, scenario.shadowing)[1]

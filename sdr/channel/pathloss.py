@@ -129,6 +129,22 @@ def log_distance(length: float, exponent: float, reference: float, at: float = 1
     return reference + 10 * exponent * log10(length / at)
 
 
+BY_DISTANCE = ("free-space", "log-distance")
+"""Models that know the distance alone."""
+
+
+def by_distance(model: str, length: float, carrier: float, exponent: float, reference: float | None) -> float:
+    """Return the loss in dB of one of them.
+
+    Args:
+        length: metres. carrier: hertz.
+        exponent, reference: of log-distance: its slope, and its loss in dB at 1 m; None is that of free space.
+    """
+    if model == "free-space":
+        return free_space(length, carrier)
+    return log_distance(length, exponent, free_space(1.0, carrier) if reference is None else reference)
+
+
 def find(name: str) -> Scenario:
     """Return the scenario called `name`.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdr.channel.pathloss import Place, find, free_space, log_distance
+from sdr.channel.pathloss import BY_DISTANCE, Place, by_distance, find
 from sdr.pictures import style
 from sdr.pictures.names import write_names
 from testbed.errors import BadInput
@@ -118,12 +118,8 @@ def path_loss(model: str, exponent: float = 2.0, reference: float | None = None,
     Raises:
         BadInput: no such model.
     """
-    if model == "free-space":
-        return lambda place: free_space(place.length, place.carrier)
-    if model == "log-distance":
-        return lambda place: log_distance(
-            place.length, exponent, free_space(1.0, place.carrier) if reference is None else reference
-        )
+    if model in BY_DISTANCE:
+        return lambda place: by_distance(model, place.length, place.carrier, exponent, reference)
     scenario = find(model)
 
     def loss(place: Place) -> float:

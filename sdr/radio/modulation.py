@@ -39,6 +39,11 @@ def _axis(bits: NDArray[np.int_]) -> NDArray[np.int_]:
     return level
 
 
+def _scale(order: int) -> float:
+    """What the points are multiplied by to have the levels -1, 1, 3, ..."""
+    return math.sqrt((2**order - 1) / 1.5)  # the mean power of those
+
+
 @cache
 def _nearest(order: int) -> Bytes:
     """Values by place on the grid of levels: row by the real part, column by the imaginary one, ascending."""
@@ -51,7 +56,7 @@ def _nearest(order: int) -> Bytes:
 
 def _places(points: Samples, order: int) -> NDArray[np.uint8]:
     levels = 2 ** (order // 2)
-    scale = np.float32(math.sqrt((levels**2 - 1) / 6))  # half of what makes the levels -1, 1, 3, ...
+    scale = np.float32(_scale(order) / 2)
     parts = np.ascontiguousarray(points).view(np.float32) * scale
     parts += np.float32(levels / 2)
     np.clip(parts, 0, levels - 1, out=parts)
@@ -111,7 +116,7 @@ def soft(points: Samples, order: int, noise: float) -> NDArray[np.float32]:
     """
     half = order // 2
     bits = np.arange(2**half)[:, None] >> np.arange(half - 1, -1, -1) & 1
-    levels = _axis(bits) / math.sqrt((2**order - 1) / 1.5)
+    levels = _axis(bits) / _scale(order)
     axes = np.ascontiguousarray(points).view(np.float32).reshape(-1, 2)
     likely = -((axes[..., None] - levels) ** 2) / noise
     told = [_sum(likely[..., one == 0]) - _sum(likely[..., one == 1]) for one in bits.T]

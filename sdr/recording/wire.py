@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
@@ -14,6 +13,7 @@ from typing import Literal
 import zmq
 
 from sdr.channel.base import Samples
+from sdr.meanwhile import meanwhile
 from sdr.recording.reader import Recording
 from sdr.recording.recorder import Recorder
 from sdr.wire import Inlet, Outlet
@@ -45,14 +45,8 @@ def heard(inlet: Inlet, stop: Event) -> Iterator[tuple[Samples | None, bool]]:
 @contextmanager
 def drained(inlet: Inlet) -> Iterator[None]:
     """Ask for samples in a thread and throw them away: a broker waits for a radio that hears nothing."""
-    stop = Event()
-    with ThreadPoolExecutor(1) as pool:
-        going = pool.submit(deque, heard(inlet, stop), maxlen=0)
-        try:
-            yield
-        finally:
-            stop.set()
-        going.result()
+    with meanwhile(lambda stop: deque(heard(inlet, stop), maxlen=0)):
+        yield
 
 
 @dataclass(slots=True)

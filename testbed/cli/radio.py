@@ -15,7 +15,7 @@ import typer
 from testbed.cli import radio_control, radio_link, radio_plot, radio_record, radio_stacks
 from testbed.cli.background import until_done
 from testbed.cli.output import AsJson, Reporter, print_json, print_table, stdout, to_plain
-from testbed.cli.radio_scenario import ControlOption, Scenario, control_of, read
+from testbed.cli.radio_scenario import ControlOption, Scenario, control_of, kept, read, teller
 from testbed.errors import ExitCode
 
 app = typer.Typer(no_args_is_help=True, help="Virtual radios (ZeroMQ): the channels between cells and UEs.")
@@ -43,8 +43,6 @@ def up(
     """Pass samples between a scenario's radios until Ctrl-C. With --json, one line for each event, then the counts."""
     from sdr.broker.air import Air
     from sdr.broker.engine import Broker
-    from testbed.telemetry.sinks import SqliteFile
-    from testbed.telemetry.store import Store
 
     scenario = read(file)
     if dry_run:
@@ -52,10 +50,10 @@ def up(
         _show(scenario, as_json)
         return
     with ExitStack() as stack:
-        samples = stack.enter_context(closing(Store([SqliteFile(store)] if store else [])))
+        samples = stack.enter_context(closing(kept(store)))
         broker = stack.enter_context(
             Broker(
-                scenario, _tell_as_json if as_json else _tell, control=control or control_of(file), every=every,
+                scenario, teller(as_json), control=control or control_of(file), every=every,
                 measured=lambda found: samples.add(sample for one in found for sample in one.samples(time.time())),
             )
         )  # fmt: skip
@@ -144,14 +142,6 @@ class _Rates:
 
 def _mega(samples: int, seconds: float) -> str:
     return f"{samples / seconds / 1e6:.2f}"
-
-
-def _tell(event: Any) -> None:
-    stdout.print(str(event), markup=False)
-
-
-def _tell_as_json(event: Any) -> None:
-    print(json.dumps(to_plain(event)), flush=True)
 
 
 def _summary(broker: Any, seconds: float, as_json: bool) -> None:

@@ -1,17 +1,21 @@
-"""What commands on a scenario's file have in common: reading it, and where its broker takes questions."""
+"""What commands on a scenario have in common: reading it, where its broker takes questions, telling and keeping."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zlib import crc32
 
 import typer
 
+from testbed.cli.output import stdout, to_plain
 from testbed.substrate.folder import home
 
 if TYPE_CHECKING:
     from sdr.broker import scenario
+    from testbed.telemetry.store import Store
 
 Scenario = Annotated[Path, typer.Argument(help="Scenario file (YAML).", dir_okay=False, metavar="SCENARIO")]
 
@@ -29,6 +33,26 @@ def read(file: Path) -> scenario.Scenario:
     from testbed.model.load import load
 
     return load(file, Model).beside(file.absolute().parent)
+
+
+def kept(path: Path | None) -> Store:
+    """Return a store of samples, which are in this file, too, where one is named."""
+    from testbed.telemetry.sinks import SqliteFile
+    from testbed.telemetry.store import Store
+
+    return Store([SqliteFile(path)] if path else [])
+
+
+def teller(as_json: bool) -> Callable[[object], None]:
+    """Return what tells an event: in words, or as a line of JSON."""
+
+    def tell(event: object) -> None:
+        if as_json:
+            print(json.dumps(to_plain(event)), flush=True)
+        else:
+            stdout.print(str(event), markup=False)
+
+    return tell
 
 
 def control_of(file: Path) -> str:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +15,8 @@ import typer
 
 from testbed import units
 from testbed.cli.output import AsJson, print_json, print_table, stdout, to_plain
-from testbed.errors import BadInput, Unable
+from testbed.cli.radio_scenario import kept, read, teller
+from testbed.errors import BadInput
 
 app = typer.Typer(no_args_is_help=True, help="srsRAN's cells and UEs: their configuration, their start.")
 
@@ -38,7 +36,7 @@ def config(
     """Write the configuration of a scenario's cells, UEs and subscribers, and a Compose file; keys are in it."""
     from sdr.stacks import plan
 
-    scenario = _scenario(file)
+    scenario = read(file)
     texts = _files(scenario)
     if out is None and not dry_run:
         raise BadInput("expected --out DIR, for the files, or --dry-run")
@@ -67,15 +65,17 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Write the configuration, start the broker and all programs, wait until the UEs are attached, gather metrics."""
+    from sdr.broker.engine import Broker
+    from sdr.meanwhile import meanwhile
     from sdr.stacks import launch, plan
 
-    scenario = _scenario(file)
+    scenario = read(file)
     texts = _files(scenario)
     patience, seconds = _seconds("--wait", wait), _seconds("--for", lasting) if lasting else math.inf
     paths = launch.find(list(plan.started(scenario)))
-    samples = _store(store)
-    tell = _tell_as_json if as_json else _tell
-    with _folder(out) as folder, _broker(scenario, tell) as check:
+    samples, tell = kept(store), teller(as_json)
+    # The broker goes on until the programs have ended: they would wait for its samples.
+    with _folder(out) as folder, Broker(scenario, tell) as broker, meanwhile(broker.run) as check:
         plan.write(folder, texts)
         try:
             with launch.Launch(scenario, paths, folder, launch.Around(samples, tell, check)) as programs:
@@ -87,13 +87,6 @@ def run(
         finally:
             samples.close()
             _show_latest(samples, as_json)
-
-
-def _scenario(file: Path) -> Any:
-    from sdr.broker.scenario import Scenario
-    from testbed.model.load import load
-
-    return load(file, Scenario)
 
 
 def _files(scenario: Any) -> dict[str, str]:
@@ -109,16 +102,6 @@ def _seconds(option: str, text: str) -> float:
         raise BadInput(f"{option}: value {text!r}: {error}") from None
 
 
-def _store(path: Path | None) -> Any:
-    from testbed.telemetry.sinks import SqliteFile
-    from testbed.telemetry.store import Store
-
-    try:
-        return Store([SqliteFile(path)] if path else [])
-    except sqlite3.Error as error:
-        raise Unable(f"{path}: cannot keep samples there: {error}") from None
-
-
 @contextmanager
 def _folder(out: Path | None) -> Iterator[Path]:
     """The folder for the files: the user's own, which stays, or one that goes."""
@@ -127,32 +110,6 @@ def _folder(out: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="testbed-stacks-") as folder:
         yield Path(folder)
-
-
-@contextmanager
-def _broker(scenario: Any, tell: Any) -> Iterator[Callable[[], object]]:
-    """The broker, in a thread of its own until the programs have ended: they would wait for its samples.
-
-    What it gives raises what the broker failed by, if it has.
-    """
-    from sdr.broker.engine import Broker
-
-    stop = threading.Event()
-    with Broker(scenario, tell) as broker, ThreadPoolExecutor(1) as pool:
-        running = pool.submit(broker.run, stop)
-        try:
-            yield lambda: running.result() if running.done() else None
-        finally:
-            stop.set()
-            running.result()
-
-
-def _tell(event: Any) -> None:
-    stdout.print(str(event), markup=False)
-
-
-def _tell_as_json(event: Any) -> None:
-    print(json.dumps(to_plain(event)), flush=True)
 
 
 def _show_latest(samples: Any, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
+from testbed.errors import Unable
 from testbed.telemetry.sample import Sample
 
 
@@ -47,6 +48,17 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path) -> None:
+        """Open it, or make it.
+
+        Raises:
+            Unable: it is no such file, or cannot be written.
+        """
+        try:
+            self._open(path)
+        except sqlite3.Error as error:
+            raise Unable(f"{path}: cannot keep samples there: {error}") from None
+
+    def _open(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,6 +1,5 @@
 """What was measured on the air is what the broker's radios measure."""
 
-import threading
 import time
 from math import log10
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from sdr.broker.engine import Broker
 from sdr.broker.patch import patched
+from sdr.meanwhile import meanwhile
 from sdr.measured import Found, Reader, patch
 from sdr.radio.carrier import Carrier
 from sdr.stand import Stand
@@ -53,21 +53,17 @@ def test_what_srsue_tells_is_of_its_only_cell(tmp_path):
 
 def test_the_command_takes_new_samples_to_a_running_broker(tmp_path):
     air, control = scenario(tmp_path, {"gnb1": {"ue": {"gain": "-20dB"}}}), f"ipc://{tmp_path}/control"
-    store, now, stop = SqliteFile(tmp_path / "store.sqlite"), time.time(), threading.Event()
+    store, now = SqliteFile(tmp_path / "store.sqlite"), time.time()
     store.write([
         Sample("radio:gnb1:ue", metric, value, unit, now - age, now, "drive test")
         for metric, unit, age, value in (("rsrp", "dBm", 9, -99.0), ("rsrp", "dBm", 1, -70.0), ("sinr", "dB", 1, 17.0))
     ])  # fmt: skip
     store.close()
-    with Broker(air, control=control) as broker, Stand(air) as stand:
-        running = threading.Thread(target=broker.run, args=(stop,))
-        running.start()
+    with Broker(air, control=control) as broker, Stand(air) as stand, meanwhile(broker.run):
         stand.hear(20, 30)
         done = call("radio", "follow", tmp_path / "s.yaml", tmp_path / "store.sqlite", "--once", "--control", control)
         later = max(port.count for port in broker.report())
         (heard,) = (one for one in stand.hear(40, 30, after=later) if one.radio == "ue")
-        stop.set()
-        running.join()
     assert (done.returncode, done.stderr) == (ExitCode.DONE, "")
     assert "gnb1 to ue: RSRP -70.0dBm, SINR 17.0dB" in done.stdout
     assert heard.snr == pytest.approx(17, abs=0.5)

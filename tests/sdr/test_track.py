@@ -1,6 +1,5 @@
 """A channel as a link: what is computed without samples is what built-in radios measure with them."""
 
-import threading
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +8,7 @@ from msgspec import UNSET
 
 from sdr.broker.engine import Broker
 from sdr.broker.scenario import Scenario
+from sdr.meanwhile import meanwhile
 from sdr.radio.carrier import Carrier
 from sdr.radio.link import RanLink
 from sdr.stand import Stand
@@ -47,14 +47,9 @@ def scenario(folder, channels, cells=1, noise: str | None = "-60dB", **more):
 def test_both_fidelities_have_the_same_sinr_and_the_same_quality(tmp_path, channels, cells):
     """Within 0.5 dB: the receiver estimates its channel, and pilots of another cell are not quite like noise."""
     air = scenario(tmp_path, channels, cells)
-    stop = threading.Event()
-    with Broker(air) as broker, Stand(air) as stand:
-        running = threading.Thread(target=broker.run, args=(stop,))
-        running.start()
+    with Broker(air) as broker, Stand(air) as stand, meanwhile(broker.run):
         stand.hear(20, 30)
         (heard,) = (one for one in stand.hear(40, 30) if one.radio == "ue")
-        stop.set()
-        running.join()
     assert heard.source == "gnb1"
     found = Follower(air, RAN).sinr("gnb1", "ue", 0.0)
     mean = 10 * np.log10(found.mean())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testbed.errors import BadInput
+from testbed.errors import BadInput, Unable
 from testbed.telemetry.sample import Sample
 from testbed.telemetry.sinks import Ring, SqliteFile, read
 from testbed.telemetry.store import Store
@@ -53,6 +53,13 @@ def test_samples_survive_a_reopening_and_old_ones_can_be_forgotten(tmp_path):
     assert file.forget_before(10.0) == 5
     file.close()
     assert [s.measured for s in read(path)] == [10.0, 11.0, 12.0, 13.0, 14.0]
+
+
+def test_a_store_that_cannot_be_kept_is_told(tmp_path):
+    (tmp_path / "text").write_text("no database, but long enough to be taken for one by its first sixteen bytes")
+    for path in (tmp_path / "nowhere" / "samples.sqlite", tmp_path / "text"):
+        with pytest.raises(Unable, match=f"{path}: cannot keep samples there: "):
+            SqliteFile(path)
 
 
 def test_the_ring_forgets_the_oldest():

@@ -53,6 +53,13 @@ def test_a_dry_run_says_who_hears_whom_and_listens_nowhere(file, addresses, cont
     assert json.loads(call("radio", "up", file, "--dry-run", "--json").stdout)["rate"] == 1e6
 
 
+def test_a_store_that_cannot_be_kept_is_told_before_anything_listens(file, addresses, context):
+    with plain(context, zmq.REP, addresses[1]):
+        said = call("radio", "up", file, "--store", "/nonexistent/store.sqlite")
+    assert (said.returncode, said.stdout) == (ExitCode.UNABLE, "")
+    assert "/nonexistent/store.sqlite: cannot keep samples there: unable to open database file" in said.stderr
+
+
 def test_bad_input_and_taken_addresses_have_their_codes(file, addresses, context):
     taken = plain(context, zmq.REP, addresses[3])
     refused = call("radio", "up", file)

@@ -1,7 +1,6 @@
 """Changes while samples go, asked for over the control socket."""
 
 import json
-import threading
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from sdr.broker.engine import Broker
 from sdr.broker.patch import merged, patched, shown
 from sdr.broker.scenario import Scenario
 from sdr.channel.base import LATENCY
+from sdr.meanwhile import meanwhile
 from testbed.errors import BadInput, ExitCode, NotReady
 from testbed.model.load import loads
 from tests.cli.commands import call
@@ -57,14 +57,9 @@ def pass_on(radios, count):
 @pytest.fixture
 def at(scenario, tmp_path):
     """The control address of a broker that runs."""
-    stop = threading.Event()
     address = f"ipc://{tmp_path}/control"
-    with Broker(scenario, control=address, every=0.0) as broker:
-        running = threading.Thread(target=broker.run, args=(stop,))
-        running.start()
+    with Broker(scenario, control=address, every=0.0) as broker, meanwhile(broker.run):
         yield address
-        stop.set()
-        running.join(WAIT)
 
 
 def change(at, patch, count=None):
@@ -171,14 +166,10 @@ def test_what_is_heard_and_clipped_become_samples(text, context, keep):
     scenario = loads(text.replace("clip: 4", "clip: 0.1"), Scenario)
     gnb = keep(plain(context, zmq.REP, scenario.cells["gnb"].transmit[0]))
     ue = keep(plain(context, zmq.REQ, scenario.ues["ue1"].receive[0]))
-    stop, found = threading.Event(), []
-    with Broker(scenario, measured=found.extend, every=0.0) as broker:
-        running = threading.Thread(target=broker.run, args=(stop,))
-        running.start()
+    found = []
+    with Broker(scenario, measured=found.extend, every=0.0) as broker, meanwhile(broker.run):
         while not any(one.count for one in found):  # at the test's own deadline at the latest
             pass_on((gnb, ue), 1000)
-        stop.set()
-        running.join(WAIT)
     samples = {(one.entity, one.metric): one.value for told in found for one in told.samples(5.0)}
     assert samples["radio:gnb tx0:ue1 rx0", "power"] == pytest.approx(-6, abs=0.1)
     count, clipped = (samples["radio:ue1 rx0", metric] for metric in ("count", "clipped"))
