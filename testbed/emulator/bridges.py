@@ -6,6 +6,7 @@ import errno
 import struct
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from testbed.emulator import netlink
@@ -24,7 +25,17 @@ _INFO_SLAVE_DATA, _PORT_STATE = 5, 1  # IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_STATE
 _SET_LINK, _AF_BRIDGE = 19, 7
 _TICKS = 100
 """Of a second, in which the kernel takes a bridge's times (USER_HZ)."""
+_NETFILTER = Path("/proc/sys/net/bridge")
 _STATES = ("disabled", "listening", "learning", "forwarding", "blocking")  # BR_STATE_*
+
+
+def unfiltered() -> dict[str, str]:
+    """Return sysctls of a namespace whose bridges pass frames as they are.
+
+    Where br_netfilter is in the kernel, as it is beside Docker, bridges drop IP packets that a router would refuse.
+    """
+    tables = ("iptables", "ip6tables", "arptables") if _NETFILTER.exists() else ()
+    return {f"bridge/bridge-nf-call-{table}": "0" for table in tables}
 
 
 class BridgeNode(Protocol):

@@ -197,14 +197,15 @@ def vlan(
     return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, flags, flags) + settings + info)
 
 
-def bridge(name: str, index: int = 0, options: bytes = b"") -> Request:
-    """Make an Ethernet bridge, up.
+def bridge(name: str, index: int = 0, options: bytes = b"", *, up: bool = True) -> Request:
+    """Make an Ethernet bridge.
 
     Args:
-        index: 0 lets the kernel choose. options: IFLA_BR_* attributes.
+        index: 0 lets the kernel choose. options: IFLA_BR_* attributes. up: it forwards by what joins it.
     """
     info = attribute(IFLA_LINKINFO, _text(IFLA_INFO_KIND, "bridge") + attribute(IFLA_INFO_DATA, options))
-    return Request(NEWLINK, CREATE | EXCLUSIVE, _IFINFO.pack(0, 0, index, UP, UP) + _text(IFLA_IFNAME, name) + info)
+    head = _IFINFO.pack(0, 0, index, up * UP, UP)
+    return Request(NEWLINK, CREATE | EXCLUSIVE, head + _text(IFLA_IFNAME, name) + info)
 
 
 def bridge_options(*, stp: bool, snooping: bool) -> bytes:

@@ -272,7 +272,8 @@ class Laboratory:
     def make_nodes(self, wires: Sequence[WireNode]) -> None:
         """Make nodes with nothing in them."""
         own = [wire for wire in wires if wire.kind != "switch"]
-        sysctls = [_ROUTER_SYSCTLS if wire.kind == "router" else _HOST_SYSCTLS for wire in own]
+        kinds = {"router": _ROUTER_SYSCTLS, "bridge": _HOST_SYSCTLS | bridges.unfiltered()}
+        sysctls = [kinds.get(wire.kind, _HOST_SYSCTLS) for wire in own]
         for wire, (net, inside) in zip(own, new_networks(len(own), sysctls), strict=True):
             self.nodes[wire.name] = Node(wire, Namespaces(net), inside)
         if len(own) < len(wires):

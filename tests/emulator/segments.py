@@ -11,6 +11,17 @@ from testbed.emulator.lower import build_of
 from testbed.emulator.messages import Reach, Reached, Readiness, WaitReady
 from testbed.model.topology import Topology
 
+BROKEN = """
+import socket
+sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+sender.bind(("INTERFACE", 0))
+header = bytes.fromhex("45000014 00010000 40fdffff 0a000001 0a0000ff".replace(" ", ""))
+for _ in range(20):
+    sender.send(b"\\xff" * 6 + b"\\x02\\0\\0\\0\\0\\1" + b"\\x08\\0" + header + bytes(26))
+"""
+"""Sends 20 frames that a switch forwards and no router does: IPv4 whose header's checksum is wrong."""
+COUNTERS = "/proc/net/netstat"
+
 
 def network(
     segments: dict[str, dict[str, Any]],
@@ -63,6 +74,12 @@ def frames(agent: Client, host: str) -> int:
     """Return how many frames have reached a host."""
     done = agent.run(host, ["ip", "-statistics", "-json", "link", "show", "eth0"])
     return json.loads(done.stdout)[0]["stats64"]["rx"]["packets"]
+
+
+def broken(counters: str) -> int:
+    """Return how many IPv4 packets with a wrong checksum have reached the host whose `COUNTERS` these are."""
+    names, values = (line.split() for line in counters.splitlines() if line.startswith("IpExt:"))
+    return int(dict(zip(names, values, strict=True))["InCsumErrors"])
 
 
 def heard_of_broadcasts(agent: Client, source: str, host: str) -> int:

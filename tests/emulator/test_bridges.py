@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from testbed.emulator.lower import build_of
 from testbed.emulator.messages import LinkChange, SetLinks, Survey, Surveyed
 from testbed.errors import BadInput
-from tests.emulator.segments import bring_up, heard_of_broadcasts, network, reaches, settled
+from tests.emulator.segments import BROKEN, COUNTERS, bring_up, broken, heard_of_broadcasts, network, reaches, settled
 
+ALONE = {"b1": {"kind": "bridge"}}
 RING = [("b1", "b2"), ("b2", "b3"), ("b3", "b1")]
 
 
@@ -43,6 +46,14 @@ def test_a_ring_in_which_nothing_breaks_the_circle_is_refused():
 def test_one_bridge_with_a_spanning_tree_is_enough_for_a_ring():
     segments = {f"b{i}": {"kind": "bridge", "stp": i == 1} for i in (1, 2, 3)}
     build_of(network(segments, RING, {}))
+
+
+def test_a_bridge_forwards_what_a_router_would_not(agent):
+    """Where the kernel lets netfilter look at bridged frames, as beside Docker, it would drop them."""
+    bring_up(agent, network(ALONE, [], {"h1": "b1", "h2": "b1"}))
+    agent.run("h1", [sys.executable, "-c", BROKEN.replace("INTERFACE", "eth0")])
+    while broken(agent.run("h2", ["cat", COUNTERS]).stdout.decode()) < 20:  # at the test's own deadline at the latest
+        pass
 
 
 def vlans():

@@ -19,7 +19,6 @@ from tests.adapters.native_devices import wait_for
 
 PROJECT = Path(__file__).parents[2]
 SSHD = "/usr/sbin/sshd"
-_SEPARATION = Path("/run/sshd")
 _CONFIGURATION = """ListenAddress 127.0.0.1:{port}
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/authorized
@@ -75,9 +74,7 @@ def running(folder: Path) -> Iterator[Host]:
     set_up(folder / "checkout")
     configuration = _CONFIGURATION.format(port=port, folder=folder, state=state(), project=PROJECT)
     (folder / "sshd_config").write_text(configuration)
-    made = os.geteuid() == 0 and not _SEPARATION.exists()
-    if made:
-        _SEPARATION.mkdir(mode=0o755)
+    separate()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", f"{folder}/sshd_config"], stderr=log)
     try:
@@ -87,8 +84,15 @@ def running(folder: Path) -> Iterator[Host]:
         process.terminate()
         process.wait()
         (home() / "ssh_config").unlink()
-        if made:
-            _SEPARATION.rmdir()
+
+
+def separate() -> None:
+    """Make the folder that sshd, when root runs it, gives up its rights in; the machine's ssh service does, if started.
+
+    It stays, as that service's does: tests run side by side.
+    """
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
 
 
 def set_up(checkout: Path, before: str = "") -> None:

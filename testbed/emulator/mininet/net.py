@@ -14,7 +14,7 @@ from testbed.emulator.mininet.controller import Controller
 from testbed.emulator.mininet.measure import commands, throughput
 from testbed.emulator.mininet.ovs import OpenFlowSwitch
 from testbed.emulator.mininet.rooms import Room
-from testbed.emulator.mininet.switch import PORT_DISABLED, say_once
+from testbed.emulator.mininet.switch import Bridge, say_once
 from testbed.emulator.netlink import LinkInfo
 from testbed.errors import BadInput, NotReady, Unable
 
@@ -72,9 +72,13 @@ class Mininet(stock.net.Mininet):
             self.build()
         if not self.autoStaticArp:
             _warn_of_arp_table(len(self.hosts))
+        self._await_wires()  # before packets flow: those that hosts send unasked would take its time
         for switch in self.switches:
-            switch.batch = isinstance(switch, OpenFlowSwitch)
+            switch.batch = isinstance(switch, Bridge)
         super().start()
+
+    def _await_wires(self) -> None:
+        """Wait until the kernel has opened all wires: a bridge forwards by such a one as soon as it is up itself."""
         deadline = time.monotonic() + _PATIENCE
         for intf in (end for link in self.links for end in (link.intf1, link.intf2)):
             if not intf.room.await_link(intf.number(), _carries, deadline):
@@ -86,7 +90,6 @@ class Mininet(stock.net.Mininet):
         if isinstance(switch, OpenFlowSwitch):
             named = cls is not None or self._names_switches or self.switch is not stock.node.OVSSwitch
             switch.named = named or self.open_vswitch
-            switch.batch = False  # only `start` starts all of them
         return switch
 
     def addController(self, name: Any = "c0", controller: Any = None, **params: Any) -> Any:
@@ -186,8 +189,8 @@ class Mininet(stock.net.Mininet):
 
 
 def _carries(seen: LinkInfo) -> bool:
-    """Say whether the kernel has opened it: it sees to that in the background once both ends of a wire are up."""
-    return not seen.carrier or (seen.running and seen.port_state != PORT_DISABLED)
+    """Say whether the kernel has opened it, which it does in the background once both ends of a wire are up."""
+    return not seen.carrier or seen.running
 
 
 def _warn_of_arp_table(hosts: int) -> None:

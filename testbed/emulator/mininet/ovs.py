@@ -27,7 +27,6 @@ class OpenFlowSwitch(Bridge):
 
     Attributes:
         named: its class is the script's choice, and not Mininet's for want of one.
-        batch: it is started with all others, by `batchStartup`.
         wanted: what it is as an Open vSwitch, None while it is stopped or a bridge. made: that is in the database.
         teachers: those of its controllers that are ours.
     """
@@ -36,7 +35,6 @@ class OpenFlowSwitch(Bridge):
     wanted: Wanted | None = None
     made = False
     teachers: Sequence[Any] = ()
-    batch: bool = False
     failMode = "secure"
     protocols: str | None = None
     datapath = "kernel"
@@ -106,21 +104,11 @@ class OpenFlowSwitch(Bridge):
     def _port(self, intf: Any) -> ovsdb.Port:
         return ovsdb.Port(intf.name, self.ports[intf], intf.name)
 
-    def first_ports(self) -> list[Any]:
-        """Return the interfaces that a bridge forwards by as soon as it starts: in a batch those to hosts.
-
-        What hosts say unasked when their wires come up (IPv6) then floods one switch, and not all that have started.
-        """
-        return [port for port in self.data_ports() if not (self.batch and _leads_to_switch(port))]
-
     @classmethod
     def batchStartup(cls, switches: Iterable[Any], run: Any = None) -> Iterable[Any]:
-        """Join bridges to each other, and make those of Open vSwitch in one transaction of its database."""
+        """Let bridges forward, and make switches of Open vSwitch in one transaction of its database."""
         made: dict[Vswitch, list[Any]] = {}
-        for switch in switches:
-            if switch.batch and switch.bridge is not None:
-                switch.join(filter(_leads_to_switch, switch.data_ports()))
-            switch.batch = False
+        for switch in super().batchStartup(switches):
             if switch.wanted is not None and not switch.made:
                 made.setdefault(switch.network(), []).append(switch)
         for network, members in made.items():
@@ -211,10 +199,6 @@ class OpenFlowSwitch(Bridge):
                 "the switches' class (Mininet(switch=OVSSwitch)), or run the script with --open-vswitch"
             )
         return self.cmd("ovs-vsctl", *args, **options)
-
-
-def _leads_to_switch(port: Any) -> bool:
-    return port.link is not None and all(isinstance(end.node, Bridge) for end in (port.link.intf1, port.link.intf2))
 
 
 def _make(network: Vswitch, switches: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from testbed import processes
 from testbed.emulator import netlink
+from testbed.emulator.bridges import unfiltered
 from testbed.emulator.mininet import family
 from testbed.emulator.namespaces import Namespaces, home, new_machine, new_mounts, new_networks
 from testbed.emulator.netlink import LinkInfo, Netlink, NetlinkError, Request, explain
@@ -224,14 +225,22 @@ def new(settings: dict[str, str] | None = None) -> Room:
     return room
 
 
+def switching(settings: Mapping[str, str] | None = None) -> Room:
+    """Make a room for switches.
+
+    IPv6 is off: their ports have no business with addresses, and each would answer to every multicast.
+    """
+    return new({"ipv6/conf/default/disable_ipv6": "1", **unfiltered(), **(settings or {})})
+
+
 def fabric() -> Room:
     """Return the room that all switches share, for one more node of it; `leave` is called when that one ends.
 
-    IPv6 is off: switches' ports have no business with addresses, and each would answer to every multicast. What asks
-    for an address is answered by the interface that has it and by no other: some lead to a controller elsewhere.
+    What asks for an address is answered by the interface that has it and by no other: some lead to a controller
+    elsewhere.
     """
     if not _fabric:
-        room = new({"ipv6/conf/default/disable_ipv6": "1", "ipv4/conf/all/arp_ignore": "1"})
+        room = switching({"ipv4/conf/all/arp_ignore": "1"})
         room.private = False
         _fabric.append(room)
     _fabric[0].users += 1

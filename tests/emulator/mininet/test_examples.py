@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.substrate.host import separate
+
 EXAMPLES = Path("/usr/share/doc/mininet/examples")
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -49,6 +51,7 @@ REFUSED = [
 def installed(mininet_works: None) -> None:
     if not EXAMPLES.is_dir():
         pytest.skip(f"mininet: its examples are not in {EXAMPLES}")
+    separate()
 
 
 def run(example: str, typed: str, substrate: str, timeout: float) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ import pytest
 
 from testbed.errors import BadInput, Unable
 from testbed.substrate import probe
+from tests.emulator.segments import BROKEN, COUNTERS, broken
 
 Make = Callable[..., Any]
 PROJECT = Path(__file__).resolve().parents[3]
@@ -160,7 +161,11 @@ def test_addresses_are_the_kernels(pair: Any):
     assert "02:00:00:00:00:77" in host.pexec("ip link show h1-eth0")[0]
     host.cmd("ifconfig h1-eth0 10.7.0.1/24")
     assert host.intf("h1-eth0").updateIP() == "10.7.0.1"
-    assert host.defaultIntf().ifconfig() == host.cmd("ifconfig h1-eth0")
+    uncounted = [
+        re.sub(r"(packets|bytes) .*", "", text)
+        for text in (host.defaultIntf().ifconfig(), host.cmd("ifconfig h1-eth0"))
+    ]
+    assert uncounted[0] == uncounted[1]
 
 
 def test_a_link_goes_down_and_up(linear: Any):
@@ -230,6 +235,39 @@ def test_routes_and_arp_entries(pair: Any):
 def test_switches_share_a_namespace_that_is_not_the_callers(linear: Any):
     assert {"s1", "s2", "s3", "s1-eth1"} <= set(linear["s1"].cmd("ls /proc/sys/net/ipv4/conf").split())
     assert not any(name.startswith("s1") for name in os.listdir("/sys/class/net"))
+
+
+def test_switches_begin_together_and_forward_as_soon_as_the_network_has_started(mininet_works: None):
+    """Packets that hosts send unasked would else flood those that are there already, while the others are made."""
+    from mininet.nodelib import LinuxBridge  # pyright: ignore[reportMissingImports]
+    from mininet.topo import LinearTopo  # pyright: ignore[reportMissingImports]
+
+    from testbed.mininet import Mininet
+
+    class Watched(LinuxBridge):
+        def start(self, controllers: Any = ()) -> None:
+            super().start(controllers)
+            early.append(self.room.look(self.bridge).up)
+
+    early: list[bool] = []
+    net = Mininet(LinearTopo(20), switch=Watched, controller=None)
+    try:
+        net.start()
+        ports = [switch.room.look(port.number()) for switch in net.switches for port in switch.data_ports()]
+        assert {port.port_state for port in ports} == {3}, "BR_STATE_FORWARDING"
+        assert early == [False] * 20
+        assert net.ping([net["h1"], net["h20"]]) == 0
+        late = net.addSwitch("s21")
+        late.start()
+        assert early[-1], "one that is added begins at once"
+    finally:
+        net.stop()
+
+
+def test_a_switch_forwards_what_a_router_would_not(pair: Any):
+    pair["h1"].pexec([sys.executable, "-c", BROKEN.replace("INTERFACE", "h1-eth0")])
+    while broken(pair["h2"].cmd(f"cat {COUNTERS}")) < 20:  # at the test's own deadline at the latest
+        pass
 
 
 def test_the_first_node_leaves_the_caller_where_it_was(mininet_works: None):
