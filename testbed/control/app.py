@@ -75,6 +75,7 @@ class Controller(app_manager.OSKenApp):
         self._network, self._policy = Network(switches={}), Policy()
         self._dark: dict[int, set[int]] = {}
         self._waiting = Waiting()
+        self._numbers: dict[str, int] = {}
         self.threads.append(hub.spawn(self._serve))
 
     # --- switches ---
@@ -102,6 +103,8 @@ class Controller(app_manager.OSKenApp):
             known = self._switches.get(event.datapath.id)
             if known is not None and known.datapath is event.datapath:
                 del self._switches[event.datapath.id]
+                self._waiting.open = {one for one in self._waiting.open if one[0] != event.datapath.id}
+                self._changed.notify_all()
 
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
     def _on_port(self, event: Any) -> None:
@@ -124,11 +127,12 @@ class Controller(app_manager.OSKenApp):
     def _write(self) -> None:
         """Write into every connected switch what it lacks."""
         wanted = forwarding(self._network, self._policy, self._dark_links())
-        segments = sorted({*self._network.switches, *(station.segment for station in self._network.stations)})
+        for segment in sorted({*self._network.switches, *(station.segment for station in self._network.stations)}):
+            self._numbers.setdefault(segment, len(self._numbers))  # for good: a group never leads elsewhere
         for name, number in self._network.switches.items():
             switch = self._switches.get(number)
             if switch is not None:
-                after = rules(wanted[name], segments, self._network.slices)
+                after = rules(wanted[name], self._numbers, self._network.slices)
                 _change(switch.datapath, switch.rules, after)
                 switch.name, switch.rules = name, after
 
@@ -246,13 +250,11 @@ def _empty(datapath: Any) -> None:
 
 
 def _change(datapath: Any, before: Rules, after: Rules) -> None:
-    """Turn rules into others without a moment in which neither holds: groups, flows, then what is not needed.
-
-    Slices come with the lab, and so do their meters.
-    """
+    """Turn rules into others without a moment in which neither holds: groups, flows, then what is not needed."""
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
-    for number in after.meters.keys() - before.meters.keys():
-        datapath.send_msg(_meter(datapath, number, after.meters[number]))
+    for number, rate in after.meters.items():
+        if before.meters.get(number) != rate:
+            datapath.send_msg(_meter(datapath, number, rate, known=number in before.meters))
     for number, group in after.groups.items():
         if before.groups.get(number) != group:
             command = ofproto.OFPGC_MODIFY if number in before.groups else ofproto.OFPGC_ADD
@@ -269,15 +271,18 @@ def _change(datapath: Any, before: Rules, after: Rules) -> None:
         datapath.send_msg(parser.OFPFlowMod(datapath, table_id=table, priority=priority, **delete))
     for number in before.groups.keys() - after.groups.keys():
         datapath.send_msg(parser.OFPGroupMod(datapath, ofproto.OFPGC_DELETE, ofproto.OFPGT_ALL, number))
+    for number in before.meters.keys() - after.meters.keys():
+        datapath.send_msg(parser.OFPMeterMod(datapath, command=ofproto.OFPMC_DELETE, meter_id=number))
 
 
-def _meter(datapath: Any, number: int, rate: float) -> Any:
+def _meter(datapath: Any, number: int, rate: float, *, known: bool) -> Any:
     """A meter that drops what is above a rate (bit/s); a bucket of 0.1 s, of 100 kbit at least, takes TCP's bursts."""
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
     kbit = round(rate / 1000)
     band = parser.OFPMeterBandDrop(rate=kbit, burst_size=max(100, kbit // 10))
     flags = ofproto.OFPMF_KBPS | ofproto.OFPMF_BURST
-    return parser.OFPMeterMod(datapath, ofproto.OFPMC_ADD, flags, number, [band])
+    command = ofproto.OFPMC_MODIFY if known else ofproto.OFPMC_ADD
+    return parser.OFPMeterMod(datapath, command, flags, number, [band])
 
 
 def _instructions(datapath: Any, target: Target | Marking) -> list[Any]:

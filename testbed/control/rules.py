@@ -48,14 +48,14 @@ class Rules:
     meters: Mapping[int, float] = field(default_factory=dict)
 
 
-def rules(it: Forwarding, segments: list[str], slices: Sequence[Slice] = ()) -> Rules:
+def rules(it: Forwarding, segments: Mapping[str, int], slices: Sequence[Slice] = ()) -> Rules:
     """Return what a switch needs.
 
     Args:
-        segments: all switches and bridges, in an order that stays: it numbers their groups.
+        segments: all switches and bridges, with numbers that stay: they make those of their groups.
         slices: numbered from 1, which numbers their meters and queues.
     """
-    numbers = {name: _FIRST_TARGET + index for index, name in enumerate(segments)}
+    numbers = {name: _FIRST_TARGET + index for name, index in segments.items()}
     groups = {numbers[name]: _group(hops) for name, hops in it.targets.items()}
     meters = {number: one.maximum for number, one in enumerate(slices, 1) if one.maximum is not None}
     flows = {**dict(_flows(it, numbers)), **dict(_marks(it, slices))}

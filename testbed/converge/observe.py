@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from adapters import frr_config
 from testbed.emulator.lower import impairment_of, patch_of
+from testbed.emulator.lower_slices import policy_of, steering_of
 from testbed.emulator.messages import LinkState, Observed
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.standing import RouterText
@@ -41,7 +42,7 @@ def _kept(tree: dict[str, Any], known: dict[str, Any], like: dict[str, T], read:
 
 
 def as_it_runs(saved: Topology, seen: Observed) -> Topology:
-    """Return a lab's topology with the links as they are now: settings, cut or whole, traces.
+    """Return a lab's topology with links and steering as they are now: settings, cut or whole, traces.
 
     Links that nothing was said of are as they were. A trace that has come to its end counts as playing: it has done
     what was asked. Where nothing was changed it is the same object.
@@ -51,11 +52,12 @@ def as_it_runs(saved: Topology, seen: Observed) -> Topology:
     for trace in seen.traces:
         ways.setdefault(trace.link, {})[trace.end] = trace.source, trace.repeat
     now = {name: _link(link, states.get(name), ways.get(name, {})) for name, link in saved.links.items()}
-    return (
-        saved
-        if all(now[name] is link for name, link in saved.links.items())
-        else saved.model_copy(update={"links": now})
-    )
+    changed: dict[str, Any] = {}
+    if any(now[name] is not link for name, link in saved.links.items()):
+        changed["links"] = now
+    if seen.policy is not None and policy_of(saved.steering) != seen.policy:
+        changed["steering"] = steering_of(seen.policy)
+    return saved.model_copy(update=changed) if changed else saved
 
 
 def _link(link: Link, state: LinkState | None, ways: Mapping[int, tuple[str, bool]]) -> Link:

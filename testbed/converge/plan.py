@@ -104,25 +104,38 @@ def _refuse_substrate(before: Topology, goal: Topology) -> None:
 
 
 def _refuse_switches(before: Topology, goal: Topology, edits: Iterable[Edit]) -> None:
-    """Switches, and what is plugged into them, are made with the lab; links' settings may change."""
-    if list(before.slices.items()) != list(goal.slices.items()):
+    """In several guests switches, and what is plugged into them, are made with the lab; links' settings may change."""
+    told = _outside(before)
+    for name in _outside(goal) - told:
         raise BadInput(
-            "slices: they are made with the switches and cannot change while the lab runs; `testbed down` first"
+            f"controller {name}: the lab came up without a way to it; `testbed down` first, then `testbed up`"
         )
-    kinds = {name: node.kind for topology in (before, goal) for name, node in topology.nodes.items()}
+    if goal.guest.guests == 1:
+        return
     for edit in edits:
-        if edit.path[0] == "nodes":
-            touched = edit.path[1:2] if kinds.get(str(edit.path[1])) == "switch" else ()
-        elif edit.path[0] == "links" and (len(edit.path) == 2 or edit.path[2] in ("endpoints", "mtu")):
-            links = (topology.links.get(str(edit.path[1])) for topology in (before, goal))
-            touched = [e.node for link in links if link for e in link.endpoints if kinds[e.node] == "switch"]
-        else:
-            continue
-        if touched:
+        if _of_switches(edit, before, goal):
             raise BadInput(
-                f"{'.'.join(map(str, edit.path))}: switch {touched[0]} cannot be given other settings or links while "
-                "the lab runs; `testbed down` first, then `testbed up`"
+                f"{'.'.join(map(str, edit.path))}: in a lab of {goal.guest.guests} guests switches and what is plugged "
+                "into them stay as they were made (`testbed switch` drains and pins); `testbed down` first, then "
+                "`testbed up`"
             )
+
+
+def _of_switches(edit: Edit, before: Topology, goal: Topology) -> bool:
+    kind, *rest = edit.path
+    if kind in ("slices", "steering"):
+        return True
+    kinds = {name: node.kind for topology in (before, goal) for name, node in topology.nodes.items()}
+    if kind == "links" and (len(rest) == 1 or rest[1] in ("endpoints", "mtu")):
+        links = (topology.links.get(str(rest[0])) for topology in (before, goal))
+        return any(kinds[end.node] == "switch" for link in links if link for end in link.endpoints)
+    return kind == "nodes" and kinds.get(str(rest[0])) == "switch"
+
+
+def _outside(topology: Topology) -> set[str]:
+    """Return the controllers that are named beside our own."""
+    switches = (node for node in topology.nodes.values() if isinstance(node, Switch))
+    return {node.controller for node in switches} - {"testbed", "none"}
 
 
 def _refuse_moves(old: Build, new: Build, guests: int) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 import zmq
+from msgspec import UNSET
 from zmq.utils import z85
 
 import testbed
@@ -164,6 +165,7 @@ class Agent:
                 routers=self.lab.configurations(),
                 addresses={n.name: n.addresses() for n in self.lab.nodes.values()} if request.addresses else {},
                 dark=tuple(name for name, node in self.lab.nodes.items() if not node.powered),
+                policy=self.lab.policy,
             )
 
     def _set_links(self, request: messages.SetLinks, context: Context) -> messages.Result:
@@ -171,6 +173,9 @@ class Agent:
         if player is not None:
             player.claim(request.changes, request.check_only)
         applied = self.lab.wiring.set(request.changes, request.check_only)
+        rates = any(change.patch is not None and change.patch.rate is not UNSET for change in request.changes)
+        if rates and not request.check_only:
+            self.lab.requeue()
         return messages.LinksSet(applied=applied, time=time.time())
 
     def _write_file(self, request: messages.WriteFile, context: Context) -> messages.Result:

@@ -89,6 +89,15 @@ class Arrangements:
         self._controller.check(after)
         self._kept[request.transaction] = Kept(before, after)
 
+    def refuse_open(self) -> None:
+        """Refuse while any transaction is open.
+
+        Raises:
+            Refused: one is.
+        """
+        with self._lock:
+            self._refuse_others("")
+
     def _refuse_others(self, name: str) -> None:
         open_ones = [other for other, kept in self._kept.items() if kept.state == "committed" and other != name]
         if open_ones:

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -57,18 +57,24 @@ class _End(NamedTuple):
     mac: str
 
 
-def control_of(parts: Sequence[Build]) -> Control:
+def control_of(
+    parts: Sequence[Build],
+    wires: Mapping[str, int] | None = None,
+    ports: Mapping[tuple[str, str], int] | None = None,
+) -> Control:
     """Return what the controller is to know of a lab: segments, the cables between them, who is on their ports.
 
     Args:
         parts: of the lab, one for each guest.
+        wires: links' numbers, of which their MACs are made; counted in their order where not given.
+        ports: (switch, interface) to the port's number; counted in the order of the links where not given.
     """
     segments = {node.name: node.segment for part in parts for node in part.nodes if node.kind in ("bridge", "switch")}
     own = {name: it.dpid for name, it in segments.items() if isinstance(it, SwitchSettings) and it.controller == OWN}
     interfaces: dict[str, dict[int, str]] = {name: {} for name in segments}
     cables: list[Cable] = []
     stations: list[Station] = []
-    for link, (first, second) in _links(parts, interfaces).items():
+    for link, (first, second) in _links(parts, interfaces, wires, ports or {}).items():
         inside = [end.node in segments for end in (first, second)]
         if all(inside):
             cables.append(Cable(link=link, ends=(first.node, second.node), ports=(first.port, second.port)))
@@ -77,21 +83,29 @@ def control_of(parts: Sequence[Build]) -> Control:
             stations.append(Station(node=station.node, mac=station.mac, segment=at.node, port=at.port, link=link))
     guests = [part.guest for part in parts if any(node.name in own for node in part.nodes)]
     network = Network(switches=own, cables=tuple(cables), stations=tuple(stations), slices=parts[0].slices)
-    return Control(network=network, interfaces=interfaces, guest=next(iter(guests), 0), others=tuple(guests[1:]))
+    first_guest, others = next(iter(guests), 0), tuple(guests[1:])
+    policy = parts[0].policy or Policy()
+    return Control(network=network, interfaces=interfaces, policy=policy, guest=first_guest, others=others)
 
 
-def _links(parts: Sequence[Build], interfaces: dict[str, dict[int, str]]) -> dict[str, tuple[_End, _End]]:
+def _links(
+    parts: Sequence[Build],
+    interfaces: dict[str, dict[int, str]],
+    wires: Mapping[str, int] | None,
+    ports: Mapping[tuple[str, str], int],
+) -> dict[str, tuple[_End, _End]]:
     """Return both ends of each link, as the parts have them that have their nodes; number the ports on the way."""
     found: dict[str, dict[int, _End]] = {}
     for part in parts:
         here = {node.name for node in part.nodes}
-        for number, link in enumerate(part.links):
+        for position, link in enumerate(part.links):
+            number = position if wires is None else wires[link.name]
             for side, end in enumerate(link.ends):
                 if end.node not in here:
                     continue
                 port = 0
                 if end.node in interfaces:
-                    port = len(interfaces[end.node]) + 1
+                    port = ports.get((end.node, end.interface), len(interfaces[end.node]) + 1)
                     interfaces[end.node][port] = end.interface
                 mac = ":".join(f"{byte:02x}" for byte in mac_of(part.guest, number, side))
                 found.setdefault(link.name, {})[side] = _End(end.node, port, mac)
@@ -101,16 +115,16 @@ def _links(parts: Sequence[Build], interfaces: dict[str, dict[int, str]]) -> dic
 class Controller:
     """A connection to the controller. Thread-safe: one question at a time."""
 
-    def __init__(self, run: int, network: Network, start: Callable[[], Process]) -> None:
+    def __init__(self, run: int, told: Control, start: Callable[[], Process]) -> None:
         """Start the process; `connect` waits for it.
 
         Args:
-            run: descriptor of the /run that it shares with the switches.
+            run: descriptor of the /run that it shares with the switches. told: what it is to know.
         """
         self._folder, self._name = f"/proc/self/fd/{run}", os.path.basename(SOCKET)
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self.network, self.policy = network, Policy()
+        self.network, self.policy = told.network, told.policy
         self._appearing = watch(self._folder)
         self.process = start()
 
@@ -129,16 +143,17 @@ class Controller:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._socket.connect(f"{self._folder}/{self._name}")
 
-    def install(self, policy: Policy) -> None:
-        """Let all switches forward by a policy; return when they do.
+    def install(self, policy: Policy, network: Network | None = None) -> None:
+        """Let all switches forward by a policy, in another network where one is given; return when they do.
 
         Raises:
             BadInput: the policy cannot be; nothing was changed. NotReady: some do not; the message names them.
         """
-        answer = self._ask(Install(network=self.network, policy=policy), Installed)
+        network = network or self.network
+        answer = self._ask(Install(network=network, policy=policy), Installed)
         if answer.refused:
             raise BadInput(answer.refused)
-        self.policy = policy
+        self.network, self.policy = network, policy
         if answer.missing:
             raise NotReady(f"these switches did not take what the controller wrote: {', '.join(answer.missing)}")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
+from testbed.control.messages import Policy
 from testbed.emulator import messages, netem, netlink
 from testbed.emulator.messages import Build, LinkChange, LinkState, Progress, Revision, WireLink, WireNode
 from testbed.emulator.netem import Netem
@@ -124,7 +125,9 @@ class Converging:
         if self._player is not None:
             links = tuple(self._player.beneath(links))
         nodes = tuple(node.wire for node in self._lab.nodes.values())
-        return Build(nodes=nodes, links=links, guest=self._lab.guest, elsewhere=self._lab.elsewhere)
+        given, policy = self._lab.given.build, self._lab.policy
+        asked = policy if policy != Policy() else None
+        return structs.replace(given, nodes=nodes, links=links, policy=asked, elsewhere=self._lab.elsewhere)
 
     def strayed(self, given: bool) -> tuple[LinkState, ...]:
         """Return the links' settings, without what traces have set; `given`: only where they are not as given."""
@@ -153,6 +156,8 @@ class Converging:
             before = self.standing()
             todo = steps(before, goal)
             self._refuse_dark(todo)
+            if self._lab.fabric is not None:
+                self._lab.fabric.refuse_open()
             try:
                 self._go(todo, goal, tell)
             except BaseException as problem:
@@ -179,6 +184,7 @@ class Converging:
         lab, wiring = self._lab, self._lab.wiring
         had = {node.name: lab.addresses_of(node.name) for node in todo.kept}
         self._take_routes(todo.kept)
+        lab.unplug([name for name in todo.gone_nodes if name in lab.nodes], frozenset(todo.gone_links))
         wiring.remove(todo.gone_links)
         lab.drop(todo.gone_nodes)
         if todo.gone_links or todo.gone_nodes:
@@ -195,6 +201,7 @@ class Converging:
         if todo.new_links or todo.new_nodes:
             tell(Progress(text=f"made {_counted(todo.new_nodes, todo.new_links)}"))
         self._set(todo.changes)
+        lab.switch(goal, tell)
         lab.start_services([lab.nodes[node.name] for node in todo.new_nodes], tell)
 
     def _set(self, changes: Sequence[LinkChange]) -> None:

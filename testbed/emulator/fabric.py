@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import structs
@@ -67,7 +68,12 @@ class Wire(Protocol):
 
 
 class Fabric:
-    """The switches of a lab. Nothing runs before `start`."""
+    """The switches of a lab. Nothing runs before `start`.
+
+    Attributes:
+        ports: OpenFlow's number of each, by switch and interface. in_userspace: some switch's packets are moved there.
+        controller: ours, where some switch has it.
+    """
 
     def __init__(self, children: Children, controllers: Mapping[str, str] | None = None) -> None:
         """Make the namespaces.
@@ -87,7 +93,10 @@ class Fabric:
         mnt, uts, self._run = new_machine("switches", vswitchd.FOLDERS, {}, net)
         self.namespaces = Namespaces(net, mnt, uts)
         self._outside, self._relays = dict(controllers or {}), list[Relay]()
+        self._stood_in: set[str] = set()
         self._devices: dict[tuple[str, str], str] = {}
+        self._indexes = count(_FIRST_INDEX)
+        self.ports: dict[tuple[str, str], int] = {}
         self._processes: list[Process] = []
         self._daemons = Daemons(self._start, partial(children.run, self.namespaces, timeout=START_PATIENCE), self._run)
         self._database: Database | None = None
@@ -106,13 +115,30 @@ class Fabric:
             return Namespaces(*copies), Netlink()
 
     def place(self, switch: str, interface: str) -> tuple[str, int]:
-        """Settle a port's name among those of all switches: `s1-eth1`, or a number where that is too long."""
-        number = len(self._devices)
-        name = f"{switch}-{interface}"
+        """Settle a port's number, and its name among those of all switches: `s1-eth1`, or one that is short enough."""
+        index, name = next(self._indexes), f"{switch}-{interface}"
         if len(name) > NAME_LIMIT or name in self._devices.values():
-            name = f"port.{number}"
+            name = f"port.{index}"
         self._devices[switch, interface] = name
-        return name, _FIRST_INDEX + number
+        taken = {number for (at, _), number in self.ports.items() if at == switch}
+        self.ports[switch, interface] = next(number for number in count(1) if number not in taken)
+        return name, index
+
+    def unplug(self, switches: Sequence[str], ports: Iterable[tuple[str, str]]) -> None:
+        """Take switches, and ports of others, out of the database before their devices go.
+
+        Args:
+            ports: (switch, interface), whose numbers are free then.
+
+        Raises:
+            Unable, NotReady: it is not done.
+        """
+        gone = {port for port in self.ports if port[0] in switches} | (set(ports) & self.ports.keys())
+        if self._database is not None:
+            devices = {(port[0], self._devices[port]) for port in gone if port[0] not in switches}
+            self._database.unplug(set(switches), devices, time.monotonic() + START_PATIENCE, self._died)
+        for port in gone:
+            del self._devices[port], self.ports[port]
 
     def start(
         self,
@@ -140,10 +166,7 @@ class Fabric:
             between.join(self.namespaces, told, guest)
             self._joined = True
         if told.guest == guest:
-            self._interfaces = told.interfaces
-            self.controller = Controller(self._run, told.network, partial(self._start_controller, address))
-            self._arrangements = Arrangements(self.controller)
-            self._processes.append(self.controller.process)
+            self._control(told, address)
         self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
         self._database = self._daemons.open(ovsdb.Database)
         self._daemons.switch(kernel=any(bridge.datapath == "system" for bridge in bridges))
@@ -153,6 +176,69 @@ class Fabric:
         self._check_queues([port for bridge in bridges for port in bridge.ports if port.queues is not None])
         if self.controller is not None and not told.others:
             self.controller.install(self.controller.policy)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started."""
+        return self._database is not None
+
+    def adapt(
+        self,
+        switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]],
+        told: Control,
+        queues: Mapping[tuple[str, str], Queues],
+    ) -> None:
+        """Make of the running switches what these are, in one guest; `unplug` has removed what is not among them.
+
+        Args:
+            As of `start`.
+
+        Raises:
+            As `start`.
+        """
+        self._stand_in({_settings(node).controller for node, _ in switches} & self._outside.keys() - self._stood_in)
+        known = self.controller
+        if told.guest and known is None:
+            self._control(told, HOST)
+            self._own_controller().connect(self._died)
+        self.requeue(switches, queues)
+        installed = None if known is None else (known.policy, known.network)
+        if self.controller is not None and installed != (told.policy, told.network):
+            self._interfaces = told.interfaces
+            self.controller.install(told.policy, told.network)
+
+    def requeue(
+        self, switches: Sequence[tuple[SwitchNode, Sequence[WireEnd]]], queues: Mapping[tuple[str, str], Queues]
+    ) -> None:
+        """Give ports the queues that they are to have, and make those, and the switches, that are not there yet.
+
+        Args:
+            As of `start`.
+
+        Raises:
+            As `start`.
+        """
+        assert self._database is not None
+        bridges = [self._bridge(node, ends, f"tcp:{HOST}:{PORT}", queues) for node, ends in switches]
+        self.in_userspace = any(bridge.datapath == "netdev" for bridge in bridges)
+        self._database.adapt(bridges, time.monotonic() + START_PATIENCE, self._died)
+        self._check_queues([port for bridge in bridges for port in bridge.ports if port.queues is not None])
+
+    def _control(self, told: Control, address: str) -> None:
+        """Start our own controller."""
+        self._interfaces = told.interfaces
+        self.controller = Controller(self._run, told, partial(self._start_controller, address))
+        self._arrangements = Arrangements(self.controller)
+        self._processes.append(self.controller.process)
+
+    def refuse_open(self) -> None:
+        """Refuse while a transaction on the switches is open, which would take what is done now back with it.
+
+        Raises:
+            Refused: one is.
+        """
+        if self._arrangements is not None:
+            self._arrangements.refuse_open()
 
     def _check_queues(self, ports: Sequence[ovsdb.Port]) -> None:
         """ovs-vswitchd says of queues that the kernel did not take in its log alone.
@@ -175,6 +261,7 @@ class Fabric:
             Unable: the address cannot be taken here.
         """
         for target in targets:
+            self._stood_in.add(target)
             host, port = relay.endpoint(target)
             with self.namespaces.enter_net(), closing(Netlink()) as inside:
                 if not host.startswith("127.") and host != "::1":
@@ -199,8 +286,7 @@ class Fabric:
         own_controller: str,
         queues: Mapping[tuple[str, str], Queues],
     ) -> ovsdb.Bridge:
-        settings = node.wire.segment
-        assert isinstance(settings, SwitchSettings)
+        settings = _settings(node)
         datapath = vswitchd.datapath(node.name, settings.datapath)
         own = {end: it for end, it in queues.items() if end[0] == node.name and settings.controller == control.OWN}
         if own and datapath != "system":
@@ -213,13 +299,13 @@ class Fabric:
         ports = [
             ovsdb.Port(
                 self._devices[node.name, end.interface],
-                number,
+                self.ports[node.name, end.interface],
                 end.interface,
                 end.vlan,
                 end.trunk,
                 own.get((node.name, end.interface)),
             )
-            for number, end in enumerate(ends, 1)
+            for end in ends
         ]
         return ovsdb.Bridge(node.name, settings, datapath, ports)
 
@@ -310,3 +396,8 @@ class Fabric:
             one.close()
         os.close(self._run)
         self.namespaces.close()
+
+
+def _settings(node: SwitchNode) -> SwitchSettings:
+    assert isinstance(node.wire.segment, SwitchSettings)
+    return node.wire.segment

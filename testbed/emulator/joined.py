@@ -217,6 +217,7 @@ class JoinedClient(Client):
             routers={name: text for here in seen for name, text in here.routers.items()},
             addresses={name: given for here in seen for name, given in here.addresses.items()},
             dark=tuple(name for here in seen for name in here.dark),
+            policy=next((here.policy for here in seen if here.policy is not None), None),
         )
 
     def _survey(

@@ -114,7 +114,7 @@ class Wiring:
             self._make(links, nodes, guest)
 
     def _make(self, links: Sequence[WireLink], nodes: dict[str, Port], guest: int) -> None:
-        taken = {(wire.hub[0] - _HUB_BASE) // 2 for wire in self._wires.values()}
+        taken = set(map(_number, self._wires.values()))
         free = (number for number in count() if number not in taken)
         wires = [(number, _wire(number, link, nodes)) for number, link in zip(free, links, strict=False)]
         self._nodes = nodes
@@ -190,6 +190,11 @@ class Wiring:
                 )
                 for w in self._wires.values()
             )  # fmt: skip
+
+    def numbers(self) -> dict[str, int]:
+        """Return the number of each wire, of which the MACs at its ends are made (`mac_of`)."""
+        with self._lock:
+            return {wire.name: _number(wire) for wire in self._wires.values()}
 
     def _devices(self, number: int, wire: Wire, guest: int) -> Iterable[Request]:
         if wire.trunk is not None:
@@ -457,6 +462,10 @@ def _wire(number: int, link: WireLink, nodes: Container[str]) -> Wire:
         link.name, link.ends, link.mtu, (hub, hub + 1), states, [s != Netem() for s in states], up=link.up, near=near,
         trunk=link.trunk,
     )  # fmt: skip
+
+
+def _number(wire: Wire) -> int:
+    return (wire.hub[0] - _HUB_BASE) // 2
 
 
 def _redirects(wire: Wire) -> Iterable[Request]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -10,14 +11,17 @@ from typing import Any, Literal
 
 from msgspec import UNSET, structs
 
+from testbed.control.paths import forwarding
 from testbed.emulator import netem, patch, playing
-from testbed.emulator.lower_slices import sliced
+from testbed.emulator.control import control_of
+from testbed.emulator.lower_slices import policy_of, sliced
 from testbed.emulator.messages import Build, WireEnd, WireLink, WireNode
 from testbed.emulator.patch import LinkPatch
 from testbed.emulator.rings import refuse_rings
 from testbed.emulator.segments import BridgeSettings, SwitchSettings
 from testbed.errors import BadInput
 from testbed.model.impairment import GilbertElliott, Impairment
+from testbed.model.steering import Steering
 from testbed.model.topology import SEGMENTS, Bridge, Endpoint, Host, Link, Router, Switch, Topology
 from testbed.model.traces import track as traces
 from testbed.model.traces.spec import read_trace
@@ -38,7 +42,7 @@ def build_of(topology: Topology, like: tuple[Topology, Build] | None = None) -> 
 
     Raises:
         BadInput: a ring of bridges or switches that nothing breaks (frames would circle for ever), a protocol that
-            lacks what it needs, or more guests than nodes.
+            lacks what it needs, a pin whose links are no path, or more guests than nodes.
     """
     if topology.guest.guests > len(topology.nodes):
         raise BadInput(
@@ -47,13 +51,17 @@ def build_of(topology: Topology, like: tuple[Topology, Build] | None = None) -> 
         )
     refuse_rings(topology)
     known, wires = (like[0].links, {wire.name: wire for wire in like[1].links}) if like else ({}, {})
-    return Build(
+    build = Build(
         nodes=tuple(_node(name, topology) for name in topology.nodes),
         links=tuple(
             wires[name] if known.get(name) is link else _link(name, link) for name, link in topology.links.items()
         ),
         slices=tuple(sliced(name, one) for name, one in topology.slices.items()),
+        policy=policy_of(topology.steering) if topology.steering != Steering() else None,
     )
+    if build.policy is not None:
+        forwarding(control_of([build]).network, build.policy)  # refuses what cannot be
+    return build
 
 
 def _node(name: str, topology: Topology) -> WireNode:
@@ -74,19 +82,32 @@ def _node(name: str, topology: Topology) -> WireNode:
 
 
 def _switch(name: str, node: Switch, topology: Topology) -> SwitchSettings:
-    """Settle what the topology leaves open: datapath ids count the switches, past those that are given."""
-    switches = {key: one for key, one in topology.nodes.items() if isinstance(one, Switch)}
-    given = {one.dpid for one in switches.values()}
-    free = (number for number in count(1) if number not in given)
-    dpids = {key: one.dpid or next(free) for key, one in switches.items()}
+    """Settle what the topology leaves open."""
     return SwitchSettings(
-        dpid=dpids[name],
+        dpid=node.dpid or _dpid(name, topology),
         datapath=node.datapath,
         controller=node.controller,
         fail_mode=node.fail_mode or ("standalone" if node.learns else "secure"),
         openflow=node.openflow,
         stp=node.stp,
     )
+
+
+def _dpid(name: str, topology: Topology) -> int:
+    """Make a datapath id of the name, so that it stays when other switches come and go.
+
+    It is Mininet's for its canonical names, 12 of `s12`, and above all of those for others.
+    """
+    switches = {key: node for key, node in topology.nodes.items() if isinstance(node, Switch)}
+    taken = {node.dpid for node in switches.values()}
+    for key in sorted(key for key, node in switches.items() if node.dpid is None):
+        canonical = re.fullmatch(r"s([1-9]\d{0,8})", key)
+        wanted = int(canonical[1]) if canonical else 1 << 32 | zlib.crc32(key.encode())
+        dpid = next(number for number in count(wanted) if number not in taken)
+        taken.add(dpid)
+        if key == name:
+            return dpid
+    raise AssertionError(name)
 
 
 def _link(name: str, link: Link) -> WireLink:

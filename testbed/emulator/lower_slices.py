@@ -1,12 +1,13 @@
-"""From a topology's slices to fields of OpenFlow 1.3; in the controller of the lab, as `lower` is."""
+"""From a topology's slices to fields of OpenFlow 1.3, and its steering, both ways; beside `lower`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from testbed.control.messages import Match, Slice
+from testbed.control.messages import Match, Pin, Policy, Slice
 from testbed.model import slicing
+from testbed.model.steering import PinnedPair, Steering
 
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _TAGGED = 0x1000  # OFPVID_PRESENT
@@ -15,6 +16,18 @@ _TAGGED = 0x1000  # OFPVID_PRESENT
 def sliced(name: str, it: slicing.Slice) -> Slice:
     """Lower a slice: an OpenFlow match for each kind of packet that it has."""
     return Slice(name=name, matches=tuple(_matches(it)), guaranteed=it.guaranteed, maximum=it.maximum)
+
+
+def policy_of(it: Steering) -> Policy:
+    """Lower what is asked of the paths."""
+    pins = tuple(Pin(source=pin.source, destination=pin.destination, links=pin.links) for pin in it.pins)
+    return Policy(drained=it.drained, pins=pins)
+
+
+def steering_of(policy: Policy) -> Steering:
+    """Return the steering that lowers to a policy."""
+    pins = tuple(PinnedPair(source=pin.source, destination=pin.destination, links=pin.links) for pin in policy.pins)
+    return Steering(drained=policy.drained, pins=pins)
 
 
 def _matches(it: slicing.Slice) -> Iterator[Match]:

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import field
 
-from testbed.control.messages import Slice
+from testbed.control.messages import Policy, Slice
 from testbed.emulator.loading import LoadReport, ReadLoad, SetLoad
 from testbed.emulator.parts import Part, PartResult
 from testbed.emulator.patch import LinkPatch, Message
@@ -142,7 +142,7 @@ class Build(Message, frozen=True):
     Of a lab spread over several guests each agent gets its own part.
 
     Attributes:
-        slices: for the switches of our own controller.
+        slices, policy: for the switches of our own controller; None where nothing is asked of the paths.
         guest: number of this guest, from 1. elsewhere: nodes of the other guests to their addresses.
         control: of a lab in several guests; None where all of it is in this one.
     """
@@ -150,6 +150,7 @@ class Build(Message, frozen=True):
     nodes: tuple[WireNode, ...]
     links: tuple[WireLink, ...]
     slices: tuple[Slice, ...] = ()
+    policy: Policy | None = None
     guest: int = 1
     elsewhere: dict[str, tuple[str, ...]] = field(default_factory=dict)
     control: Control | None = None
@@ -166,7 +167,7 @@ class Revision(Message, frozen=True):
 
     Attributes:
         base: fingerprint of the other one. nodes, links: what is not in it, or not the same.
-        gone_nodes, gone_links: names of what is in it alone.
+        gone_nodes, gone_links: names of what is in it alone. slices, policy: all of them, as of `Build`.
     """
 
     base: str
@@ -174,6 +175,8 @@ class Revision(Message, frozen=True):
     links: tuple[WireLink, ...] = ()
     gone_nodes: tuple[str, ...] = ()
     gone_links: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    policy: Policy | None = None
 
 
 class Converge(Message, frozen=True):
@@ -198,7 +201,7 @@ class Observed(Message, frozen=True):
             was given.
         links: as asked for, in full, without what traces set.
         addresses: where asked for, of each node, as (interface, address) in its kernel; link-local ones left out.
-        dark: nodes whose power is off.
+        dark: nodes whose power is off. policy: where our own controller's switches send packets; None without any.
     """
 
     given: bool = False
@@ -207,6 +210,7 @@ class Observed(Message, frozen=True):
     routers: dict[str, RouterText] = field(default_factory=dict)
     addresses: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     dark: tuple[str, ...] = ()
+    policy: Policy | None = None
 
 
 class WaitReady(Message, frozen=True):

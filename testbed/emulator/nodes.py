@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import structs
 
 from testbed import processes
+from testbed.control.messages import Policy
 from testbed.emulator import bridges, netlink, offload, sshd
 from testbed.emulator.control import control_of
 from testbed.emulator.execute import Children, Process, stop_all
@@ -231,8 +232,7 @@ class Laboratory:
         progress(Progress(text="links made", done=len(request.links), total=len(request.links)))
         for node in self.nodes.values():
             self.configure(node)
-        if self.fabric is not None:
-            self._start_switches(self.fabric, request, progress)
+        self.switch(request, progress)
         self.start_services(list(self.nodes.values()), progress)
 
     def take_note(self, request: Build) -> None:
@@ -260,14 +260,59 @@ class Laboratory:
         if node.kind == "bridge":
             bridges.join(node, self._ends[node.name])
 
-    def _start_switches(self, fabric: Fabric, request: Build, progress: Callable[[Progress], None]) -> None:
-        switches = [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
-        told = request.control or control_of([request])
-        fabric.start(switches, told, request.guest, queues(request.slices, request.links))
+    def switch(self, request: Build, progress: Callable[[Progress], None]) -> None:
+        """Let the switches forward, now that their wires are there; those that do already become what they shall be.
+
+        Raises:
+            As `Fabric.start`.
+        """
+        switches, fabric = self._switches(), self.fabric
+        if fabric is None:
+            return
+        if not switches:
+            fabric.close()
+            self.fabric = None
+            return
+        told = request.control or control_of([request], self.wiring.numbers(), fabric.ports)
+        shares = queues(request.slices, self.wiring.made())
+        if not fabric.runs:
+            fabric.start(switches, told, request.guest, shares)
+            progress(Progress(text="switches made"))
+        elif request.control is None:  # in several guests they stay as they were made
+            fabric.adapt(switches, told, shares)
         if fabric.in_userspace:
             for node in (node for node in self.nodes.values() if node.fabric is None):
                 offload.complete_checksums(node, node.interfaces)
-        progress(Progress(text="switches made"))
+
+    def unplug(self, switches: Sequence[str], links: Container[str]) -> None:
+        """Tell the switches of what goes: some of them, and ports of others.
+
+        Raises:
+            As `Fabric.unplug`.
+        """
+        if self.fabric is not None:
+            ends = (end for wire in self.wiring.made() if wire.name in links for end in wire.ends)
+            self.fabric.unplug(switches, ((end.node, end.interface) for end in ends))
+
+    def requeue(self) -> None:
+        """Let the switches' queues follow the rates of their links.
+
+        Raises:
+            As `Fabric.start`.
+        """
+        with self.changing:
+            slices = self.given.build.slices
+            if self.fabric is not None and any(one.guaranteed is not None for one in slices):
+                self.fabric.requeue(self._switches(), queues(slices, self.wiring.made()))
+
+    def _switches(self) -> list[tuple[Node, list[WireEnd]]]:
+        return [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
+
+    @property
+    def policy(self) -> Policy | None:
+        """Where our own controller's switches send packets; None without any."""
+        controller = self.fabric.controller if self.fabric is not None else None
+        return controller.policy if controller is not None else None
 
     def make_nodes(self, wires: Sequence[WireNode]) -> None:
         """Make nodes with nothing in them."""
@@ -276,7 +321,7 @@ class Laboratory:
         sysctls = [kinds.get(wire.kind, _HOST_SYSCTLS) for wire in own]
         for wire, (net, inside) in zip(own, new_networks(len(own), sysctls), strict=True):
             self.nodes[wire.name] = Node(wire, Namespaces(net), inside)
-        if len(own) < len(wires):
+        if len(own) < len(wires) and self.fabric is None:
             self.fabric = Fabric(self.children, self._controllers)
         for wire in wires:
             if wire.kind == "switch" and self.fabric is not None:
@@ -374,10 +419,10 @@ class Laboratory:
             self.given = _NOTHING
 
     def drop(self, names: Sequence[str]) -> None:
-        """Remove nodes whose wires are gone, with every process in them."""
+        """Remove nodes whose wires are gone, with every process in them; a switch shares its own with all others."""
         nodes = [self.nodes.pop(name) for name in names if name in self.nodes]
-        if nodes:
-            self._kill(nodes)
+        if ending := [node for node in nodes if node.fabric is None]:
+            self._kill(ending)
         for node in nodes:
             node.close()
 

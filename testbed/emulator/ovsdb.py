@@ -35,6 +35,7 @@ _COLUMNS = {
 }
 _GENERIC = 16  # NETLINK_GENERIC
 _PATIENCE = 0.2
+_ANSWERS_WITHIN = 10.0
 _BACKOFF = 1000
 """Milliseconds between tries to reach a controller."""
 _ROUNDS = 3
@@ -68,13 +69,17 @@ class Database:
     """A connection to an ovsdb-server. Thread-safe."""
 
     def __init__(self, path: str, schema: str) -> None:
+        self._path, self._schema = path, schema
+        self._transaction = _library().Transaction
+        self._lock = threading.Lock()
+        self._idl = self._connect()
+
+    def _connect(self) -> Any:
         idl = _library()
-        helper = idl.SchemaHelper(location=schema)
+        helper = idl.SchemaHelper(location=self._schema)
         for table, columns in _COLUMNS.items():
             helper.register_columns(table, list(columns))
-        self._transaction = idl.Transaction
-        self._lock = threading.Lock()
-        self._idl = idl.Idl(f"unix:{path}", helper)
+        return idl.Idl(f"unix:{self._path}", helper)
 
     def close(self) -> None:
         with self._lock:
@@ -109,7 +114,7 @@ class Database:
             how: changes rows; it gets the transaction, for new ones. deadline, died: as of `create`.
         """
         with self._lock:
-            self._idl.run()
+            self._refresh(deadline, died)
             for number in range(_ROUNDS):
                 change = self._transaction(self._idl)
                 if number == 0:
@@ -120,6 +125,87 @@ class Database:
                 self._commit(change, deadline, died)
                 self._until(partial(self._carried_out, wanted), "ovs-vswitchd", deadline, died)
             self._check_ports()
+
+    def _refresh(self, deadline: float, died: Callable[[], str]) -> None:
+        """Take in what has changed; connect anew where ovsdb-server has hung up, as it does after 10 s of silence."""
+        for _ in range(2):  # first what it had to say before that
+            self._idl.run()
+        if self._idl.state != self._idl.IDL_S_MONITORING or not cast(Any, self._idl)._session.is_connected():
+            self._idl.close()
+            self._idl = self._connect()
+            self._until(self._idl.has_ever_connected, "ovsdb-server", deadline, died)
+
+    def adapt(self, bridges: Sequence[Bridge], deadline: float, died: Callable[[], str]) -> None:
+        """Add the switches, ports and queues that are missing, and give ports the queues that they are to have.
+
+        Args:
+            bridges: all that there shall be; `unplug` has removed the others. deadline, died: as of `create`.
+
+        Raises:
+            As `create`.
+        """
+        with self._lock:
+            self._refresh(deadline, died)
+            known = {row.name: {port.name: port for port in row.ports} for row in self._rows("Bridge")}
+        made = [bridge for bridge in bridges if bridge.name not in known]
+        new = [(it.name, port) for it in bridges if it.name in known for port in it.ports]
+        ports = [(name, port) for name, port in new if port.device not in known[name]]
+        there = [port for name, port in new if port.device in known[name]]
+        devices = {device: row for rows in known.values() for device, row in rows.items()}
+        queued = [port for port in there if _queued(devices[port.device]) != port.queues]
+
+        def change(transaction: Any) -> None:
+            (root,) = self._rows("Open_vSwitch")
+            root.bridges = [*root.bridges, *(self._insert(transaction, bridge) for bridge in made)]
+            for switch, port in ports:
+                self.add_port(transaction, switch, port)
+            for port in queued:
+                self._requeue(transaction, port)
+
+        if made or ports or queued:
+            self.edit(change, deadline, died)
+
+    def unplug(self, switches: set[str], ports: set[tuple[str, str]], deadline: float, died: Callable[[], str]) -> None:
+        """Remove switches, and ports of others: (switch, device); those that are not there are no error."""
+
+        def change(_: Any) -> None:
+            for switch, device in ports:
+                if self._there(switch):
+                    self.remove_port(switch, device)
+            self.remove(switches)
+
+        if switches or ports:
+            self.edit(change, deadline, died)
+
+    def remove(self, names: set[str]) -> None:
+        """Remove switches."""
+        (root,) = self._rows("Open_vSwitch")
+        for port in (port for row in root.bridges if row.name in names for port in row.ports):
+            _forget_queues(port)
+        root.bridges = [row for row in root.bridges if row.name not in names]
+
+    def add_port(self, change: Any, switch: str, port: Port) -> None:
+        """Give a switch a port."""
+        row = self._bridge(switch)
+        row.ports = [*row.ports, self._port(change, port)]
+
+    def remove_port(self, switch: str, device: str) -> None:
+        """Take a port away."""
+        row = self._bridge(switch)
+        for port in (port for port in row.ports if port.name == device):
+            _forget_queues(port)
+        row.ports = [port for port in row.ports if port.name != device]
+
+    def _requeue(self, change: Any, it: Port) -> None:
+        port = next(row for row in self._rows("Port") if row.name == it.device)
+        _forget_queues(port)
+        port.qos = [self._queues(change, it.queues)] if it.queues is not None else []
+
+    def _bridge(self, name: str) -> Any:
+        return next(row for row in self._rows("Bridge") if row.name == name)
+
+    def _there(self, name: str) -> bool:
+        return any(row.name == name for row in self._rows("Bridge"))
 
     def _check_ports(self) -> None:
         errors = [f"{row.name}: {row.error[0]}" for row in self._rows("Interface") if row.error]
@@ -213,9 +299,13 @@ class Database:
         return list(self._idl.tables[table].rows.values())
 
     def carriers(self) -> dict[tuple[str, str], bool]:
-        """Return (switch, interface) to whether ovs-vswitchd knows its wire to be whole; it says so once it acts so."""
+        """Return (switch, interface) to whether ovs-vswitchd knows its wire to be whole; it says so once it acts so.
+
+        Raises:
+            NotReady: the database does not answer.
+        """
         with self._lock:
-            self._idl.run()
+            self._refresh(time.monotonic() + _ANSWERS_WITHIN, lambda: "")
             return {
                 (bridge.name, port.external_ids["interface"]): port.interfaces[0].link_state == ["up"]
                 for bridge in self._rows("Bridge")
@@ -224,10 +314,31 @@ class Database:
             }
 
     def trees(self) -> dict[str, Tree]:
-        """Return what each switch that speaks the spanning tree protocol knows."""
+        """Return what each switch that speaks the spanning tree protocol knows.
+
+        Raises:
+            NotReady: the database does not answer.
+        """
         with self._lock:
-            self._idl.run()
+            self._refresh(time.monotonic() + _ANSWERS_WITHIN, lambda: "")
             return {row.name: _tree(row) for row in self._rows("Bridge") if row.stp_enable}
+
+
+def _queued(port: Any) -> Queues | None:
+    """Read what `_queues` writes."""
+    if not port.qos:
+        return None
+    (quality,) = port.qos
+    guaranteed = {number: float(queue.other_config["min-rate"]) for number, queue in quality.queues.items()}
+    return Queues(float(quality.other_config["max-rate"]), guaranteed)
+
+
+def _forget_queues(port: Any) -> None:
+    """Delete a port's rows of QoS and Queue, which the database keeps without anything that needs them."""
+    for quality in port.qos:
+        for queue in quality.queues.values():
+            queue.delete()
+        quality.delete()
 
 
 def _tree(row: Any) -> Tree:

@@ -37,7 +37,15 @@ class Given:
             _difference(self.build.nodes, goal.nodes),
             _difference(self.build.links, goal.links),
         )
-        return Revision(base=self.fingerprint, nodes=nodes, links=links, gone_nodes=gone_nodes, gone_links=gone_links)
+        return Revision(
+            base=self.fingerprint,
+            nodes=nodes,
+            links=links,
+            gone_nodes=gone_nodes,
+            gone_links=gone_links,
+            slices=goal.slices,
+            policy=goal.policy,
+        )
 
     def revised(self, revision: Revision) -> Build:
         """Return what a revision makes of this.
@@ -51,6 +59,8 @@ class Given:
             self.build,
             nodes=_revised(self.build.nodes, revision.nodes, revision.gone_nodes),
             links=_revised(self.build.links, revision.links, revision.gone_links),
+            slices=revision.slices,
+            policy=revision.policy,
         )
 
 

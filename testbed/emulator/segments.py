@@ -33,12 +33,14 @@ class Control(Message, frozen=True):
     """What our own controller is to know of a lab, and where it runs.
 
     Attributes:
-        network: of all guests. interfaces: (switch, port number) to the interface's name.
+        network: of all guests. policy: what is asked of the paths.
+        interfaces: (switch, port number) to the interface's name.
         guest: number of the one that it runs in, 0 without a switch for it. others: those with more of its switches.
     """
 
     network: Network
     interfaces: dict[str, dict[int, str]]
+    policy: Policy = Policy()
     guest: int = 0
     others: tuple[int, ...] = ()
 

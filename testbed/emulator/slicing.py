@@ -15,7 +15,11 @@ _LEAST = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """Of one port, bit/s. `rate`: of all together. `guaranteed`: queue number to its least, 0 for all other packets."""
+    """Of one port, whole bit/s.
+
+    Attributes:
+        rate: of all together. guaranteed: queue number to its least; 0 is for all other packets.
+    """
 
     rate: float
     guaranteed: Mapping[int, float]
@@ -30,5 +34,6 @@ def queues(slices: Sequence[Slice], links: Sequence[WireLink]) -> dict[tuple[str
             if isinstance(way.rate, float) and way.rate > 0:
                 rate = _PART * way.rate
                 rest = max(_LEAST * rate, rate - sum(wanted.values()))
-                found[end.node, end.interface] = Queues(rate, {0: rest, **wanted})
+                shares = {number: float(round(share)) for number, share in {0: rest, **wanted}.items()}
+                found[end.node, end.interface] = Queues(float(round(rate)), shares)
     return found

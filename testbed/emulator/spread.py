@@ -39,6 +39,7 @@ def split(build: Build, guests: int) -> list[Build]:
             nodes=tuple(node for node in build.nodes if placed[node.name] == guest),
             links=tuple(links[guest]),
             slices=build.slices,
+            policy=build.policy,
             guest=guest,
             elsewhere={name: addresses[name] for name in placed if placed[name] != guest},
         )

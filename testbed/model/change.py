@@ -22,6 +22,7 @@ from testbed.model.base import (
     Text,
     refuse,
 )
+from testbed.model.steering import Pair, PinnedPair
 
 
 class ConfigurationStep(Model):
@@ -46,19 +47,6 @@ class InterfaceStep(Model):
         if self.cost is None and self.enabled is None and self.description is None and self.mtu is None:
             refuse([Problem((), None, "expected at least one setting: cost, enabled, description, mtu")])
         return self
-
-
-class Pair(Model):
-    """Packets from one node to another."""
-
-    source: Name
-    destination: Name
-
-
-class PinnedPair(Pair):
-    """Packets from one node to another, and the links between switches that they are to take, in order."""
-
-    links: tuple[Name, ...] = Field(min_length=1)
 
 
 SWITCHES = "switches"

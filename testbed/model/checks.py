@@ -74,7 +74,8 @@ def topology(it: Topology) -> list[Problem]:
     """Endpoints exist, no interface or address is used twice, gateways are on a link of their host."""
     missing = list(_missing_nodes(it))
     nodes = (*_gateways(it), *_dpids(it))
-    return [*missing, *_interfaces(it), *_addresses(it), *_ports(it), *nodes, *_demands(it), *_load(it), *_slices(it)]
+    switching = (*_ports(it), *_slices(it), *_steering(it))
+    return [*missing, *_interfaces(it), *_addresses(it), *nodes, *_demands(it), *_load(it), *switching]
 
 
 def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
@@ -141,6 +142,29 @@ def _guaranteed(it: Topology, own: set[str]) -> Iterator[Problem]:
             expected = f"expected guarantees that fit in the rate of every link; {name} has {rate:g} bit/s"
             yield Problem(("slices",), f"{wanted:g} bit/s guaranteed in all", expected)
             return
+
+
+def _steering(it: Topology) -> Iterator[Problem]:
+    """Names alone; whether a pin's links are a path is known once their ports are numbered."""
+    segments = {name for name, node in it.nodes.items() if node.kind in ("bridge", "switch")}
+    cables = {name for name, link in it.links.items() if segments.issuperset(end.node for end in link.endpoints)}
+    known = f"(known: {', '.join(sorted(cables)) or 'none'})"
+
+    def unknown(place: Place, link: str) -> Problem:
+        return Problem(
+            ("steering", *place), link, f"expected a link between two switches{nearest(link, cables)} {known}"
+        )
+
+    for index, link in enumerate(it.steering.drained):
+        if link not in cables:
+            yield unknown(("drained", index), link)
+    for number, pin in enumerate(it.steering.pins):
+        for end in ("source", "destination"):
+            if (name := getattr(pin, end)) not in it.nodes:
+                yield Problem(("steering", "pins", number, end), name, f"expected a node{nearest(name, it.nodes)}")
+        yield from (
+            unknown(("pins", number, "links", at), link) for at, link in enumerate(pin.links) if link not in cables
+        )
 
 
 def _interfaces(it: Topology) -> Iterator[Problem]:

@@ -26,6 +26,7 @@ from testbed.model.base import (
 )
 from testbed.model.impairment import Impairment
 from testbed.model.slicing import Slice
+from testbed.model.steering import Steering
 from testbed.model.traffic import Traffic
 
 Protocol = Literal["static", "ospf", "isis", "bgp"]
@@ -110,7 +111,7 @@ class Switch(Model):
             controller listens, as the machine sees it that the lab runs on.
         fail_mode: what it does without its controller: nothing new (`secure`), or learn by itself (`standalone`).
             None means `secure` with a controller and `standalone` without one.
-        openflow: version spoken with the controller. dpid: datapath id; None numbers the switches from 1.
+        openflow: version spoken with the controller. dpid: datapath id; None makes it of the name.
         stp: as of a bridge; a switch that learns by itself may then be part of a ring.
     """
 
@@ -225,6 +226,7 @@ class Topology(Model):
         demands: how much goes from each node to each other, in the unit of whoever measured it; for load.
         load: what flows from the moment that its lab is up.
         slices: by name, in the order in which packets are told apart; for switches of our own controller.
+        steering: what their packets do beside taking shortest paths.
     """
 
     name: Name
@@ -234,6 +236,7 @@ class Topology(Model):
     demands: dict[Name, dict[Name, Amount]] = Field(default_factory=dict)
     load: Traffic | None = None
     slices: dict[Name, Slice] = Field(default_factory=dict)
+    steering: Steering = Steering()
     guest: GuestOptions = GuestOptions()
 
     @model_validator(mode="after")

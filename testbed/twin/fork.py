@@ -5,10 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from testbed.control import language
-from testbed.control.messages import Policy
 from testbed.emulator.messages import SetLoad
-from testbed.emulator.segments import Steer
 from testbed.lab import Lab
 from testbed.twin.load import load_flow
 from testbed.twin.state import MirroredState
@@ -34,10 +31,6 @@ def fork(state: MirroredState, name: str | None = None, progress: Callable[..., 
         if state.load:
             with lab.agent() as agent:
                 agent.call(SetLoad(flows=tuple(map(load_flow, state.load))))
-        if state.steering:
-            policy = language.applied(Policy(), state.steering)
-            with lab.agent() as agent:
-                agent.call(Steer(drain=policy.drained, pin=policy.pins))
     except BaseException:
         lab.down()
         raise

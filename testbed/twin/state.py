@@ -30,10 +30,10 @@ class MirroredState(Model):
 
     Attributes:
         twin: lab it was taken from. measured: Unix seconds when the oldest of its device readings was true.
-        topology: links with their current impairments and up/down, routers with the rack's running configuration.
+        topology: links with their current impairments and up/down, routers with the rack's running configuration,
+            of a lab also where its switches send packets.
         load: background flows, already scaled. load_scale: their share of the rack's load (1 when not capped).
         stale: devices whose last reading is older than the mirror allows.
-        steering: where our own controller's switches send packets, as lines of `testbed.control.language`.
         drift: what the rack has become since it was discovered and the twin could not follow.
     """
 
@@ -42,7 +42,6 @@ class MirroredState(Model):
     topology: Topology
     load: tuple[MirroredFlow, ...] = ()
     load_scale: float = 1.0
-    steering: str = ""
     stale: tuple[Name, ...] = ()
     drift: tuple[str, ...] = ()
 
@@ -59,8 +58,8 @@ class MirroredState(Model):
 
     @property
     def state_hash(self) -> str:
-        """SHA-256 (hex) of what a fork is built from: topology, load and steering, not when they were measured."""
-        content = self.model_dump(mode="json", include={"topology", "load", "steering"})
+        """SHA-256 (hex) of what a fork is built from: topology and load, not when they were measured."""
+        content = self.model_dump(mode="json", include={"topology", "load"})
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 
-from testbed.control import language
 from testbed.converge.saved import save
-from testbed.emulator.segments import ReadSwitches
 from testbed.lab import Lab
 from testbed.twin.state import MirroredState, current_state
-from testbed.validate.switches import are_steered
 
 
 def state_of(name: str) -> MirroredState:
@@ -23,11 +20,4 @@ def state_of(name: str) -> MirroredState:
     if lab.kind != "lab":
         return current_state(name)
     measured, (topology, _) = time.time(), save(lab)
-    return MirroredState(twin=name, measured=measured, topology=topology, steering=_steering(lab))
-
-
-def _steering(lab: Lab) -> str:
-    if not are_steered(lab.topology):
-        return ""
-    with lab.agent() as agent:
-        return language.text(agent.call(ReadSwitches()).policy)
+    return MirroredState(twin=name, measured=measured, topology=topology)

@@ -18,8 +18,8 @@ NOTHING_ASKED = Policy()
 def written(it: Network, policy: Policy = NOTHING_ASKED) -> WasRead:
     """What the switches say when the controller has done its work."""
     made = forwarding(it, policy)
-    segments = sorted(it.switches)
-    return WasRead(switches=tuple(_switch(name, rules(made[name], segments)) for name in it.switches))
+    numbers = {name: number for number, name in enumerate(sorted(it.switches))}
+    return WasRead(switches=tuple(_switch(name, rules(made[name], numbers)) for name in it.switches))
 
 
 def _switch(name: str, own: Rules) -> SwitchRules:

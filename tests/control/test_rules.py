@@ -17,7 +17,8 @@ BULK = Slice(name="bulk", matches=((("eth_type", 0x800),),), maximum=3e6)
 
 def written(*slices: Slice) -> Rules:
     it = replace(ring(3), slices=slices)
-    return rules(forwarding(it, Policy())["s1"], sorted(it.switches), slices)
+    numbers = {name: number for number, name in enumerate(sorted(it.switches))}
+    return rules(forwarding(it, Policy())["s1"], numbers, slices)
 
 
 def first(own: Rules, **packet: int) -> Marking:

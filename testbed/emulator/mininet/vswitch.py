@@ -58,28 +58,10 @@ class Database(ovsdb.Database):
         (root,) = self._rows("Open_vSwitch")
         root.bridges = [*root.bridges, *(self._make(change, one) for one in wanted)]
 
-    def remove(self, names: set[str]) -> None:
-        """Remove switches."""
-        (root,) = self._rows("Open_vSwitch")
-        root.bridges = [row for row in root.bridges if row.name not in names]
-
-    def add_port(self, change: Any, switch: str, port: ovsdb.Port) -> None:
-        """Give a switch a port."""
-        row = self._bridge(switch)
-        row.ports = [*row.ports, self._port(change, port)]
-
-    def remove_port(self, switch: str, device: str) -> None:
-        """Take a port away."""
-        row = self._bridge(switch)
-        row.ports = [port for port in row.ports if port.name != device]
-
-    def _bridge(self, name: str) -> Any:
-        return next(row for row in self._rows("Bridge") if row.name == name)
-
     def connected(self, switch: str) -> bool:
         """Say whether a switch is connected to a controller; ovs-vswitchd says so up to 5 s later."""
         with self._lock:
-            self._idl.run()
+            self._refresh(time.monotonic() + START_PATIENCE, lambda: "")
             return any(one.is_connected for one in self._bridge(switch).controller)
 
 
