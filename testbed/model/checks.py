@@ -110,8 +110,13 @@ def _load(it: Topology) -> Iterator[Problem]:
             yield replace(problem, where=("load", *problem.where))
 
 
+def _own(it: Topology) -> set[str]:
+    """Return the switches of our own controller."""
+    return {name for name, node in it.nodes.items() if node.kind == "switch" and node.controller == "testbed"}
+
+
 def _slices(it: Topology) -> Iterator[Problem]:
-    own = {name for name, node in it.nodes.items() if node.kind == "switch" and node.controller == "testbed"}
+    own = _own(it)
     if it.slices and not own:
         expected = "expected a switch of our own controller (`kind: switch`), which alone keeps slices apart"
         yield Problem(("slices",), list(it.slices), expected)
@@ -149,6 +154,10 @@ def _steering(it: Topology) -> Iterator[Problem]:
     segments = {name for name, node in it.nodes.items() if node.kind in ("bridge", "switch")}
     cables = {name for name, link in it.links.items() if segments.issuperset(end.node for end in link.endpoints)}
     known = f"(known: {', '.join(sorted(cables)) or 'none'})"
+    if (it.steering.drained or it.steering.pins) and not _own(it):
+        expected = "expected a switch of our own controller (`kind: switch`), which alone can be steered"
+        yield Problem(("steering",), None, expected)
+        return
 
     def unknown(place: Place, link: str) -> Problem:
         return Problem(

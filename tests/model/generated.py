@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.slicing import Slice
+from testbed.model.steering import Steering
 from testbed.model.topology import (
     Bridge,
     Daemon,
@@ -151,6 +152,7 @@ def topologies(draw, switched=True):
         links=wires,
         demands=draw(demands),
         slices=draw(st.sampled_from(SLICES)) if _is_steered(it) else {},
+        steering=Steering(drained=draw(_some_of(_cables(it, wires)))) if _is_steered(it) else Steering(),
         guest=draw(guests),
     )
 
@@ -166,6 +168,17 @@ SLICES = [
 
 def _is_steered(it):
     return any(node.kind == "switch" and node.controller == "testbed" for node in it.values())
+
+
+def _some_of(names):
+    return st.lists(st.sampled_from(names), unique=True).map(tuple) if names else st.just(())
+
+
+def _cables(it, wires):
+    return [name for name, link in wires.items() if all(it[end.node].kind in _SWITCHED for end in link.endpoints)]
+
+
+_SWITCHED = ("bridge", "switch")
 
 
 def _with_gateways(it, wires):
