@@ -106,7 +106,9 @@ def _addressing(node: Host | Router, ends: list[Endpoint]) -> list[str]:
 
 
 def _link(name: str, link: Link) -> dict[str, Any]:
-    keys: dict[str, Any] = {"endpoints": [f"{end.node}:{end.interface}" for end in link.endpoints]}
+    """The long form: containerlab's own schema, by which editors check a file, lets no other have labels."""
+    ends = [{"node": end.node, "interface": end.interface} for end in link.endpoints]
+    keys: dict[str, Any] = {"type": "veth", "endpoints": ends}
     if link.mtu != DEFAULT_MTU:
         keys["mtu"] = link.mtu
     return {**keys, "labels": {NAME_LABEL: name}}
