@@ -335,7 +335,8 @@ def _queued(port: Any) -> Queues | None:
 
 def _forget_queues(port: Any) -> None:
     """Delete a port's rows of QoS and Queue, which the database keeps without anything that needs them."""
-    for quality in port.qos:
+    qualities, port.qos = list(port.qos), []
+    for quality in qualities:
         for queue in quality.queues.values():
             queue.delete()
         quality.delete()

@@ -145,7 +145,7 @@ def test_queues_follow_slices_and_the_rates_of_links(guest_client):
         return Topology.model_validate(tree)
 
     def queues() -> list[int]:
-        told = json.loads(ask(agent, "s1", "--format=json", "--columns=other_config", "list", "Queue"))
+        told = json.loads(ask(agent, "s2", "--format=json", "--columns=other_config", "list", "Queue"))
         return sorted(int(dict(pairs)["min-rate"]) for ((_, pairs),) in told["data"])
 
     bring_up(agent, sliced(None, 10e6))
@@ -157,8 +157,9 @@ def test_queues_follow_slices_and_the_rates_of_links(guest_client):
     agent.set_links([LinkChange(link="s1-s2", patch=LinkPatch(rate=20e6))])
     assert queues() == [4_000_000, round(0.98 * 20e6) - 4_000_000]
     assert reaches(agent, "h1", "h2") == 3
-    converge(agent, sliced(None, 20e6))
+    converge(agent, network({"s2": OWN}, [], {"h2": "s2", "h1": "s2"}))  # their ports go with them
     assert queues() == []
+    assert reaches(agent, "h1", "h2") == 3
 
 
 def test_an_open_transaction_on_the_switches_keeps_them_as_they_are(agent):
