@@ -30,7 +30,7 @@ _COLUMNS = {
     "Port": ("name", "interfaces", "tag", "trunks", "vlan_mode", "status", "external_ids", "qos"),
     "QoS": ("type", "other_config", "queues"),
     "Queue": ("other_config",),
-    "Interface": ("name", "type", "ofport", "ofport_request", "error", "link_state"),
+    "Interface": ("name", "type", "options", "ofport", "ofport_request", "error", "link_state"),
     "Controller": ("target", "connection_mode", "max_backoff", "is_connected"),
 }
 _GENERIC = 16  # NETLINK_GENERIC
@@ -45,7 +45,11 @@ it. On a busy machine seconds can lie between them."""
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port to make: its device, its OpenFlow number, the interface's name in the topology, its VLANs, its queues."""
+    """A port to make: its device, its OpenFlow number, the interface's name in the topology, its VLANs, its queues.
+
+    Attributes:
+        peer: the patch port of another switch that this one is joined to; it has no device then.
+    """
 
     device: str
     number: int
@@ -53,6 +57,7 @@ class Port:
     vlan: int | None = None
     trunk: tuple[int, ...] = ()
     queues: Queues | None = None
+    peer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +213,8 @@ class Database:
         return any(row.name == name for row in self._rows("Bridge"))
 
     def _check_ports(self) -> None:
-        errors = [f"{row.name}: {row.error[0]}" for row in self._rows("Interface") if row.error]
+        # A patch port that waits for its peer is no error: the two come and go one by one.
+        errors = [f"{row.name}: {row.error[0]}" for row in self._rows("Interface") if row.error and row.type != "patch"]
         if errors:
             raise Unable("ovs-vswitchd could not open " + "; ".join(errors[:5]))
 
@@ -251,6 +257,8 @@ class Database:
             port.vlan_mode = "native-untagged" if it.vlan is not None else "trunk"
         if it.vlan is not None:
             port.tag = it.vlan
+        if it.peer is not None:
+            interface.type, interface.options = "patch", {"peer": it.peer}
         if it.queues is not None:
             port.qos = [self._queues(change, it.queues)]
         return port

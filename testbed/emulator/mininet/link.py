@@ -145,6 +145,60 @@ class Intf(stock.link.Intf):
         return "OK" if index is not None and self.room.look(index) else "MISSING"
 
 
+class OVSIntf(Intf, stock.link.OVSIntf):
+    """A patch port of an Open vSwitch: the kernel knows nothing of it, and it is always up."""
+
+    @property
+    def peer(self) -> str:
+        """Name of the port at the other end."""
+        return (self.link.intf1 if self.link.intf2 is self else self.link.intf2).name
+
+    def number(self) -> int:
+        """Refuse.
+
+        Raises:
+            BadInput: it has none.
+        """
+        raise self._not(f"has no interface of the kernel, which `{self.name}` would be")
+
+    def ifconfig(self, *args: str) -> str:
+        """Take `up`, which it is.
+
+        Raises:
+            BadInput: anything else.
+        """
+        if args != ("up",):
+            raise self._not(f"cannot do ifconfig {' '.join(args)}")
+        return ""
+
+    def _not(self, what: str) -> BadInput:
+        return BadInput(f"{self.name}: a patch port {what}; use Link in place of OVSLink")
+
+    def isUp(self, setUp: bool = False) -> bool:
+        """Say that it is."""
+        return True
+
+    def updateIP(self) -> str | None:
+        """Return None: it has no address."""
+        self.ip = None
+        return None
+
+    def updateMAC(self) -> str | None:
+        """Return None: it has none."""
+        self.mac = None
+        return None
+
+    def delete(self) -> None:
+        """Remove it."""
+        if self.node.room is not None:
+            self.node.unpatch(self)
+        self.forget()
+
+    def status(self) -> str:
+        """Return OK."""
+        return "OK"
+
+
 class Link(stock.link.Link):
     """A link of Mininet's: one message makes the pair, each end in its node, named and addressed."""
 
@@ -188,6 +242,26 @@ class Link(stock.link.Link):
         if far.node.room is not None:
             far.node.room.interfaces.pop(far.name, None)
         far.forget()
+        self.intf1 = self.intf2 = None
+
+
+class OVSLink(Link, stock.link.OVSLink):
+    """Mininet's link between two Open vSwitches by patch ports; between others a plain link."""
+
+    isPatchLink: bool
+
+    def makeIntfPair(self, *args: Any, **params: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Make a plain link's pair; of patch ports there is none."""
+        if not self.isPatchLink:
+            super().makeIntfPair(*args, **params)
+
+    def delete(self) -> None:
+        """Remove it."""
+        if not self.isPatchLink:
+            super().delete()
+            return
+        for end in (self.intf1, self.intf2):
+            end.delete()
         self.intf1 = self.intf2 = None
 
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 from testbed.emulator import netlink
 from testbed.emulator.mininet import family, rooms, stock
 from testbed.emulator.mininet.addresses import prefixed
+from testbed.emulator.mininet.link import OVSIntf
 from testbed.emulator.mininet.rooms import LOOPBACK, Room
 from testbed.emulator.namespaces import sysctl
 from testbed.errors import BadInput, Unable
@@ -151,7 +152,8 @@ class Node(stock.node.Node):
         """Add an interface; one that is not in the node yet is moved into it from the caller's namespace."""
         super().addIntf(intf, port, moveIntfFn=_stay)
         assert self.room is not None
-        if self.room is not rooms.caller() and self.room.index(intf.name) is None:
+        made = isinstance(intf, OVSIntf) or self.room is rooms.caller() or self.room.index(intf.name) is not None
+        if not made:
             move(intf.name, self)
 
     def config(

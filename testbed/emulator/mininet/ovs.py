@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from testbed.emulator import offload, ovsdb, vswitchd
 from testbed.emulator.mininet import stock, vswitch
-from testbed.emulator.mininet.link import check_name
+from testbed.emulator.mininet.link import OVSIntf, check_name
 from testbed.emulator.mininet.rooms import Room
 from testbed.emulator.mininet.switch import Bridge, say_once
 from testbed.emulator.mininet.vswitch import Vswitch, Wanted
@@ -102,7 +102,13 @@ class OpenFlowSwitch(Bridge):
         return self.failMode == "standalone"
 
     def _port(self, intf: Any) -> ovsdb.Port:
-        return ovsdb.Port(intf.name, self.ports[intf], intf.name)
+        peer = intf.peer if isinstance(intf, OVSIntf) else None
+        return ovsdb.Port(intf.name, self.ports[intf], intf.name, peer=peer)
+
+    def unpatch(self, intf: OVSIntf) -> None:
+        """Remove a patch port that goes."""
+        if self.made and str(intf) in self.nameToIntf:
+            self.detach(intf)
 
     @classmethod
     def batchStartup(cls, switches: Iterable[Any], run: Any = None) -> Iterable[Any]:
@@ -153,7 +159,8 @@ class OpenFlowSwitch(Bridge):
         if self.wanted is None:
             super().attach(intf)
             return
-        self._index_of(str(intf))
+        if str(intf) not in self.nameToIntf:
+            self._index_of(str(intf))  # which says so
         port, network = self.nameToIntf[str(intf)], self.network()
         port.ifconfig("up")
         network.edit(lambda change: network.database.add_port(change, self.name, self._port(port)))
@@ -221,7 +228,7 @@ def _make(network: Vswitch, switches: Sequence[Any]) -> None:
 def _complete(switch: OpenFlowSwitch, port: Any) -> None:
     """Let who is at the other end of a wire to userspace write checksums itself; see `offload`."""
     assert switch.wanted is not None
-    if switch.wanted.bridge.datapath == "netdev" and port.link is not None:
+    if switch.wanted.bridge.datapath == "netdev" and port.link is not None and not isinstance(port, OVSIntf):
         far = port.link.intf1 if port.link.intf2 is port else port.link.intf2
         offload.switch(far.node.room.inside(), {far.name: {"tx": False}})
 
@@ -247,7 +254,8 @@ class OVSSwitch(OpenFlowSwitch, stock.node.OVSSwitch):
     def asks(self) -> bool:
         """Is something said of it that only an Open vSwitch has: also a class of the script's own."""
         own = type(self) not in (OVSSwitch, OVSBridge) and not self.standalone
-        return bool(own or self.protocols or self.datapath == "user")
+        patched = any(isinstance(intf, OVSIntf) for intf in self.data_ports())
+        return bool(own or patched or self.protocols or self.datapath == "user")
 
     @classmethod
     def isOldOVS(cls) -> bool:

@@ -36,9 +36,11 @@ class Database(ovsdb.Database):
 
     def _port(self, change: Any, it: ovsdb.Port) -> Any:
         """Make a port whose queueing disciplines ovs-vswitchd leaves alone: those of TCLink's."""
-        port, qos = super()._port(change, it), change.insert(self._idl.tables["QoS"])
-        qos.type = "linux-noop"
-        port.qos = [qos]
+        port = super()._port(change, it)
+        if it.peer is None:
+            qos = change.insert(self._idl.tables["QoS"])
+            qos.type = "linux-noop"
+            port.qos = [qos]
         return port
 
     def _make(self, change: Any, wanted: Wanted) -> Any:

@@ -51,6 +51,30 @@ def test_switches_that_are_asked_for_are_taught_by_our_controller_and_change_whi
     assert all(switch.connected() for switch in net.switches)
 
 
+def test_patch_ports_join_switches_of_open_vswitch(network: Make):
+    from mininet.link import OVSLink  # pyright: ignore[reportMissingImports]
+    from mininet.topo import LinearTopo  # pyright: ignore[reportMissingImports]
+
+    net = network(LinearTopo(3), link=OVSLink)
+    s1, s2, s3 = (net[f"s{number}"] for number in (1, 2, 3))
+    joined = {link for link in net.links if {link.intf1.node, link.intf2.node} <= {s1, s2, s3}}
+    assert len(joined) == 2
+    assert net.pingAll() == 0
+    assert s2.vsctl("get Interface s2-eth2 type").strip() == "patch"
+    assert s2.vsctl("get Interface s2-eth2 options:peer").strip().strip('"') == "s1-eth2"
+    assert "s2-eth2" not in s2.cmd("ls /sys/class/net")
+    assert all(link.intf1.isUp() and link.status() == "(OK OK)" for link in joined)
+    (last,) = net.linksBetween(s2, s3)
+    net.delLink(last)
+    assert net.ping([net["h1"], net["h3"]], timeout="1") == 100
+    again = net.addLink(s2, s3, cls=OVSLink)
+    s2.attach(again.intf1)
+    s3.attach(again.intf2)
+    assert net.pingAll() == 0
+    with pytest.raises(BadInput, match=r"a patch port cannot do ifconfig down; use Link in place of OVSLink"):
+        net.configLinkStatus("s2", "s3", "down")
+
+
 def test_controllers_that_run_elsewhere_are_reached(network: Make):
     """One that a script starts in the machine's own namespace, and the same by its address."""
     from mininet.node import Controller, OVSSwitch, RemoteController  # pyright: ignore[reportMissingImports]
