@@ -9,10 +9,11 @@ import pytest
 
 from testbed.emulator.client import Client
 from testbed.emulator.lower import build_of
-from testbed.emulator.messages import ListNodes, StreamStart, StreamStop
+from testbed.emulator.messages import Converge, ListNodes, StreamStart, StreamStop
+from testbed.emulator.segments import ReadSwitches
 from testbed.errors import Unable
 from testbed.model.topology import Topology
-from tests.emulator.segments import bring_up, network
+from tests.emulator.segments import bring_up, network, reaches
 from tests.emulator.test_switches import place  # noqa: F401, a fixture
 
 SIZE, INTERVAL, SECONDS = 1000, 0.002, 4.0
@@ -66,3 +67,22 @@ def test_a_guarantee_that_no_queue_can_give_is_refused_and_nothing_is_left(guest
     with pytest.raises(Unable, match=r"s1: slices are guaranteed by queues.*--substrate uml"):
         guest_client.call(build_of(sliced({"urgent": {"dscp": URGENT, "guaranteed": 1e6}}, 1e7, "userspace")))
     assert guest_client.call(ListNodes()).nodes == ()
+
+
+@pytest.mark.guest
+def test_a_kernel_that_does_not_take_queues_is_told_and_the_lab_stays_as_it_was(guest_client):
+    """The guest's kernel has htb as a module, which is then nowhere to be found."""
+    bring_up(guest_client, sliced({}, 1e7))
+    loader, htb = "/proc/sys/kernel/modprobe", "rmmod sch_htb 2>&1 || true"
+    path = guest_client.run("h1", ["cat", loader]).stdout.decode().strip()
+    guest_client.run("h1", ["sh", "-c", f"{htb}; echo /nowhere > {loader}"])
+    try:
+        goal = build_of(sliced({"urgent": {"dscp": URGENT, "guaranteed": 1e6}}, 1e7))
+        with pytest.raises(Unable, match=r"this kernel did not take queues \(qdisc htb\) for s1-eth0: --substrate uml"):
+            guest_client.call(Converge(goal=goal))
+        seen = guest_client.call(ReadSwitches())
+        assert seen.network.slices == ()
+        assert reaches(guest_client, "h1", "h2") == 3
+    finally:
+        guest_client.run("h1", ["sh", "-c", f"echo {path} > {loader}"])
+    guest_client.call(Converge(goal=goal))

@@ -151,7 +151,8 @@ class OVSIntf(Intf, stock.link.OVSIntf):
     @property
     def peer(self) -> str:
         """Name of the port at the other end."""
-        return (self.link.intf1 if self.link.intf2 is self else self.link.intf2).name
+        link: Any = self.link
+        return (link.intf1 if link.intf2 is self else link.intf2).name
 
     def number(self) -> int:
         """Refuse.
