@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import random
 import re
+import signal
+import time
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ from testbed.model.topology import Topology
 from tests.cli.commands import call
 from tests.emulator.segments import network, reaches
 from tests.emulator.test_switches import LEARNING
+from tests.system.killed import begin, finish
 
 RING = [("s1", "s2"), ("s2", "s3"), ("s3", "s1")]
 PIN = {"source": "h1", "destination": "h2", "links": ["s1-s2"]}
@@ -141,3 +147,32 @@ def test_what_switches_were_told_is_part_of_a_lab_as_it_runs():
     assert policy_of(now.steering) == policy
     assert now.model_copy(update={"steering": Steering()}) == ring()
     assert loads(dump(now), Topology) == now
+
+
+def other() -> Topology:
+    """The ring without its second switch, with a host more, and a slice."""
+    hosts = {"h1": "s1", "h3": "s3", "h4": "s3"}
+    plain = network({name: {"kind": "switch"} for name in ("s1", "s3")}, [("s3", "s1")], hosts)
+    slices = {"bulk": {"dscp": 10, "maximum": 1e6}}
+    return Topology.model_validate(plain.model_dump(mode="json") | {"name": "ring", "slices": slices})
+
+
+def test_a_change_of_switches_that_is_killed_at_any_moment_can_be_made_again(file: Path, tmp_path: Path):
+    edited, log, drawn = tmp_path / "edited.yaml", tmp_path / "log", random.Random(9)
+    edited.write_text(dump(other()))
+
+    def up(path: Path) -> ForkServerProcess:
+        return begin(Path(os.environ["TESTBED_HOME"]), "up", path, log=log)
+
+    began = time.monotonic()
+    assert finish(up(edited)) == 0, log.read_text()
+    takes = time.monotonic() - began
+    for number in range(12):
+        goal = (file, edited)[number % 2]
+        killed = up(goal)
+        killed.join(drawn.uniform(0, 1.2 * takes))
+        killed.kill()
+        assert finish(killed) in (0, -signal.SIGKILL), log.read_text()
+        assert finish(up(goal)) == 0, log.read_text()
+        assert "nothing to change" in call("up", goal, "--dry-run").stdout
+        assert reached("ring", "h1", "h3") == 3
