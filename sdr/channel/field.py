@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import pi, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 _WAVES = 256
 """Cosines in the sum: the values are normally distributed to 0.01 of their distribution function."""
@@ -32,3 +33,9 @@ class Field:
     def at(self, x: float, y: float) -> float:
         """Return the value at a place, in metres."""
         return sqrt(2 / _WAVES) * float(np.cos(x * self._waves[0] + y * self._waves[1] + self._phases).sum())
+
+    def over(self, east: NDArray[np.float64], north: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values over a grid, by northing and easting, both in metres."""
+        across = np.exp(1j * np.outer(self._waves[0], east))
+        up = np.exp(1j * (np.outer(north, self._waves[1]) + self._phases))
+        return sqrt(2 / _WAVES) * (up @ across).real

@@ -97,12 +97,16 @@ class Scenario:
             at: where the user is on the ground, metres. seed: the base station's; what is close together is alike.
             sight: given instead of drawn. shadowing: whether it is added.
         """
-        drawn = _share(_field(self.apart[2], (*seed, 2)).at(*at)) < self.sight(place)
+        drawn = share_of(self.field(2, seed).at(*at)) < self.sight(place)
         in_sight = drawn if sight is None else sight
         loss, hidden = self.loss(place, in_sight), int(not in_sight)
         if shadowing:
-            loss += self.shadow(place)[hidden] * _field(self.apart[hidden], (*seed, hidden)).at(*at)
+            loss += self.shadow(place)[hidden] * self.field(hidden, seed).at(*at)
         return in_sight, loss
+
+    def field(self, of: int, seed: Sequence[int]) -> Field:
+        """Return what differs from place to place: shadowing in sight (0) and hidden (1), the line of sight (2)."""
+        return _field(self.apart[of], (*seed, of))
 
 
 @lru_cache(maxsize=1024)
@@ -110,7 +114,7 @@ def _field(distance: float, seed: tuple[int, ...]) -> Field:
     return Field(distance, seed)
 
 
-def _share(value: float) -> float:
+def share_of(value: float) -> float:
     """Share of a normal distribution that is below a value."""
     return (1 + erf(value / sqrt(2))) / 2
 

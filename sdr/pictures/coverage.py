@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import log10
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sdr.channel.pathloss import BY_DISTANCE, Place, by_distance, find
+from sdr.channel.pathloss import BY_DISTANCE, Place, Scenario, by_distance, find, share_of
 from sdr.pictures import style
 from sdr.pictures.names import write_names
 from testbed.errors import BadInput
@@ -107,6 +108,63 @@ class Coverage:
         }  # fmt: skip
 
 
+class Losses(Protocol):
+    """What is lost between cells and listeners, dB."""
+
+    def over(self, cell: str, here: Place, site: Site, grid: tuple[Values, Values]) -> Values:
+        """Return it over an area, by northing and easting; `here` has the heights and the carrier."""
+        ...
+
+    def to(self, cell: str, place: Place, at: Position) -> float:
+        """Return it at one place."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """What to expect: it depends on the distance alone, so it is computed for some and looked up."""
+
+    loss: Loss
+
+    def over(self, cell: str, here: Place, site: Site, grid: tuple[Values, Values]) -> Values:
+        distances = _distances(site, grid)
+        return _looked_up(distances, here, self.loss)
+
+    def to(self, cell: str, place: Place, at: Position) -> float:
+        return self.loss(place)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the seeds of a scenario draw: lines of sight and shadowing, as the broker has them.
+
+    Attributes:
+        seeds: by cell. sight: given for all, or None. shadowing: whether it is added.
+    """
+
+    model: Scenario
+    seeds: Mapping[str, Sequence[int]]
+    sight: bool | None = None
+    shadowing: bool = True
+
+    def over(self, cell: str, here: Place, site: Site, grid: tuple[Values, Values]) -> Values:
+        model, distances, seed = self.model, _distances(site, grid), self.seeds[cell]
+        if self.sight is None:
+            drawn = np.vectorize(share_of)(model.field(2, seed).over(*grid))
+            in_sight = drawn < _looked_up(distances, here, model.sight)
+        else:
+            in_sight = np.full(distances.shape, self.sight)
+        ways = [_looked_up(distances, here, partial(model.loss, in_sight=way)) for way in (True, False)]
+        if self.shadowing:
+            for hidden in (0, 1):
+                deviation = _looked_up(distances, here, lambda place, hidden=hidden: model.shadow(place)[hidden])
+                ways[hidden] = ways[hidden] + deviation * model.field(hidden, seed).over(*grid)
+        return np.where(in_sight, *ways)
+
+    def to(self, cell: str, place: Place, at: Position) -> float:
+        return self.model.draw(place, at[:2], self.seeds[cell], self.sight, self.shadowing)[1]
+
+
 def path_loss(model: str, exponent: float = 2.0, reference: float | None = None, sight: bool | None = None) -> Loss:
     """Return the loss between two places, without shadowing.
 
@@ -131,7 +189,7 @@ def path_loss(model: str, exponent: float = 2.0, reference: float | None = None,
 
 
 def cover(
-    cells: Mapping[str, Site], users: Mapping[str, Position], loss: Loss, carrier: float, *,
+    cells: Mapping[str, Site], users: Mapping[str, Position], losses: Losses, carrier: float, *,
     height: float = 1.5, area: Area | None = None, element: float | None = None,
 ) -> Coverage:  # fmt: skip
     """Compute every cell's level over an area, and where UEs are.
@@ -143,22 +201,22 @@ def cover(
     Raises:
         BadInput: no cell, an area without extent, or a place where the loss does not hold.
     """
-    across, up = _grid(area or around([*(cell.position for cell in cells.values()), *users.values()]))
-
-    def lost(place: Place) -> float:
-        return loss(place) - (element or 0.0)
-
+    grid = _grid(area or around([*(cell.position for cell in cells.values()), *users.values()]))
+    sent = {name: cell.power + (element or 0.0) for name, cell in cells.items()}
     levels: list[Values] = []
     for name, cell in cells.items():
-        x, y, _ = cell.position
         with _named(name):
-            levels.append(_levels(cell, np.hypot(across[None, :] - x, up[:, None] - y), lost, carrier, height))
+            here = Place(1.0, cell.position[2], height, carrier)
+            levels.append(sent[name] - losses.over(name, here, cell, grid))
     heard: dict[str, User] = {}
     for name, position in users.items():
         with _named(name):
-            there = {one: cell.power - lost(_place(cell.position, position, carrier)) for one, cell in cells.items()}
+            there = {
+                one: sent[one] - losses.to(one, _place(cell.position, position, carrier), position)
+                for one, cell in cells.items()
+            }
         heard[name] = User(position, there)
-    return Coverage(dict(cells), height, across, up, np.array(levels), heard, element)
+    return Coverage(dict(cells), height, *grid, np.array(levels), heard, element)
 
 
 def _grid(area: Area) -> tuple[Values, Values]:
@@ -182,11 +240,17 @@ def _named(radio: str) -> Iterator[None]:
         raise BadInput(f"{radio}: {error}") from None
 
 
-def _levels(cell: Site, distances: Values, loss: Loss, carrier: float, height: float) -> Values:
-    """Return one cell's levels; the loss depends on the distance alone, so it is computed for some and looked up."""
+def _distances(site: Site, grid: tuple[Values, Values]) -> Values:
+    """Return how far a cell's foot is from each point, 1 m at least."""
+    x, y, _ = site.position
+    return np.maximum(np.hypot(grid[0][None, :] - x, grid[1][:, None] - y), 1.0)
+
+
+def _looked_up(distances: Values, here: Place, what: Callable[[Place], float]) -> Values:
+    """Return what depends on the distance alone, computed for some distances."""
     known = np.geomspace(1.0, max(2.0, distances.max()), _DISTANCES)
-    losses = [loss(Place(float(one), cell.position[2], height, carrier)) for one in known]
-    return cell.power - np.interp(np.log(np.maximum(distances, 1.0)), np.log(known), losses)
+    values = [what(replace(here, distance=float(one))) for one in known]
+    return np.interp(np.log(distances), np.log(known), values)
 
 
 def _place(cell: Position, user: Position, carrier: float) -> Place:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sdr.broker.scenario import Scenario
     from sdr.channel.base import Channel, Samples
-    from sdr.pictures.coverage import Loss, Position, Site
+    from sdr.pictures.coverage import Losses, Position, Site
     from sdr.radio.carrier import Carrier
 
 app = typer.Typer(no_args_is_help=True, help="Pictures (PNG, SVG), or with --json the numbers in them.")
@@ -233,28 +233,31 @@ def coverage(
         bool | None,
         typer.Option("--sight/--no-sight", help="With or without a line of sight; by default weighed by probability."),
     ] = None,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="With the shadowing and lines of sight that the scenario's seed draws.")
+    ] = False,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Draw which cell is heard best where, and how loudly, without shadowing."""
+    """Draw which cell is heard best where, and how loudly: what to expect, or with --drawn what the broker has."""
     from sdr.pictures.coverage import cover, draw
 
     _check(out)
     scenario = read(file)
-    cells, users, loss = _sites(file, scenario, sight)
-    found = cover(cells, users, loss, scenario.carrier or 0, height=height, area=_area(area), element=element)
+    cells, users = _sites(file, scenario)
+    losses = _losses(file, scenario, sight, drawn)
+    found = cover(cells, users, losses, scenario.carrier or 0, height=height, area=_area(area), element=element)
     title = f"{scenario.model} at {units.show(scenario.carrier or 0, units.FREQUENCY)}"
+    title += f", seed {scenario.seed}" if drawn else ""
     rows = [[name, f"{100 * share:.1f} % of the area"] for name, share in found.shares().items()]
     rows += [[name, f"hears {one.best} with {one.levels[one.best]:.1f} dBm"] for name, one in found.users.items()]
     _finish(found, lambda: draw(found, title), rows, out, as_json)
 
 
-def _sites(
-    file: Path, scenario: Scenario, sight: bool | None
-) -> tuple[dict[str, Site], dict[str, Position], Loss]:  # fmt: skip
-    """A scenario's cells, those of its UEs that are somewhere, and the loss between them."""
+def _sites(file: Path, scenario: Scenario) -> tuple[dict[str, Site], dict[str, Position]]:
+    """A scenario's cells, and those of its UEs that are somewhere."""
     from sdr.broker.geometry import where
-    from sdr.pictures.coverage import Site, path_loss
+    from sdr.pictures.coverage import Site
 
     nowhere = next((name for name, cell in scenario.cells.items() if not cell.placed), None)
     if nowhere is not None:
@@ -263,7 +266,20 @@ def _sites(
         raise BadInput(f"{file}: no carrier; expected one, such as carrier: 3.5GHz")
     cells = {name: Site(where(one, 0.0)[0], one.power) for name, one in scenario.cells.items()}
     users = {name: where(one, 0.0)[0] for name, one in scenario.ues.items() if one.placed}
-    return cells, users, path_loss(scenario.model, scenario.exponent, scenario.reference, sight)
+    return cells, users
+
+
+def _losses(file: Path, scenario: Scenario, sight: bool | None, drawn: bool) -> Losses:
+    from sdr.channel.pathloss import BY_DISTANCE, find
+    from sdr.pictures.coverage import Drawn, Mean, path_loss
+
+    if not drawn:
+        return Mean(path_loss(scenario.model, scenario.exponent, scenario.reference, sight))
+    if scenario.model in BY_DISTANCE:
+        raise BadInput(f"{file}: --drawn: model {scenario.model} knows the distance alone; nothing is drawn for it")
+    seeds = {name: scenario.seed_of(name, "shadow") for name in scenario.cells}
+    given = sight if sight is not None else scenario.other.sight
+    return Drawn(find(scenario.model), seeds, given, scenario.shadowing)
 
 
 def _area(text: str | None) -> tuple[float, float, float, float] | None:

@@ -115,15 +115,14 @@ def _refuse_switches(before: Topology, goal: Topology, edits: Iterable[Edit]) ->
     for edit in edits:
         if _of_switches(edit, before, goal):
             raise BadInput(
-                f"{'.'.join(map(str, edit.path))}: in a lab of {goal.guest.guests} guests switches and what is plugged "
-                "into them stay as they were made (`testbed switch` drains and pins); `testbed down` first, then "
-                "`testbed up`"
+                f"{'.'.join(map(str, edit.path))}: in a lab of {goal.guest.guests} guests switches, their slices and "
+                "what is plugged into them stay as they were made; `testbed down` first, then `testbed up`"
             )
 
 
 def _of_switches(edit: Edit, before: Topology, goal: Topology) -> bool:
     kind, *rest = edit.path
-    if kind in ("slices", "steering"):
+    if kind == "slices":
         return True
     kinds = {name: node.kind for topology in (before, goal) for name, node in topology.nodes.items()}
     if kind == "links" and (len(rest) == 1 or rest[1] in ("endpoints", "mtu")):

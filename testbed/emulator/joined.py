@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import structs
 
+from testbed.control.messages import Policy
 from testbed.emulator import clocks, messages, playing, standing
 from testbed.emulator.client import AgentClient, Client, LivenessLike, OnEvent
 from testbed.emulator.loading import FlowReport
@@ -186,9 +187,14 @@ class JoinedClient(Client):
         started = time.monotonic()
         assert isinstance(request.goal, Build)  # none of the agents was given what this could be a revision of
         parts = enumerate(split(request.goal, len(self._agents)), 1)
+        wanted = request.goal.policy or Policy()
+        self._locate(messages.Locate())
+        now = self._ask_controller(messages.Steer(), None, timeout).after if self._controls else wanted
         try:
             asked = {guest: structs.replace(request, goal=part) for guest, part in parts}
             self._ask(asked, on_event, timeout)
+            if now != wanted:
+                self._ask_controller(messages.Steer.between(now, wanted), None, timeout)
         finally:
             self._nodes, self._links = {}, {}  # asked anew when next needed
         goal, took = request.goal, time.monotonic() - started

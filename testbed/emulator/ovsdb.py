@@ -333,11 +333,11 @@ class Database:
 
 
 def _queued(port: Any) -> Queues | None:
-    """Read what `_queues` writes."""
-    if not port.qos:
+    """Read what `_queues` writes; None where there is nothing, or what somebody else has written."""
+    quality = port.qos[0] if port.qos else None
+    if quality is None or "max-rate" not in quality.other_config:
         return None
-    (quality,) = port.qos
-    guaranteed = {number: float(queue.other_config["min-rate"]) for number, queue in quality.queues.items()}
+    guaranteed = {number: float(queue.other_config.get("min-rate", 0)) for number, queue in quality.queues.items()}
     return Queues(float(quality.other_config["max-rate"]), guaranteed)
 
 

@@ -58,6 +58,18 @@ class Steer(Message, frozen=True):
     pin: tuple[Pin, ...] = ()
     unpin: tuple[tuple[str, str], ...] = ()
 
+    @classmethod
+    def between(cls, before: Policy, after: Policy) -> Steer:
+        """Return what turns one policy into another."""
+        pairs = {(pin.source, pin.destination) for pin in after.pins}
+        gone = ((pin.source, pin.destination) for pin in before.pins)
+        return cls(
+            drain=after.drained,
+            restore=tuple(link for link in before.drained if link not in after.drained),
+            pin=after.pins,
+            unpin=tuple(pair for pair in gone if pair not in pairs),
+        )
+
     def applied(self, policy: Policy) -> Policy:
         """Return a policy with these changes."""
         drained = [link for link in dict.fromkeys((*policy.drained, *self.drain)) if link not in self.restore]

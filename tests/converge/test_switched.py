@@ -104,12 +104,11 @@ def test_in_several_guests_switches_stay_as_they_were_made():
     before = ring(guest={"guests": 2})
     for goal, where in (
         (with_cable(before), "links.s1-s2.mtu"),
-        (ring(guest={"guests": 2}, steering={"drained": ["s1-s2"]}), "steering.drained"),
         (ring(guest={"guests": 2}, slices={"bulk": {"dscp": 10, "maximum": 1e6}}), "slices.bulk"),
     ):
         said = _refused(before, goal)
         assert said.startswith(where)
-        assert "in a lab of 2 guests switches and what is plugged into them stay" in said
+        assert "in a lab of 2 guests switches, their slices and what is plugged into them stay" in said
 
 
 def test_a_controller_that_the_lab_came_up_without_a_way_to_is_refused():

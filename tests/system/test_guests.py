@@ -41,6 +41,7 @@ from testbed.emulator.spread import split
 from testbed.errors import BadInput, ExitCode, Unable
 from testbed.lab import Lab
 from testbed.model.load import loads
+from testbed.model.steering import Steering
 from testbed.model.topology import Topology
 from testbed.processes import Process, wait
 from testbed.substrate import processes
@@ -345,6 +346,11 @@ def test_one_controller_tells_the_switches_of_both_guests(uml_works, tmp_path, m
         before = _carried(agent, "s2", "left")
         assert _came_back(agent, 2) == 3
         assert _carried(agent, "s2", "left") - before < 3  # no more than what comes to everybody
+        for drained in ((), ("s2-s3",)):
+            goal = topology.model_copy(update={"steering": Steering(drained=drained)})
+            assert [edit.path for edit in converge(lab, goal).edits] == [("steering", "drained")]
+            assert agent.call(Steer()).after.drained == drained
+            assert _came_back(agent, 3) == 3
 
 
 def _came_back(agent: Client, target: int) -> int:

@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdr.broker.geometry import way
+from sdr.broker.scenario import Scenario
 from sdr.channel.base import LATENCY
-from sdr.channel.pathloss import Place
+from sdr.channel.pathloss import Place, find
 from sdr.channel.paths import Gain, Still, Taps
 from sdr.pictures import constellation, coverage, response
 from sdr.radio.carrier import Carrier
 from sdr.radio.transmitter import Transmitter
 from sdr.recording import Recorder
 from testbed.errors import BadInput, ExitCode
+from testbed.model.load import loads
 from testbed.model.propagation import LIGHT
 from tests.cli.commands import call
 from tests.model.test_docs import blocks
@@ -92,7 +95,7 @@ def test_the_constellation_has_the_error_of_its_noise():
 def test_levels_are_the_power_less_the_loss_and_the_best_cell_is_the_loudest():
     cells = {"a": coverage.Site((0, 0, 25), 30), "b": coverage.Site((500, 100, 10), 33)}
     loss = coverage.path_loss("UMa")
-    found = coverage.cover(cells, {"ue": (480, 100, 1.5)}, loss, 2e9, area=(-300, -200, 700, 300))
+    found = coverage.cover(cells, {"ue": (480, 100, 1.5)}, coverage.Mean(loss), 2e9, area=(-300, -200, 700, 300))
     assert found.users["ue"].best == "b"
     for row, column in ((3, 5), (60, 200), (100, 31)):
         east, north = found.east[column], found.north[row]
@@ -175,6 +178,46 @@ def test_the_scenario_of_the_page_has_a_coverage(scenario):
     rsrp = json.loads(call("radio", "plot", "coverage", scenario, "--json", "--element", "-40dB").stdout)
     assert rsrp["level"][3][5] == pytest.approx(found["level"][3][5] - 40, abs=0.011)
     assert rsrp["users"]["ue1"]["levels"]["west"] == pytest.approx(found["users"]["ue1"]["levels"]["west"] - 40)
+
+
+def test_a_drawn_coverage_is_what_the_broker_has(scenario):
+    (text,) = blocks("radio-pictures.md")
+    scenario.write_text(text + "seed: 5\n")
+    it = loads(scenario.read_text(), Scenario)
+    found = json.loads(call("radio", "plot", "coverage", scenario, "--json", "--drawn").stdout)
+    for ue, seen in found["users"].items():
+        for cell, level in seen["levels"].items():
+            assert level == pytest.approx(it.cells[cell].power - way(it, cell, ue, 0.0, None).loss)
+
+
+def test_between_radios_a_drawn_coverage_is_what_would_be_drawn_there():
+    cells, area = {"small": coverage.Site((120, -350, 10), 20)}, (-400, -600, 600, 100)
+    model, seed = find("UMa"), [5, 7]
+    drawn = coverage.cover(cells, {}, coverage.Drawn(model, {"small": seed}), 3.5e9, area=area)
+    differ = []
+    for row, column in np.random.default_rng(1).integers(0, (drawn.north.size, drawn.east.size), (300, 2)):
+        at = float(drawn.east[column]), float(drawn.north[row])
+        place = Place(max(1.0, np.hypot(at[0] - 120, at[1] + 350)), 10, 1.5, 3.5e9)
+        differ.append(drawn.levels[0, row, column] - (20 - model.draw(place, at, seed)[1]))
+    assert np.mean(np.abs(differ) < 0.05) > 0.98, "elsewhere than at the edge of a shadow"
+    mean = coverage.cover(cells, {}, coverage.Mean(coverage.path_loss("UMa")), 3.5e9, area=area)
+    assert np.ptp(drawn.levels - mean.levels) > 20
+
+
+@pytest.mark.parametrize("sight", [True, False])
+def test_a_drawn_coverage_without_shadowing_and_of_one_sight_is_the_expected_one(sight):
+    cells, area = {"a": coverage.Site((0, 0, 25), 30)}, (-300, -200, 700, 300)
+    drawn = coverage.Drawn(find("UMa"), {"a": [1]}, sight=sight, shadowing=False)
+    mean = coverage.Mean(coverage.path_loss("UMa", sight=sight))
+    one, other = (coverage.cover(cells, {}, losses, 2e9, area=area) for losses in (drawn, mean))
+    assert one.levels == pytest.approx(other.levels)
+
+
+def test_nothing_is_drawn_for_a_model_that_knows_the_distance_alone(scenario):
+    scenario.write_text(blocks("radio-pictures.md")[0].replace("model: UMa", "model: free-space"))
+    said = call("radio", "plot", "coverage", scenario, "--drawn")
+    assert said.returncode == ExitCode.BAD_INPUT
+    assert f"{scenario}: --drawn: model free-space knows the distance alone" in said.stderr
 
 
 def test_what_cannot_be_drawn_is_refused_with_the_reason(scenario, tmp_path):
