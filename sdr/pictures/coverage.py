@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import log10
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class Coverage:
         levels: by cell, northing, easting: power of a sample of magnitude 1 where it arrives, dBm; with `element` of
             a resource element, which is RSRP.
         users: UEs by name. element: power of a resource element over that of a sample of magnitude 1, dB.
+        smooth: levels differ little between neighbouring points, so that contours say something.
     """
 
     cells: Mapping[str, Site]
@@ -78,6 +79,7 @@ class Coverage:
     levels: Values
     users: Mapping[str, User]
     element: float | None = None
+    smooth: bool = True
 
     @property
     def best(self) -> NDArray[np.intp]:
@@ -109,7 +111,9 @@ class Coverage:
 
 
 class Losses(Protocol):
-    """What is lost between cells and listeners, dB."""
+    """What is lost between cells and listeners, dB; `smooth` as of Coverage."""
+
+    smooth: ClassVar[bool]
 
     def over(self, cell: str, here: Place, site: Site, grid: tuple[Values, Values]) -> Values:
         """Return it over an area, by northing and easting; `here` has the heights and the carrier."""
@@ -124,6 +128,7 @@ class Losses(Protocol):
 class Mean:
     """What to expect: it depends on the distance alone, so it is computed for some and looked up."""
 
+    smooth: ClassVar[bool] = True
     loss: Loss
 
     def over(self, cell: str, here: Place, site: Site, grid: tuple[Values, Values]) -> Values:
@@ -142,6 +147,7 @@ class Drawn:
         seeds: by cell. sight: given for all, or None. shadowing: whether it is added.
     """
 
+    smooth: ClassVar[bool] = False
     model: Scenario
     seeds: Mapping[str, Sequence[int]]
     sight: bool | None = None
@@ -216,7 +222,7 @@ def cover(
                 for one, cell in cells.items()
             }
         heard[name] = User(position, there)
-    return Coverage(dict(cells), height, *grid, np.array(levels), heard, element)
+    return Coverage(dict(cells), height, *grid, np.array(levels), heard, element, losses.smooth)
 
 
 def _grid(area: Area) -> tuple[Values, Values]:
@@ -303,9 +309,10 @@ def _draw_levels(axes: Axes, it: Coverage) -> None:
     low, high = 5 * np.floor(low / 5), 5 * np.ceil(high / 5)
     shown = {"origin": "lower", "extent": _extent(it), "vmin": low, "vmax": high}
     image = axes.imshow(it.level, cmap=style.LEVELS, interpolation="bilinear", **shown)
-    steps = np.arange(_STEP * np.ceil(low / _STEP), common, _STEP)
-    lines = axes.contour(it.east, it.north, it.level, steps, colors="white", linewidths=0.8, linestyles="solid")
-    axes.clabel(lines, fmt="%g", fontsize=7)
+    if it.smooth:
+        steps = np.arange(_STEP * np.ceil(low / _STEP), common, _STEP)
+        lines = axes.contour(it.east, it.north, it.level, steps, colors="white", linewidths=0.8, linestyles="solid")
+        axes.clabel(lines, fmt="%g", fontsize=7)
     axes.figure.colorbar(
         image,
         ax=axes,
@@ -324,7 +331,7 @@ def _draw_servers(axes: Axes, it: Coverage) -> None:
     colours = [style.NAMES[number] for number in _colours(it.best, len(it.cells))]
     shown = {"origin": "lower", "extent": _extent(it), "vmin": 0, "vmax": max(1, len(colours) - 1)}
     axes.imshow(it.best, cmap=ListedColormap(colours), alpha=_PALE, **shown)
-    for number in np.unique(it.best)[1:]:
+    for number in np.unique(it.best)[1:] if it.smooth else ():
         axes.contour(it.east, it.north, it.best == number, [0.5], colors="white", linewidths=1.0)
     named = [
         Patch(facecolor=colour, alpha=_PALE, label=f"{name} {100 * share:.0f} %")
