@@ -25,6 +25,7 @@ OURS = {
     "fading": "profile: NTN-TDL-B, spread: 100ns, doppler: 100Hz",
 }
 """What a pair has: the taps lie at whole samples, as those of GNU Radio's filter; the paths of the profile do not."""
+FORWARD = "forward"
 NAMES = {"loss": "path loss", "static": "4 still taps", "fading": "4 fading taps"}
 TARGETS = {"loss": 2.0, "static": 4.0, "fading": 4.0}
 
@@ -42,6 +43,7 @@ def measure(quick: bool = False) -> list[Claim]:
     seconds, runs, numbers = (1.0, 1, (1, 4)) if quick else (2.0, 3, (1, 2, 4, 8))
     python = gnuradio_python()
     claims = [claim for ues in numbers for kind in OURS for claim in _beside(kind, ues, seconds, runs, python)]
+    claims.append(_limit(seconds, runs))
     return claims + [_large(cells, ues, seconds) for cells, ues in ((2, 8), (4, 16), (8, 32)) if not quick]
 
 
@@ -62,6 +64,16 @@ def _beside(kind: str, ues: int, seconds: float, runs: int, python: str | None) 
         yield Claim(f"{what}: {unit}", mine, "", runs, peer, other, target, lower_is_better=False)
 
 
+def _limit(seconds: float, runs: int) -> Claim:
+    """How far from the most that these radios can be given one UE's path loss is: nothing is computed there."""
+    ours, most = zip(
+        *((_run(1, 1, seconds, "loss", None).rate, _run(1, 1, seconds, FORWARD, None).rate) for _ in range(runs)),
+        strict=True,
+    )
+    what, limit = "1 cell, 1 UE, path loss: Msample/s", "the limit: frames forwarded by ZeroMQ, untouched"
+    return Claim(what, median(ours) / 1e6, "", runs, limit, median(most) / 1e6, lower_is_better=False)
+
+
 def _large(cells: int, ues: int, seconds: float) -> Claim:
     passed = _run(cells, ues, seconds, "loss", None)
     pairs = cells * ues * 2 * passed.rate / (cells + ues) / 1e6
@@ -73,11 +85,7 @@ def _run(cells: int, ues: int, seconds: float, kind: str, python: str | None) ->
     """Run a broker, ours or GNU Radio's, with radios that go as fast as they can."""
     with TemporaryDirectory(prefix="testbed-radio-") as name, ExitStack() as stack:
         ports = [(f"ipc://{name}/{n}t", f"ipc://{name}/{n}r") for n in range(cells + ues)]
-        argv = (
-            [sys.executable, "-m", "testbed", "radio", "up", str(_scenario(Path(name), cells, ports, kind)), "--json"]
-            if python is None
-            else [python, str(PEERS / "gnuradio_broker.py"), kind, *map(",".join, ports)]
-        )
+        argv = _command(kind, Path(name), cells, ports, python)
         broker = psutil.Process(stack.enter_context(_ended(argv)).pid)
         radios = [sys.executable, str(PEERS / "radios.py"), str(FRAME), str(seconds), *map(",".join, ports)]
         load = stack.enter_context(subprocess.Popen(radios, stdout=subprocess.PIPE, text=True))
@@ -88,6 +96,16 @@ def _run(cells: int, ues: int, seconds: float, kind: str, python: str | None) ->
         samples, took = map(float, load.stdout.readline().split())
         used = sum(broker.cpu_times()[:2]) - before
     return Passed(samples / took, samples / max(used, 1e-3))
+
+
+def _command(kind: str, folder: Path, cells: int, ports: Sequence[tuple[str, str]], python: str | None) -> list[str]:
+    """Return what starts a broker: GNU Radio's under its Python, or ours; or what forwards."""
+    addresses = [",".join(both) for both in ports]
+    if kind == FORWARD:
+        return [sys.executable, str(PEERS / "zmq_forward.py"), *addresses]
+    if python is not None:
+        return [python, str(PEERS / "gnuradio_broker.py"), kind, *addresses]
+    return [sys.executable, "-m", "testbed", "radio", "up", str(_scenario(folder, cells, ports, kind)), "--json"]
 
 
 def _scenario(folder: Path, cells: int, ports: Sequence[tuple[str, str]], kind: str) -> Path:

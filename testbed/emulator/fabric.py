@@ -72,7 +72,7 @@ class Fabric:
 
     Attributes:
         ports: OpenFlow's number of each, by switch and interface. in_userspace: some switch's packets are moved there.
-        controller: ours, where some switch has it.
+        controller: ours, where some switch has it. problem: why queues are not as they should be, or empty.
     """
 
     def __init__(self, children: Children, controllers: Mapping[str, str] | None = None) -> None:
@@ -103,6 +103,7 @@ class Fabric:
         self._interfaces: dict[str, dict[int, str]] = {}
         self._joined = False
         self.in_userspace = False
+        self.problem = ""
         self.controller: Controller | None = None
         self._arrangements: Arrangements | None = None
 
@@ -325,7 +326,7 @@ class Fabric:
         died = self._died()
         if died or self._database is None:
             return [died] if died else []
-        lines: list[str] = []
+        lines = [self.problem] if self.problem else []
         carriers = self._database.carriers()
         for wire in wires:
             for end in wire.ends:

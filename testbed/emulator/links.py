@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
@@ -32,6 +32,10 @@ _DOOMED = GROUP + 1
 _HUB_BASE = 10_000
 _UNLIMITED_SEGMENTS = 65_535
 _DIRECTIONS = ("forward", "backward")
+
+
+def _nothing() -> None:
+    """Be told, and do nothing."""
 
 
 def mac_of(guest: int, number: int, end: int) -> bytes:
@@ -76,9 +80,14 @@ class Wire:
 
 
 class Wiring:
-    """All wires. Thread-safe."""
+    """All wires. Thread-safe.
+
+    Attributes:
+        rates_changed: is called after rates were, by whatever thread; must return at once.
+    """
 
     def __init__(self) -> None:
+        self.rates_changed: Callable[[], object] = _nothing
         self._hub = Netlink()
         self._lock = threading.Lock()
         self._wires: dict[str, Wire] = {}
@@ -313,9 +322,13 @@ class Wiring:
     def _send(self, batch: _Batch, after: Sequence[tuple[Wire, int, Netem]]) -> None:
         """Carry out, and take note of what the kernel then has: `after` says for each message what it sets."""
         failed, error = batch.attempt(self._hub)
+        rates = False
         for position, (wire, end, state) in enumerate(after):
             if position not in failed:
+                rates = rates or wire.state[end].rate != state.rate
                 wire.state[end], wire.impaired[end] = state, True
+        if rates:
+            self.rates_changed()
         if error is not None:
             raise error
 

@@ -21,6 +21,7 @@ from testbed.emulator import bridges, netlink, offload, sshd
 from testbed.emulator.control import control_of
 from testbed.emulator.execute import Children, Process, stop_all
 from testbed.emulator.fabric import Fabric
+from testbed.emulator.follower import Follower
 from testbed.emulator.frr import Frr
 from testbed.emulator.links import Wiring
 from testbed.emulator.messages import Build, Built, NodeState, Progress, WireEnd, WireNode
@@ -29,7 +30,7 @@ from testbed.emulator.netlink import Netlink, NetlinkError, Request, explain
 from testbed.emulator.revision import Given
 from testbed.emulator.slicing import queues
 from testbed.emulator.standing import RouterChange, RouterText
-from testbed.errors import BadInput, nearest
+from testbed.errors import BadInput, TestbedError, nearest
 
 LOOPBACK = 1
 FIRST_INDEX = 100
@@ -179,6 +180,7 @@ class Laboratory:
         self._addresses: dict[str, list[tuple[str, str]]] = {}
         self._ends: dict[str, list[WireEnd]] = {}
         self.fabric: Fabric | None = None
+        self._follower: Follower | None = None
         self.given = _NOTHING
 
     def node(self, name: str) -> Node:
@@ -275,6 +277,9 @@ class Laboratory:
             return
         told = request.control or control_of([request], self.wiring.numbers(), fabric.ports)
         shares = queues(request.slices, self.wiring.made())
+        if shares and self._follower is None:
+            self._follower = Follower(self._follow, "queues")
+            self.wiring.rates_changed = self._follower.tell
         if not fabric.runs:
             fabric.start(switches, told, request.guest, shares)
             progress(Progress(text="switches made"))
@@ -304,6 +309,16 @@ class Laboratory:
             slices = self.given.build.slices
             if self.fabric is not None and any(one.guaranteed is not None for one in slices):
                 self.fabric.requeue(self._switches(), queues(slices, self.wiring.made()))
+
+    def _follow(self) -> None:
+        """As `requeue`, for rates that a trace sets; what it fails by is told by whoever asks whether all is well."""
+        problem = ""
+        try:
+            self.requeue()
+        except TestbedError as error:
+            problem = f"queues do not follow the rates of links: {error}"
+        if self.fabric is not None:
+            self.fabric.problem = problem
 
     def _switches(self) -> list[tuple[Node, list[WireEnd]]]:
         return [(node, self._ends[name]) for name, node in self.nodes.items() if node.kind == "switch"]
@@ -415,6 +430,9 @@ class Laboratory:
                 node.close()
             if self.fabric is not None:
                 self.fabric.close()
+            if self._follower is not None:
+                self._follower.close()
+                self._follower = None
             self.nodes, self._owners, self.elsewhere, self.fabric = {}, {}, {}, None
             self.given = _NOTHING
 

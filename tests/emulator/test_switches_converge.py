@@ -14,6 +14,7 @@ from testbed.emulator.lower import build_of
 from testbed.emulator.messages import Converge, LinkChange, ListNodes, Observe, Observed, StreamStart, StreamStop
 from testbed.emulator.ovsdb import kernel_datapath
 from testbed.emulator.patch import LinkPatch
+from testbed.emulator.playing import Play, StopPlay, Track
 from testbed.emulator.segments import Arrange
 from testbed.errors import BadInput, Refused, Unable
 from testbed.model.topology import Topology
@@ -156,6 +157,16 @@ def test_queues_follow_slices_and_the_rates_of_links(guest_client):
         assert reaches(agent, "h1", "h2") == 3
     agent.set_links([LinkChange(link="s1-s2", patch=LinkPatch(rate=20e6))])
     assert queues() == [4_000_000, round(0.98 * 20e6) - 4_000_000]
+    patches = LinkPatch(rate=8e6), LinkPatch(rate=6e6)
+    for how, rate in (
+        (Play(tracks=(Track(link="s1-s2", times=(0.0, 0.3), patches=patches),)), 6e6),
+        (StopPlay(restore=True), 20e6),
+    ):
+        agent.call(how)
+        while queues() != sorted(
+            [4_000_000, round(0.98 * rate) - 4_000_000]
+        ):  # at the test's own deadline at the latest
+            pass
     assert reaches(agent, "h1", "h2") == 3
     converge(agent, network({"s2": OWN}, [], {"h2": "s2", "h1": "s2"}))  # their ports go with them
     assert queues() == []
