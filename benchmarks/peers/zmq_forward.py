@@ -1,7 +1,6 @@
 """No broker at all: ZeroMQ's own proxy passes one cell's frames to one UE and back, untouched. Arguments: their ports.
 
-Ports: of each radio, what it sends at and what it receives from, separated by commas. What passes here is what the
-radios under test and ZeroMQ leave to any broker.
+Ports: of each radio, what it sends at and what it receives from, separated by commas.
 """
 
 from __future__ import annotations
