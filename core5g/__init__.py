@@ -1,0 +1,1 @@
+"""The 5G core: Open5GS under control, an embedded core, emulated gNBs and UEs."""
