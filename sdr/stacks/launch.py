@@ -35,6 +35,8 @@ LOOK = 0.25
 _GRACE = 5.0
 """s: for a program to end by itself."""
 _LAST_LINES = 8
+_PROCESSORS = 5
+"""Release 25.10 of srsRAN Project leaves three alone; with one thread, what is left of four, it waits for itself."""
 _READY = re.compile(r"==== .* started ===")
 _ATTACHED = re.compile(r"(?:Network attach|PDU Session Establishment) successful\. IP[^:]*: (\S+)")
 _TIED = ("setpriv", "--pdeathsig", "KILL")
@@ -100,7 +102,7 @@ class Program:
         Raises:
             Unable: it cannot be run.
         """
-        self.name, self.kind = one.name, one.kind
+        self.name, self.kind, self.stack = one.name, one.kind, one.stack
         self.ready, self.address = False, ""
         self.began = time.monotonic()
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
@@ -303,7 +305,14 @@ class Launch:
 
 def _late(one: Program, patience: float) -> str:
     wanted = "attached" if one.kind == "ue" else "up"
-    return f"{one.name}: expected it to be {wanted} within {patience:g} s; {_said(one)}"
+    return f"{one.name}: expected it to be {wanted} within {patience:g} s; {_said(one)}{_hint(one)}"
+
+
+def _hint(one: Program) -> str:
+    here = len(os.sched_getaffinity(0))
+    if one.stack != "srsran-project" or here >= _PROCESSORS:
+        return ""
+    return f"\n  srsRAN Project 25.10 needs {_PROCESSORS} processors to start a cell; this machine has {here}"
 
 
 def _said(one: Program) -> str:

@@ -85,7 +85,7 @@ def _cell(stacks: Stacks, cell: Cell, antennas: int) -> Settings:
         "prach": {
             "prach_config_index": Because(1, "the one of those for FDD that srsUE is known to be heard with"),
             "total_nof_ra_preambles": Because(64, "all of them by chance: srsUE has no others"),
-            "nof_ssb_per_ro": 1,
+            # Not nof_ssb_per_ro: release 25.10 takes its 1 for a quarter, and ends; without it, it is 1.
             "nof_cb_preambles_per_ssb": 64,
         },
         "pdsch": {"mcs_table": Because("qam64", "srsUE has no 256-QAM table")},

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from sdr.broker.engine import Broker
-from testbed.errors import ExitCode, Unable
+from sdr.stacks.launch import Around, Launch
+from testbed.errors import ExitCode, NotReady, Unable
 from testbed.telemetry.sinks import read
+from testbed.telemetry.store import Store
 from tests.cli.commands import call
 from tests.sdr.plain import WAIT, free_address
-from tests.sdr.stacks.scenarios import LTE, K
+from tests.sdr.stacks.scenarios import LTE, NR, K, scenario
 
 FAKE = """\
 #!{python}
@@ -185,3 +187,18 @@ def test_a_broker_that_fails_ends_all(bench, monkeypatch):
     done = bench.run()
     assert (done.returncode, "no more memory" in done.stderr) == (ExitCode.UNABLE, True)
     assert living(bench.out) == 0
+
+
+@pytest.mark.parametrize(("cores", "told"), [({0, 1, 2, 3}, True), ({0, 1, 2, 3, 4}, False)])
+def test_a_gnb_that_waits_for_itself_for_want_of_processors_is_explained(tmp_path, monkeypatch, cores, told):
+    silent = tmp_path / "gnb"
+    silent.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
+    silent.chmod(0o755)
+    one = scenario(NR, ("{stack: srsran-project", f"{{program: {silent}, stack: srsran-project"))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+    around = Around(Store(), lambda _: None, lambda: None)
+    (tmp_path / "out" / "gnb").mkdir(parents=True)
+    with Launch(one, {"gnb": str(silent)}, tmp_path / "out", around) as launch:
+        with pytest.raises(NotReady) as refused:
+            launch.start(patience=0.2)
+    assert ("needs 5 processors to start a cell; this machine has 4" in str(refused.value)) == told
