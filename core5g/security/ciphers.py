@@ -19,7 +19,7 @@ _POLYNOMIAL = 0x1B
 """x^4 + x^3 + x + 1, of UIA2's field of 2^64 elements."""
 
 
-def cipher(algorithm: int, key: bytes, count: int, direction: int, data: bytes, bearer: int = BEARER) -> bytes:
+def cipher(algorithm: int, key: bytes, count: int, direction: int, data: bytes, *, bearer: int = BEARER) -> bytes:
     """Encrypt or, which is the same, decrypt.
 
     Args:
@@ -37,7 +37,7 @@ def cipher(algorithm: int, key: bytes, count: int, direction: int, data: bytes, 
     raise ValueError(f"NEA{algorithm} is not known")
 
 
-def code(algorithm: int, key: bytes, count: int, direction: int, data: bytes, bearer: int = BEARER) -> bytes:
+def code(algorithm: int, key: bytes, count: int, direction: int, data: bytes, *, bearer: int = BEARER) -> bytes:
     """Return the 4 bytes that prove where data is from; of algorithm 0, which proves nothing, zeros.
 
     Args:
