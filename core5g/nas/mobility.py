@@ -24,7 +24,8 @@ INITIAL_REQUEST, EXISTING_SESSION, MODIFICATION_REQUEST = 1, 2, 5
 SIGNALLING, DATA, MOBILE_TERMINATED = 0, 1, 2
 """Service types (9.11.3.50)."""
 
-_RESULTS = lv("result", code.NUMBER)
+HORIZONTAL, REPEAT = 1, 2
+"""Of a security mode command: the key is derived from the one before; send the first message again (9.11.3.12)."""
 
 
 class RegistrationRequest(MobilityMessage, frozen=True, kw_only=True):
@@ -79,7 +80,7 @@ class RegistrationAccept(MobilityMessage, frozen=True, kw_only=True):
 
     layout: ClassVar[Layout] = Layout(
         0x42,
-        _RESULTS,
+        lv("result", code.NUMBER),
         optional={
             0x77: lve("guti", code.IDENTITY),
             0x54: lv("areas", code.AREAS),

@@ -75,6 +75,14 @@ class Security:
             inside = ciphers.cipher(self.ciphering, self._ciphering, count, self._in, inside)
         return decode_mobility(inside)
 
+    def plain(self, container: bytes) -> bytes:
+        """Return what the container of an accepted initial message has encrypted inside (TS 24.501, 4.4.6)."""
+        return ciphers.cipher(self.ciphering, self._ciphering, self.received - 1, self._in, container)
+
+    def conceal(self, message: Message) -> bytes:
+        """Return a message encrypted for the container of the next one that is sent."""
+        return ciphers.cipher(self.ciphering, self._ciphering, self.sent, self._out, encode(message))
+
     def _count(self, sequence: int) -> int:
         """The least counter that ends so and was not used (TS 24.501, 4.4.3.1)."""
         count = self.received & ~255 | sequence

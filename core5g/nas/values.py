@@ -298,10 +298,6 @@ class Capability(NamedTuple):
     integrity: int
     more: bytes = b""
 
-    def has(self, ciphering: int, integrity: int) -> bool:
-        """Whether it has both NEA and NIA of these numbers."""
-        return bool(self.ciphering & 0x80 >> ciphering and self.integrity & 0x80 >> integrity)
-
 
 def _read_capability(data: bytes) -> Capability:
     return Capability(data[0], data[1], data[2:])

@@ -9,12 +9,12 @@ class NgapError(TestbedError):
     """A message that cannot be taken.
 
     Attributes:
-        cause: of the group `protocol`, for an error indication (TS 38.413, 9.3.1.2).
+        cause: group and value for an error indication (TS 38.413, 9.3.1.2).
     """
 
-    def __init__(self, text: str, cause: str = "transfer-syntax-error") -> None:
+    def __init__(self, text: str, cause: str = "transfer-syntax-error", group: str = "protocol") -> None:
         super().__init__(text)
-        self.cause = cause
+        self.cause = (group, cause)
 
 
 class NoSctp(Unable):

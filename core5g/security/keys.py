@@ -65,3 +65,8 @@ def next_hop(amf: bytes, before: bytes) -> bytes:
 def k_gnb_star(before: bytes, pci: int, arfcn: int) -> bytes:
     """Return K_NG-RAN*, 32 bytes (A.11), for a target cell. `arfcn`: of its downlink (SSB)."""
     return _derived(before, 0x70, pci.to_bytes(2, "big"), arfcn.to_bytes(3, "big"))
+
+
+def k_amf_prime(before: bytes, uplink: int) -> bytes:
+    """Return K_AMF' of a UE that has moved to another AMF, 32 bytes (A.13). `uplink`: its NAS COUNT."""
+    return _derived(before, 0x72, b"\x00", uplink.to_bytes(4, "big"))

@@ -1,0 +1,194 @@
+"""An emulated gNB (3GPP TS 38.413): one association with an AMF, any number of UEs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from core5g.nas.values import STmsi, plmn_bytes
+from core5g.ngap import codec, values
+from core5g.ngap.errors import NgapError
+from core5g.ngap.transport import Association, connect
+from core5g.ran.config import GnbConfig
+from core5g.ran.errors import NoService
+
+if TYPE_CHECKING:
+    from core5g.ran.ue import Ue
+
+_SETUP = 10.0
+"""s: for an AMF to answer."""
+
+
+class Gnb:
+    """A gNB.
+
+    Attributes:
+        amf: name of its AMF, empty before setup. ues: connected ones by their numbers here.
+        camping: all UEs of its cell by their temporary identities, for paging. counts: what happened, by name.
+    """
+
+    def __init__(self, config: GnbConfig) -> None:
+        self.config = config
+        self.amf = ""
+        self.ues: dict[int, Ue] = {}
+        self.camping: dict[STmsi, Ue] = {}
+        self.counts: Counter[str] = Counter()
+        self._numbers: dict[int, int] = {}
+        self._last = 0
+        self._association: Association | None = None
+        self._setup: asyncio.Future[dict[str, Any]] | None = None
+        self._location = values.location_value(config.cell, config.area)
+
+    async def start(self, address: str, source: str | None = None) -> None:
+        """Call an AMF and set up N2.
+
+        Raises:
+            Unable, NoSctp, BadInput: as `transport.connect`. NoService: it refuses, or does not answer.
+        """
+        association = await connect(address, source)
+        association.take, association.lost = self._take, self._lost
+        self._association = association
+        setup = self._setup = asyncio.get_running_loop().create_future()
+        self._send("NGSetupRequest", self._about_us())
+        try:
+            async with asyncio.timeout(_SETUP):
+                self.amf = (await setup)["AMFName"]
+        except TimeoutError:
+            self.stop()
+            raise NoService(self.config.name, "NG setup", f"no answer within {_SETUP:g} s") from None
+
+    def stop(self) -> None:
+        """Hang up."""
+        if self._association is not None:
+            self._association.close("the gNB ends")
+
+    def _about_us(self) -> dict[str, Any]:
+        config = self.config
+        plmn = plmn_bytes(config.area.plmn)
+        broadcast = {"pLMNIdentity": plmn, "tAISliceSupportList": values.slices_value(config.slices)}
+        identity = {"pLMNIdentity": plmn, "gNB-ID": ("gNB-ID", (config.number, config.length))}
+        return {
+            "GlobalRANNodeID": ("globalGNB-ID", identity),
+            "RANNodeName": config.name,
+            "SupportedTAList": [{"tAC": config.area.tac.to_bytes(3, "big"), "broadcastPLMNList": [broadcast]}],
+            "DefaultPagingDRX": "v128",
+        }
+
+    def _send(self, name: str, ies: dict[str, Any], about: int = 0) -> None:
+        if self._association is not None:
+            self._association.send(codec.encode(name, ies), about)
+
+    def _about(self, number: int, name: str, ies: dict[str, Any]) -> None:
+        ids = {"AMF-UE-NGAP-ID": self._numbers[number], "RAN-UE-NGAP-ID": number}
+        self._send(name, {**ids, **ies}, number + 1)
+
+    def attach(self, ue: Ue, nas: bytes, cause: str = "mo-Signalling") -> int:
+        """Connect a UE, with its first message; return its number.
+
+        Args:
+            cause: of its RRC connection (TS 38.413, 9.3.1.111).
+        """
+        self._last = number = (self._last + 1) % 2**32
+        self.ues[number] = ue
+        ies = {
+            "RAN-UE-NGAP-ID": number,
+            "NAS-PDU": nas,
+            "UserLocationInformation": self._location,
+            "RRCEstablishmentCause": cause,
+            "FiveG-S-TMSI": values.temporary_value(ue.guti.short) if ue.guti is not None else None,
+            "UEContextRequest": "requested",
+        }
+        self._send("InitialUEMessage", ies, number + 1)
+        return number
+
+    def uplink(self, number: int, nas: bytes) -> None:
+        """Carry a message of a connected UE; before the AMF has answered there is no way."""
+        if number in self._numbers:
+            self._about(number, "UplinkNASTransport", {"NAS-PDU": nas, "UserLocationInformation": self._location})
+
+    def idle(self, number: int) -> None:
+        """Ask for the release of a connection that is not needed any more."""
+        if number in self._numbers:
+            self._about(number, "UEContextReleaseRequest", {"Cause": ("radioNetwork", "user-inactivity")})
+
+    def _take(self, data: bytes) -> None:
+        try:
+            message = codec.decode(data)
+            handler = getattr(self, _HANDLERS.get(message.name, ""), None)
+            if handler is None:
+                raise NgapError(f"{message.name} is not for a gNB", "message-not-compatible-with-receiver-state")
+            handler(message.ies)
+        except NgapError as error:
+            self.counts["ngap_errors"] += 1
+            self._send("ErrorIndication", {"Cause": error.cause})
+
+    def _lost(self, reason: str) -> None:
+        if self._setup is not None and not self._setup.done():
+            self._setup.set_exception(NoService(self.config.name, "NG setup", reason))
+        ues, self.ues = self.ues, {}
+        self._numbers.clear()
+        for ue in ues.values():
+            ue.released("the gNB lost its AMF")
+
+    def _is_set_up(self, ies: dict[str, Any]) -> None:
+        if self._setup is not None and not self._setup.done():
+            self._setup.set_result(ies)
+
+    def _is_refused(self, ies: dict[str, Any]) -> None:
+        if self._setup is not None and not self._setup.done():
+            why = values.cause_text(ies["Cause"])
+            self._setup.set_exception(NoService(self.config.name, "NG setup", why))
+
+    def _ue(self, ies: dict[str, Any]) -> Ue:
+        number = ies["RAN-UE-NGAP-ID"]
+        ue = self.ues.get(number)
+        if ue is None:
+            raise NgapError("a UE that is not known", "unknown-local-UE-NGAP-ID", "radioNetwork")
+        self._numbers.setdefault(number, ies["AMF-UE-NGAP-ID"])
+        return ue
+
+    def _downlink(self, ies: dict[str, Any]) -> None:
+        self._ue(ies).downlink(ies["NAS-PDU"])
+
+    def _context(self, ies: dict[str, Any]) -> None:
+        ue = self._ue(ies)
+        ue.key = values.key_of(ies["SecurityKey"])
+        self._about(ies["RAN-UE-NGAP-ID"], "InitialContextSetupResponse", {})
+        if "NAS-PDU" in ies:
+            ue.downlink(ies["NAS-PDU"])
+
+    def _release(self, ies: dict[str, Any]) -> None:
+        kind, body = ies["UE-NGAP-IDs"]
+        if kind == "uE-NGAP-ID-pair":
+            number = body["rAN-UE-NGAP-ID"]
+        else:
+            number = next((ours for ours, theirs in self._numbers.items() if theirs == body), -1)
+        ue = self.ues.pop(number, None)
+        if ue is None:
+            raise NgapError("a UE that is not known", "unknown-local-UE-NGAP-ID", "radioNetwork")
+        self._numbers.setdefault(number, body["aMF-UE-NGAP-ID"] if kind == "uE-NGAP-ID-pair" else body)
+        self._about(number, "UEContextReleaseComplete", {})
+        del self._numbers[number]
+        ue.released(values.cause_text(ies["Cause"]))
+
+    def _paging(self, ies: dict[str, Any]) -> None:
+        self.counts["pagings"] += 1
+        _, identity = ies["UEPagingIdentity"]
+        ue = self.camping.get(values.temporary_of(identity))
+        if ue is not None:
+            ue.paged()
+
+    def _complaint(self, _: dict[str, Any]) -> None:
+        self.counts["complaints"] += 1
+
+
+_HANDLERS = {
+    "NGSetupResponse": "_is_set_up",
+    "NGSetupFailure": "_is_refused",
+    "DownlinkNASTransport": "_downlink",
+    "InitialContextSetupRequest": "_context",
+    "UEContextReleaseCommand": "_release",
+    "Paging": "_paging",
+    "ErrorIndication": "_complaint",
+}
