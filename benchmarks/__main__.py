@@ -28,8 +28,9 @@ ALL = (
     "mirror_latency",
     "radio_channel",
     "radio_broker",
+    "registrations",
 )
-SMALL = ("switches", "radio_channel", "radio_broker")
+SMALL = ("switches", "radio_channel", "radio_broker", "registrations")
 """Those that have a small run."""
 
 

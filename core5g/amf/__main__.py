@@ -1,0 +1,55 @@
+"""An AMF as a process: settings come on standard input, what it is and, at SIGTERM, what happened go out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+
+import msgspec
+
+from core5g import settings
+from core5g.amf.amf import Amf
+from core5g.amf.config import AmfConfig
+from core5g.nas.values import Tai
+from core5g.udm.memory import MemoryHome
+from testbed.errors import TestbedError
+
+
+class AmfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An AMF: where it listens (`transport.listen`), what it serves, whom it knows."""
+
+    listen: str
+    plmns: tuple[str, ...]
+    tacs: tuple[int, ...]
+    name: str = "amf"
+    slices: tuple[settings.SliceSettings, ...] = (settings.SliceSettings(1),)
+    subscribers: tuple[settings.Range, ...] = ()
+
+
+async def serve(told: AmfSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    areas = frozenset(Tai(plmn, tac) for plmn in told.plmns for tac in told.tacs)
+    config = AmfConfig(told.name, told.plmns, areas, tuple(one.value for one in told.slices))
+    amf = Amf(config, MemoryHome({imsi: one for each in told.subscribers for imsi, one in each.subscribers()}))
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    print(json.dumps({"ready": amf.start(told.listen), "memory": settings.memory()}), flush=True)
+    await ended.wait()
+    counts = {**amf.counts, "registered": len(amf.by_imsi), "gnbs": len(amf.gnbs), "memory": settings.memory()}
+    await amf.stop()
+    print(json.dumps(counts), flush=True)
+
+
+def main() -> None:
+    try:
+        asyncio.run(serve(settings.read(AmfSettings)))
+    except TestbedError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
