@@ -109,7 +109,7 @@ COUNTS = st.integers(0, 2**62)
 SINGLE = {
     "cause": st.sampled_from(list(Cause)),
     "f_teid": st.one_of(
-        st.builds(lambda teid, address: Fteid(teid, address), U32, ADDRESSES),
+        st.tuples(U32, ADDRESSES).map(lambda one: Fteid(*one)),
         st.builds(Fteid, st.none(), st.none(), st.none() | st.integers(0, 255), st.booleans()),
     ),
     "f_seid": st.builds(Fseid, st.integers(0, 2**64 - 1), ADDRESSES),
