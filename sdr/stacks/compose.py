@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sdr.stacks.plan import Started, stacks_of, started
-from sdr.stacks.texts import yaml
+from testbed.model.settings import yaml
 from testbed.model.dump import dump
 
 if TYPE_CHECKING:

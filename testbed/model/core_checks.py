@@ -31,7 +31,7 @@ def core(it: Core) -> Iterator[Problem]:
     yield from _once(("plmns",), it.plmns, "PLMN")
     yield from _told_apart(it)
     for name, one in it.slices.items():
-        yield from _inside(("slices", name), _slice(it, one))
+        yield from _inside(("slices", name), _slice(it, name, one))
     yield from _differ("slices", {name: one.s_nssai for name, one in it.slices.items()}, "sst", "S-NSSAI")
     yield from _dnns(it)
     yield from _amfs(it)
@@ -102,8 +102,12 @@ def _told_apart(it: Core) -> Iterator[Problem]:
             yield Problem(("plmns", index), plmn, expected)
 
 
-def _slice(it: Core, one: CoreSlice) -> Iterator[Problem]:
+def _slice(it: Core, name: str, one: CoreSlice) -> Iterator[Problem]:
     yield from _known(("dnns",), one.dnns, it.dnns, "dnn")
+    for index, dnn in enumerate(one.dnns):
+        smfs = [smf for smf in it.smfs.values() if dnn in it.dnns_of(smf)]
+        if smfs and not any(name in it.slices_of(smf) for smf in smfs):
+            yield Problem(("dnns", index), dnn, "expected a data network that an SMF of this slice serves")
     row = TABLE.get(one.five_qi)
     if row is None and one.five_qi not in _OPERATORS:
         expected = (
@@ -130,6 +134,8 @@ def _dnns(it: Core) -> Iterator[Problem]:
             seen.append((f"{text} of {name}", subnet))
         if not any(name in upf.dnns for upf in it.upfs.values()):
             yield Problem(("dnns", name), None, "expected a UPF that leads to this data network; none has it in `dnns`")
+        elif not any(name in it.dnns_of(smf) for smf in it.smfs.values()):
+            yield Problem(("dnns", name), None, "expected an SMF that serves this data network; none does")
     yield from _differ("dnns", {name: it.dnn_name(name) for name in it.dnns}, "name", "name")
 
 
