@@ -133,8 +133,10 @@ def _wrong(tree: Tree, shape: Shape) -> Iterator[str]:
         yield from _wrong_leaf(tree)
     elif isinstance(tree.value, list):
         for item in tree.value:
-            yield from [_line(item, "expected a mapping (key: value)")] if isinstance(item.value, list) else _wrong(
-                item, shape
+            yield from (
+                [_line(item, "expected a mapping (key: value)")]
+                if isinstance(item.value, list)
+                else _wrong(item, shape)
             )
     elif isinstance(tree.value, dict):
         for key, child in tree.value.items():

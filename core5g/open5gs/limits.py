@@ -49,7 +49,9 @@ def _one_node(it: Core) -> Iterator[Problem]:
     for part in ("amfs", "smfs"):
         for name, one in getattr(it, part).items():
             if one.node != first:
-                expected = f"expected {first}: for Open5GS all AMFs and SMFs are on one node, beside the other functions"
+                expected = (
+                    f"expected {first}: for Open5GS all AMFs and SMFs are on one node, beside the other functions"
+                )
                 yield Problem((part, name, "node"), one.node, expected)
 
 
@@ -79,8 +81,8 @@ def _its_upfs(it: Core, one: Smf) -> Iterator[Problem]:
         for dnn in dnns:
             if dnn in seen:
                 expected = (
-                    f"expected an SMF of its own for {name}: {seen[dnn]} leads to {dnn} too, and Open5GS's SMF does not "
-                    "choose addresses by UPF"
+                    f"expected an SMF of its own for {name}: {seen[dnn]} leads to {dnn} too, and Open5GS's SMF does "
+                    "not choose addresses by UPF"
                 )
                 yield Problem(("upfs", index), name, expected)
             seen.setdefault(dnn, name)
@@ -110,5 +112,7 @@ def _shared(it: Core) -> Iterator[Problem]:
             for dnn in (dnn for dnn in it.dnns_of(one) if dnn in it.upfs[upf].dnns):
                 first = seen.setdefault((upf, dnn), name)
                 if first != name:
-                    expected = f"expected a UPF that {first} does not use for {dnn}: both SMFs would give the same addresses"
+                    expected = (
+                        f"expected a UPF that {first} does not use for {dnn}: both SMFs would give the same addresses"
+                    )
                     yield Problem(("smfs", name, "upfs", index), upf, expected)

@@ -1,4 +1,4 @@
-"""An existing folder of Open5GS's configuration, read into the model of a core: the same checks tell, with file and line.
+"""An existing folder of Open5GS's configuration, read into the model of a core, so that the same checks tell.
 
 What the files have and the model does not is listed, too.
 """
@@ -121,7 +121,9 @@ def _sections(reader: _Reader, file: Tree, path: Path) -> None:
 def _note(reader: _Reader, function: str, tree: Tree) -> None:
     for key, child in tree.value.items():
         if key not in _TOLD.get(function, set()) | _BESIDE and child.value is not None:
-            reader.notes.append(f"{child.key or child.place}: {child.where}: kept by Open5GS; not in the model of a core")
+            reader.notes.append(
+                f"{child.key or child.place}: {child.where}: kept by Open5GS; not in the model of a core"
+            )
 
 
 # --- Values ----------------------------------------------------------------------------------------------------------
@@ -216,8 +218,6 @@ def _core(reader: _Reader) -> Reading:
         told = served.get(name)
         dnn = list(told.values()) if told else [_as(tree, key) for key in dnns]
         slices[name] = _as(tree, {**tree.value, "dnns": _as(tree, sorted(dnn, key=lambda one: one.value))})
-        if told is None and any(_at(one.tree, "info") for one in reader.found["smf"]):
-            reader.wrong(tree, "expected a slice that an SMF has in its `info`: no SMF would be found for its sessions")
     top = Tree(None, Place(_file(reader), 1, 1))
     parts = {"plmns": list(plmns.values()), "slices": slices, "dnns": dnns, "amfs": amfs, "smfs": smfs, "upfs": upfs}
     top.value = {key: Tree(value, _first(value) or top.place, key) for key, value in parts.items()}

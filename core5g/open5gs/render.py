@@ -1,4 +1,7 @@
-"""Open5GS's configuration files, made from a topology's core. Keys: `src/*/context.c` and `lib/*/context.c` of 2.7.7, 2.8.0."""
+"""Open5GS's configuration files, made from a topology's core.
+
+Keys: `src/*/context.c` and `lib/*/context.c` of Open5GS 2.7.7 and 2.8.0.
+"""
 
 from __future__ import annotations
 
@@ -43,17 +46,14 @@ def files(written: Written[Topology], version: str = VERSIONS[0], database: str 
     """
     topology, core = written.model, written.model.core
     if version not in VERSIONS:
-        raise BadInput(
-            f"no Open5GS {version!r} here{nearest(version, VERSIONS)} (known: {', '.join(VERSIONS)})"
-        )
+        raise BadInput(f"no Open5GS {version!r} here{nearest(version, VERSIONS)} (known: {', '.join(VERSIONS)})")
     if core is None:
         raise BadInput(f"{topology.name}: expected a topology with a key `core`")
     if told := [written.tell(problem) for problem in limits.problems(core)]:
         raise BadInput("\n".join(told))
     network = _Network(topology, core, database)
     return {
-        file: yaml(settings, f"{file} of {topology.name}, for Open5GS {version}")
-        for file, settings in _files(network)
+        file: yaml(settings, f"{file} of {topology.name}, for Open5GS {version}") for file, settings in _files(network)
     }
 
 

@@ -43,7 +43,7 @@ def topologies(draw):
     of_amf = draw(tacs)
     for number, smf in enumerate(smfs):
         own = []
-        for group in ([dnns] if draw(st.booleans()) else [[dnn] for dnn in dnns]):
+        for group in [dnns] if draw(st.booleans()) else [[dnn] for dnn in dnns]:
             name = f"u{count}"
             count += 1
             own.append(name)

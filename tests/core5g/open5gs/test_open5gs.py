@@ -2,9 +2,7 @@
 
 import io
 import re
-import sys
 from fnmatch import fnmatchcase
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -20,11 +18,7 @@ from core5g.open5gs.said import said
 from testbed.errors import BadInput
 from testbed.model.load import Written, loads, written_topology
 from testbed.model.topology import Topology
-
-_spec = util.spec_from_file_location("cores", Path(__file__).with_name("cores.py"))
-assert _spec and _spec.loader
-cores = sys.modules["cores"] = util.module_from_spec(_spec)
-_spec.loader.exec_module(cores)
+from tests.core5g.open5gs import cores
 
 METRO = Path(__file__).resolve().parents[3] / "topologies" / "metro5g.yaml"
 FILES = files(written_topology(METRO))
@@ -33,8 +27,8 @@ FILES = files(written_topology(METRO))
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_function_has_a_file_and_the_bytes_are_the_same_each_time(version):
     texts = files(written_topology(METRO), version)
-    assert {YAML(typ="safe").load(text).keys() & FUNCTIONS.keys() == {re.match("[a-z]+", name)[0]} for name, text in
-            texts.items()} == {True}  # fmt: skip
+    for name, text in texts.items():
+        assert [key for key in YAML(typ="safe").load(text) if key in FUNCTIONS] == [re.split("[-.]", name)[0]]
     assert sorted(texts) == sorted([*(f"{one}.yaml" for one in FUNCTIONS if one != "upf"), "upf-central.yaml",
                                     "upf-edge.yaml"])  # fmt: skip
     assert files(written_topology(METRO), version) == texts
@@ -73,37 +67,65 @@ def test_any_text_becomes_a_name_of_its_own(text, taken):
 # --- What Open5GS cannot do ------------------------------------------------------------------------------------------
 
 CANNOT = {
-    "UPFs of one data network": ("{factory: []}", "{factory: [10.46.0.0/25], internet: [10.45.128.0/17]}",
-                                 ("{internet: []", "{internet: [10.45.0.0/17]"), "*smf.upfs[1]: *choose addresses by UPF"),
-    "tracking areas of a UPF": ("node: edge, address", "node: edge, tacs: [1], address", None, "*edge.tacs: *fits, not both"),
-    "no DNS": ("{subnets: [10.45.0.0/16], dns: [10.0.6.2]}", "{subnets: [10.45.0.0/16]}", None, "*internet.subnets: *`dns` beside it*"),
-    "two MTUs": ("{subnets: [10.45.0.0/16],", "{mtu: 1300, subnets: [10.45.0.0/16],", None, "*dnns.factory.mtu: *`mtu` of internet*"),
+    "UPFs of one data network": (
+        "{factory: []}",
+        "{factory: [10.46.0.0/25], internet: [10.45.128.0/17]}",
+        ("{internet: []", "{internet: [10.45.0.0/17]"),
+        "*smf.upfs[1]: *choose addresses by UPF",
+    ),
+    "tracking areas of a UPF": (
+        "node: edge, address",
+        "node: edge, tacs: [1], address",
+        None,
+        "*edge.tacs: *fits, not both",
+    ),
+    "no DNS": (
+        "{subnets: [10.45.0.0/16], dns: [10.0.6.2]}",
+        "{subnets: [10.45.0.0/16]}",
+        None,
+        "*internet.subnets: *`dns` beside it*",
+    ),
+    "two MTUs": (
+        "{subnets: [10.45.0.0/16],",
+        "{mtu: 1300, subnets: [10.45.0.0/16],",
+        None,
+        "*dnns.factory.mtu: *`mtu` of internet*",
+    ),
     "SMF elsewhere": (
-        "smf: {node: core,", "smf: {node: core2, address: 10.9.0.1,",
-        ("  core:     {", "  core2:    {kind: core, loopbacks: [10.9.0.1/32]}\n  core:     {"), "*smf.node: *expected core: *one node*",
+        "smf: {node: core,",
+        "smf: {node: core2, address: 10.9.0.1,",
+        ("  core:     {", "  core2:    {kind: core, loopbacks: [10.9.0.1/32]}\n  core:     {"),
+        "*smf.node: *expected core: *one node*",
     ),
     "two SMFs of one UPF": (
-        "upfs: [central, edge]}", "upfs: [central, edge]}\n    two: {node: core, address: 10.0.3.3, upfs: [edge]}",
-        ("addresses: [10.0.3.2/29]", "addresses: [10.0.3.2/29, 10.0.3.3/29]"), "*two.upfs[0]: *both SMFs would give*",
+        "upfs: [central, edge]}",
+        "upfs: [central, edge]}\n    two: {node: core, address: 10.0.3.3, upfs: [edge]}",
+        ("addresses: [10.0.3.2/29]", "addresses: [10.0.3.2/29, 10.0.3.3/29]"),
+        "*two.upfs[0]: *both SMFs would give*",
     ),
     "three DNS": ("dns: [10.0.6.2]", "dns: [10.0.6.2, 9.9.9.9, 1.1.1.1]", None, "*dnns.internet.dns: *at most 2 IPv4*"),
-    "seventeen TACs": ("tacs: [1, 2]", f"tacs: {list(range(1, 18))}", None, "*amf.tacs: value 17: expected at most 16*"),
-}  # fmt: skip
+    "seventeen TACs": (
+        "tacs: [1, 2]",
+        f"tacs: {list(range(1, 18))}",
+        None,
+        "*amf.tacs: value 17: expected at most 16*",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CANNOT)
-def test_what_open5gs_cannot_do_is_refused_with_its_place(case):
+def test_what_open5gs_cannot_do_is_refused_with_its_place(case, tmp_path):
     old, new, also, pattern = CANNOT[case]
-    text = METRO.read_text().replace(old, new).replace(*(also or ("", "")) if also else ("\0", ""))
+    text = METRO.read_text().replace(old, new)
+    text = text.replace(also[0], also[1]) if also else text
     if "two SMFs" in case:
         text = text.replace("    smf: {node: core,", "    smf: {node: core, address: 10.0.3.2,").replace(
             "    amf: {node: core,", "    amf: {node: core, address: 10.0.3.2,"
         )
-    file = METRO.with_name("metro5g.yaml")
-    from testbed.model.load import _read  # the text of a file that is not written
-
+    file = tmp_path / "metro5g.yaml"
+    file.write_text(text)
     with pytest.raises(BadInput) as refused:
-        files(_read(text, Topology, file))
+        files(written_topology(file))
     found = [x for x in str(refused.value).splitlines() if fnmatchcase(x, pattern.replace("[", "[[]"))]
     assert found, str(refused.value)
     assert re.match(r".*metro5g\.yaml:\d+:\d+: core\.", found[0])
@@ -183,29 +205,63 @@ def test_a_folder_with_names_of_hosts_as_compose_files_have():
 WRONG = {
     "misspelt key": ("amf.yaml", "  ngap:", "  ngpa:", "amf.yaml:3:3: amf.ngpa: unknown key 'ngpa': *mean 'ngap'?"),
     "key of another function": ("upf.yaml", "  gtpu:", "  guami:", "upf.yaml:6:3: upf.guami: unknown key*"),
-    "UPF nobody listens": ("smf.yaml", "127.0.0.7", "127.0.0.9", "smf.yaml:6:20: *upf[0].address: value '127.0.0.9': *(127.0.0.7)"),
-    "subnet no UPF has": ("upf.yaml", "10.45.0.0/16", "10.45.0.0/17", "smf.yaml:8:15: *session[0].subnet: value '10.45.0.0/16': *UPF of smf has*"),
-    "subnet outside": ("upf.yaml", "10.45.0.0/16", "10.99.0.0/16", "upf.yaml:8:15: *subnet: value '10.99.0.0/16': *inside those of any*"),
+    "UPF nobody listens": (
+        "smf.yaml",
+        "127.0.0.7",
+        "127.0.0.9",
+        "smf.yaml:6:20: *upf[0].address: value '127.0.0.9': *(127.0.0.7)",
+    ),
+    "subnet no UPF has": (
+        "upf.yaml",
+        "10.45.0.0/16",
+        "10.45.0.0/17",
+        "smf.yaml:8:15: *session[0].subnet: value '10.45.0.0/16': *UPF of smf has*",
+    ),
+    "subnet outside": (
+        "upf.yaml",
+        "10.45.0.0/16",
+        "10.99.0.0/16",
+        "upf.yaml:8:15: *subnet: value '10.99.0.0/16': *inside those of any*",
+    ),
     "no subnet": ("smf.yaml", "subnet: 2001:db8:cafe::/48", "subnet: cafe", "smf.yaml:10:15: *value 'cafe': expected*"),
-    "tac": ("amf.yaml", "3-5", "5-3", "amf.yaml:5:51: amf.tai[0].tac[1]: value '5-3': expected a range upwards*"),
-    "tac 0": ("amf.yaml", "[1, 3-5]", "0", "amf.yaml:5:47: *value '0': expected at least 1"),
-    "mcc": ("amf.yaml", "[{plmn_id: {mcc: 999, mnc: 70}, amf_id", "[{plmn_id: {mcc: x}, amf_id", "amf.yaml:4:22: *expected a plmn_id*"),
-    "sd": ("amf.yaml", "000080", "00008g", "amf.yaml:6:84: *value '00008g': expected an sd*"),
-    "sst": ("amf.yaml", "{sst: 1}", "{sst: 900}", "amf.yaml:6:60: *value '900': expected at most 255"),
-    "no list": ("smf.yaml", "mtu: 1400", "mtu: {a: 1}", "smf.yaml:12:8: smf.mtu: expected a value, or a list of values"),
-    "no mapping": ("amf.yaml", "  ngap: {server: [{address: 127.0.0.5}]}", "  ngap: x", "amf.yaml:3:9: amf.ngap: value 'x': expected a mapping*"),
+    "tac": ("amf.yaml", "3-5", "5-3", "amf.yaml:5:49: amf.tai[0].tac[1]: value '5-3': expected a range upwards*"),
+    "tac 0": ("amf.yaml", "[1, 3-5]", "0", "amf.yaml:5:45: *value '0': expected at least 1"),
+    "mcc": (
+        "amf.yaml",
+        "[{plmn_id: {mcc: 999, mnc: 70}, amf_id",
+        "[{plmn_id: {mcc: x}, amf_id",
+        "amf.yaml:4:21: *expected a plmn_id*",
+    ),
+    "sd": ("amf.yaml", "000080", "00008g", "amf.yaml:6:82: *value '00008g': expected an sd*"),
+    "sst": ("amf.yaml", "{sst: 1}", "{sst: 900}", "amf.yaml:6:65: *value '900': expected at most 255"),
+    "no list": (
+        "smf.yaml",
+        "mtu: 1400",
+        "mtu: {a: 1}",
+        "smf.yaml:12:8: smf.mtu: expected a value, or a list of values",
+    ),
+    "no mapping": (
+        "amf.yaml",
+        "  ngap: {server: [{address: 127.0.0.5}]}",
+        "  ngap: x",
+        "amf.yaml:3:9: amf.ngap: value 'x': expected a mapping*",
+    ),
     "slice without SMF": (
-        "smf.yaml", "  mtu: 1400", "  info: [{s_nssai: [{sst: 1, dnn: [internet]}]}]\n  mtu: 1400",
-        "amf.yaml:6:70: *expected a slice that an SMF has in its `info`*",
+        "smf.yaml",
+        "  mtu: 1400",
+        "  info: [{s_nssai: [{sst: 1, dnn: [internet]}]}]\n  mtu: 1400",
+        "amf.yaml:6:69: *expected a data network that an SMF of this slice serves",
     ),
     "dnn without session": (
-        "smf.yaml", "      gateway: 10.45.0.1\n    - subnet: 2001:db8:cafe::/48",
-        "      dnn: internet\n    - subnet: 2001:db8:cafe::/48\n      dnn: ims\n  info: [{s_nssai: [{sst: 1, dnn: imss}, {sst: 2, sd: 000080, dnn: ims}]}]",
+        "smf.yaml",
+        "      gateway: 10.45.0.1\n    - subnet: 2001:db8:cafe::/48",
+        "      dnn: internet\n    - subnet: 2001:db8:cafe::/48\n      dnn: ims\n"
+        "  info: [{s_nssai: [{sst: 1, dnn: imss}, {sst: 2, sd: 000080, dnn: ims}]}]",
         "smf.yaml:*: *dnn*expected a dnn*",
     ),
     "open bracket": ("upf.yaml", "upf:", "upf: [", "upf.yaml:*not YAML*"),
     "key twice": ("upf.yaml", "  gtpu:", "  pfcp: {}\n  gtpu:", "upf.yaml:6:3: upf.pfcp: key 'pfcp' a second time*"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -231,10 +287,11 @@ def test_a_folder_without_the_functions_is_refused(tmp_path):
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(
     ["10.0.0.1", "10.0.0.0/8", "1-9", "001", "999"]
 )  # fmt: skip
-every_key = sorted({key for shape in FUNCTIONS.values() for key in shape} | {
-    "server", "client", "upf", "address", "plmn_id", "mcc", "mnc", "tac", "s_nssai", "sst", "sd", "dnn", "subnet", "amf_id",
-    "region", "set", "max", "ue", "global",
-})  # fmt: skip
+KEYS = {
+    "server", "client", "upf", "address", "plmn_id", "mcc", "mnc", "tac", "s_nssai", "sst", "sd", "dnn", "subnet",
+    "amf_id", "region", "set", "max", "ue", "global",
+}  # fmt: skip
+every_key = sorted({key for shape in FUNCTIONS.values() for key in shape} | KEYS)
 trees = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(every_key), inner, max_size=5),
@@ -253,8 +310,8 @@ def _text(value):
 def test_any_tree_in_place_of_a_file_is_read_or_refused(file, value):
     try:
         read_texts(THEIRS | {file: _text(value)})
-    except BadInput as error:
-        assert str(error)
+    except BadInput:
+        return
 
 
 @given(st.sampled_from(sorted(THEIRS)), st.data())
@@ -272,5 +329,5 @@ def test_any_value_in_place_of_another_is_read_or_refused(file, data):
         here = below
     try:
         read_texts(THEIRS | {file: _text(whole)})
-    except BadInput as error:
-        assert str(error)
+    except BadInput:
+        return
