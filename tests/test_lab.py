@@ -226,7 +226,6 @@ def test_end_systems_of_a_5g_core_come_up_as_hosts(testbed_home):
         }
         for number, kind in enumerate(kinds, 1)
     }
-    nodes["upf"]["exec"] = ["true"]
     topology = Topology.model_validate({"name": "ends", "nodes": nodes, "links": links})
     with Lab.up(topology, substrate="native") as lab:
         assert lab.topology == topology
