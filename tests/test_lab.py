@@ -210,3 +210,26 @@ def test_a_lab_outlives_the_command_and_the_terminal_that_started_it(testbed_hom
     assert time.monotonic() - started < 5
     assert not alive(keeper)
     assert not run.exists()
+
+
+def test_end_systems_of_a_5g_core_come_up_as_hosts(testbed_home):
+    if not (allowed := probe("namespaces")).ok:
+        pytest.skip(f"native: {allowed.detail}")
+    kinds = ("core", "upf", "gnb", "ue", "host")
+    nodes = {kind: {"kind": kind} for kind in kinds} | {"lan": {"kind": "bridge"}}
+    links = {
+        f"{kind}-lan": {
+            "endpoints": [
+                {"node": kind, "interface": "eth0", "addresses": [f"10.0.0.{number}/24"]},
+                {"node": "lan", "interface": f"p{number}"},
+            ]
+        }
+        for number, kind in enumerate(kinds, 1)
+    }
+    topology = Topology.model_validate({"name": "ends", "nodes": nodes, "links": links})
+    with Lab.up(topology, substrate="native") as lab:
+        assert lab.topology == topology
+        with lab.agent() as agent:
+            for number in range(2, 6):
+                assert agent.run("core", ["ping", "-c1", "-W2", f"10.0.0.{number}"]).code == 0
+    _nothing_of("ends")

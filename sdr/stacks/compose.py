@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sdr.stacks.plan import Started, stacks_of, started
-from sdr.stacks.texts import yaml
 from testbed.model.dump import dump
+from testbed.model.settings import yaml
 
 if TYPE_CHECKING:
     from sdr.broker.scenario import Scenario

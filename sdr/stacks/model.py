@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from testbed.model.base import Frequency, HostAddress, Integer, Model, Name, Port, Text
+from testbed.model.identity import Apn, Imsi, Key, Plmn, Sst, Tac
 from testbed.model.slicing import Differentiator
 
 Stack = Literal["srsran-project", "srsran-4g", "srsran-4g-nr"]
 """srsRAN Project's `gnb`; srsRAN 4G's `srsenb` as an LTE cell; the same as an NR cell."""
-
-
-def _key(value: Any) -> Any:
-    """What is wrong with a key is told without it."""
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not isinstance(text, str) or not re.fullmatch("[0-9A-Fa-f]{32}", text):
-        raise PydanticCustomError("secret", "expected 32 hexadecimal digits in quotes (what is there is not shown)")
-    return SecretStr(text.lower())
-
-
-def _like(pattern: str, what: str) -> Any:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"expected {what}")
-        return value
-
-    return AfterValidator(check)
-
-
-Key = Annotated[SecretStr, BeforeValidator(_key)]
-Plmn = Annotated[str, Strict(), _like("[0-9]{5,6}", "a PLMN in quotes: the country's 3 digits, the network's 2 or 3")]
-Imsi = Annotated[str, Strict(), _like("[0-9]{15}", "an IMSI of 15 digits, in quotes")]
-Apn = Annotated[str, _like("[A-Za-z0-9.-]{1,63}", "letters, digits, dots and hyphens, at most 63")]
 
 
 class Slice(Model):
@@ -45,7 +21,7 @@ class Slice(Model):
         sst: slice and service type. sd: differentiator, six hexadecimal digits in quotes.
     """
 
-    sst: Annotated[Integer, Field(ge=1, le=255)]
+    sst: Sst
     sd: Differentiator | None = None
 
 
@@ -112,7 +88,7 @@ class Stacks(Model):
     """
 
     plmn: Plmn = "00101"
-    tac: Annotated[Integer, Field(ge=1, le=0xFFFFFD)] = 7
+    tac: Tac = 7
     core: HostAddress
     apn: Apn = "internet"
     slices: Annotated[tuple[Slice, ...], Field(min_length=1)] = (Slice(sst=1),)

@@ -11,7 +11,7 @@ from sdr.stacks.carriers import CORESET0, MHZ
 from sdr.stacks.checks import carrier_of
 from sdr.stacks.model import Cell, Slice, Stacks
 from sdr.stacks.ports import device_args_project
-from sdr.stacks.texts import Because, Settings, yaml
+from testbed.model.settings import Because, Settings, yaml
 
 if TYPE_CHECKING:
     from sdr.broker.scenario import Radio

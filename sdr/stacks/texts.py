@@ -1,26 +1,11 @@
-"""How values are written in the three formats that srsRAN reads: sections of `key = value`, libconfig, YAML."""
+"""How values are written in two of the formats that srsRAN reads: sections of `key = value`, libconfig."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-
-@dataclass(frozen=True, slots=True)
-class Because:
-    """A value with the reason for it, which is written beside it."""
-
-    value: Any
-    reason: str
-
-
-Settings = Mapping[str, Any]
-"""Values by key; a value may be `Because`, further settings, or a sequence of these."""
+from testbed.model.settings import Because, Settings, bare
 
 
 def sections(settings: Mapping[str, Settings]) -> str:
@@ -32,7 +17,7 @@ def _lines(keys: Settings) -> Iterator[str]:
     for key, value in keys.items():
         if isinstance(value, Because):
             yield f"# {value.reason}"
-        yield f"{key} = {_plain(_bare(value))}"
+        yield f"{key} = {_plain(bare(value))}"
 
 
 def libconfig(settings: Settings) -> str:
@@ -50,39 +35,13 @@ def _group(value: Any, indent: str) -> str:
 
 def _setting(key: str, value: Any, indent: str) -> str:
     note = f"{indent}// {value.reason}\n" if isinstance(value, Because) else ""
-    value = _bare(value)
+    value = bare(value)
     if isinstance(value, Mapping | list):
         return f"{note}{indent}{key} =\n{_group(value, indent)};\n"
     if isinstance(value, tuple):
         return f"{note}{indent}{key} = [ {', '.join(map(str, value))} ];\n"
     text = f'"{value}"' if isinstance(value, str) else _plain(value)
     return f"{note}{indent}{key} = {text};\n"
-
-
-def yaml(settings: Settings) -> str:
-    """Write YAML 1.2."""
-    stream = io.StringIO()
-    writer = YAML()
-    writer.width = 1000
-    writer.dump(_commented(settings), stream)
-    return stream.getvalue()
-
-
-def _commented(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        result = CommentedMap()
-        for key, one in value.items():
-            result[key] = _commented(_bare(one))
-            if isinstance(one, Because):
-                result.yaml_add_eol_comment(one.reason, key)
-        return result
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return CommentedSeq(_commented(one) for one in value)
-    return value
-
-
-def _bare(value: Any) -> Any:
-    return value.value if isinstance(value, Because) else value
 
 
 def _plain(value: Any) -> str:

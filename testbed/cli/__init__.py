@@ -16,6 +16,7 @@ from testbed import __version__
 from testbed.cli import (
     audit,
     changes,
+    core,
     demo,
     doctor,
     exchange,
@@ -41,7 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
-    doctor, labs, exchange, mininet, profile, trace, load, switch, radio,
+    doctor, labs, exchange, mininet, profile, trace, load, switch, radio, core,
     rack, twin, changes, audit, schema, demo, hosted,
 ):  # fmt: skip
     group.register(app)

@@ -1,7 +1,8 @@
 """What differs between two topologies, field by field; pure, so that it can be shown and carried over to a third.
 
 A topology is taken as its JSON: mappings of names (nodes, links, demands) and models. What is in one mapping and not in
-the other was added or removed as a whole; models are compared field by field; anything else is replaced as a whole.
+the other was added or removed as a whole; models are compared field by field; the 5G core is replaced as a whole, as is
+anything else.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _compared(path: Path, old: Any, new: Any) -> Iterator[Edit]:
         return
     if path and path[0] in _NAMED and len(path) <= _depth(path):
         yield from _names(path, old, new)
-    elif isinstance(old, dict) and isinstance(new, dict) and old.get("kind") == new.get("kind"):
+    elif path != ("core",) and isinstance(old, dict) and isinstance(new, dict) and old.get("kind") == new.get("kind"):
         for key in old:
             yield from _compared((*path, key), old[key], new[key])
     elif path[-1] == "endpoints":

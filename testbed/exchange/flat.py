@@ -22,7 +22,7 @@ from testbed.model.source import Place, Tree, shown
 from testbed.model.topology import Link, Topology
 from testbed.model.validated import validated
 
-HOLDS = EVERYTHING - {"demands", "load", "slices", "steering", "guest"}
+HOLDS = EVERYTHING - {"demands", "load", "slices", "steering", "core", "guest"}
 Attributes = dict[str, Any]
 
 

@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address
 from typing import TYPE_CHECKING
 
 from testbed.errors import nearest
+from testbed.model import core_places
 from testbed.model.base import Problem
 from testbed.model.traffic import place_problems
 
@@ -75,7 +76,16 @@ def topology(it: Topology) -> list[Problem]:
     missing = list(_missing_nodes(it))
     nodes = (*_gateways(it), *_dpids(it))
     switching = (*_ports(it), *_slices(it), *_steering(it))
-    return [*missing, *_interfaces(it), *_addresses(it), *nodes, *_demands(it), *_load(it), *switching]
+    return [
+        *missing,
+        *_interfaces(it),
+        *_addresses(it),
+        *nodes,
+        *_demands(it),
+        *_load(it),
+        *switching,
+        *core_places.problems(it),
+    ]
 
 
 def _endpoints(it: Topology) -> Iterator[tuple[Place, str, Endpoint]]:
@@ -250,8 +260,9 @@ def _gateways(it: Topology) -> Iterator[Problem]:
     for _, _, end in _endpoints(it):
         own[end.node].extend(end.addresses)
     for name, node in it.nodes.items():
-        if node.kind == "host" and node.gateway is not None:
-            yield from _gateway(name, node.gateway, own[name])
+        gateway: str | None = getattr(node, "gateway", None)
+        if gateway is not None:
+            yield from _gateway(name, gateway, own[name])
 
 
 def _gateway(name: str, gateway: str, own: list[IPv4Interface | IPv6Interface]) -> Iterator[Problem]:

@@ -156,17 +156,17 @@ def _untagged(member: Any) -> Any:
     return get_args(member)[0] if get_origin(member) is Annotated else member
 
 
-def _names(member: Any) -> set[str]:
+def _names(member: Any) -> tuple[str, ...]:
     """What pydantic calls a member of a union in a location: its tag, its discriminator's values."""
     if get_origin(member) is Annotated:
-        return {extra.tag for extra in member.__metadata__ if isinstance(extra, Tag)}
+        return tuple(extra.tag for extra in member.__metadata__ if isinstance(extra, Tag))
     if isinstance(member, type) and issubclass(member, BaseModel) and "kind" in member.model_fields:
-        return {str(value) for value in get_args(member.model_fields["kind"].annotation)}
-    return set()
+        return tuple(str(value) for value in get_args(member.model_fields["kind"].annotation))
+    return ()
 
 
 def _tags(members: list[Any]) -> Iterable[str]:
-    return dict.fromkeys(name for member in members for name in sorted(_names(member)))
+    return dict.fromkeys(name for member in members for name in _names(member))
 
 
 def _under(member: Any, item: str | int) -> Iterable[Any]:

@@ -58,6 +58,16 @@ def load_topology(path: StrPath) -> Topology:
     return load(path, Topology)
 
 
+def written_topology(path: StrPath) -> Written[Topology]:
+    """Read a topology file and keep where in it everything stands.
+
+    Raises:
+        BadInput: see `load_topology`.
+    """
+    file = Path(path)
+    return _read(read_text(file, "topology file"), Topology, file)
+
+
 def load_change(path: StrPath) -> Change:
     """Read a change file.
 

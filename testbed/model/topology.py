@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, Strict, model_validator
 
@@ -24,6 +24,7 @@ from testbed.model.base import (
     Vlan,
     refuse,
 )
+from testbed.model.core import Core
 from testbed.model.impairment import Impairment
 from testbed.model.slicing import Slice
 from testbed.model.steering import Steering
@@ -41,15 +42,21 @@ Position = tuple[Number, Number]
 Amount = Annotated[float, Strict(), Field(ge=0)]
 
 
+EndSystem = Literal["core", "upf", "gnb", "ue", "host"]
+"""What runs in an end system: the 5G core's control plane, a user plane function, a base station, the UEs' interfaces,
+or nothing of these."""
+
+
 class Host(Model):
     """An end system: addresses on its links, one default route.
 
     Attributes:
+        kind: `host`, or what it is to the 5G core (`core`, `upf`, `gnb`, `ue`); it comes up as a host either way.
         exec: commands that run in it once it is built, in order, before the network is waited for; one that fails
             fails the lab. Words are split as a shell does, and nothing else of a shell is done.
     """
 
-    kind: Literal["host"]
+    kind: EndSystem
     gateway: HostAddress | None = None
     loopbacks: tuple[Address, ...] = ()
     exec: tuple[Text, ...] = ()
@@ -137,6 +144,8 @@ class Switch(Model):
 
 SEGMENTS = (Bridge, Switch)
 """Kinds of nodes that pass frames on: their ports have no addresses, nothing runs in them."""
+END_SYSTEMS: tuple[str, ...] = get_args(EndSystem)
+"""Kinds of nodes that are hosts to the emulator."""
 
 Node = Annotated[Host | Router | Bridge | Switch, Field(discriminator="kind")]
 
@@ -227,6 +236,7 @@ class Topology(Model):
         load: what flows from the moment that its lab is up.
         slices: by name, in the order in which packets are told apart; for switches of our own controller.
         steering: what their packets do beside taking shortest paths.
+        core: the 5G core whose functions and base stations are on the nodes.
     """
 
     name: Name
@@ -237,6 +247,7 @@ class Topology(Model):
     load: Traffic | None = None
     slices: dict[Name, Slice] = Field(default_factory=dict)
     steering: Steering = Steering()
+    core: Core | None = None
     guest: GuestOptions = GuestOptions()
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from statistics import median
 
 from testbed.model.topology import Link, Node, Topology
-from testbed.report.graph import label, node_width, printable
+from testbed.report.graph import label, look, node_width, printable
 from testbed.report.layout import Points, layout
 
 _SHAPES = {
@@ -54,7 +54,7 @@ def _length(places: Points, link: Link) -> float:
 
 
 def _node(cells: ET.Element, name: str, node: Node, place: tuple[float, float]) -> None:
-    style = f"{_SHAPES[node.kind]};whiteSpace=wrap;html=0"
+    style = f"{_SHAPES[look(node.kind)]};whiteSpace=wrap;html=0"
     cell = ET.SubElement(
         cells, "mxCell", {"id": f"node-{name}", "value": name, "style": style, "vertex": "1", "parent": "1"}
     )

@@ -13,7 +13,7 @@ from statistics import median
 
 from testbed import units
 from testbed.model.impairment import Impairment
-from testbed.model.topology import Link, Node, Topology
+from testbed.model.topology import END_SYSTEMS, Link, Node, Topology
 from testbed.report.labels import LINE, Box, Wire, place
 from testbed.report.layout import Points, layout
 
@@ -91,11 +91,11 @@ def to_mermaid(
 ) -> str:
     """Write a topology as a Mermaid flow chart; the arguments are those of `to_svg`."""
     ids = {name: f"n{index}" for index, name in enumerate(topology.nodes)}
-    shape = {"router": ("([", "])"), "host": ("[", "]"), "bridge": ("{{", "}}"), "switch": ("{{", "}}")}
+    shape = {"router": ("([", "])"), "bridge": ("{{", "}}"), "switch": ("{{", "}}")}
     lines = ["graph LR"]
     for name, node in topology.nodes.items():
-        left, right = shape[node.kind]
-        lines.append(f"  {ids[name]}{left}{_mermaid(name)}{right}:::{node.kind}")
+        left, right = shape.get(node.kind, ("[", "]"))
+        lines.append(f"  {ids[name]}{left}{_mermaid(name)}{right}:::{look(node.kind)}")
     for name, link in topology.links.items():
         arrow = "---" if (states or {}).get(name, link.up) else "-.-"
         text = "<br>".join(label(link)) or name
@@ -117,7 +117,7 @@ def to_graphviz(
     topology: Topology, highlight: Mapping[str, str] | None = None, states: Mapping[str, bool] | None = None
 ) -> str:
     """Write a topology in Graphviz' DOT language; the arguments are those of `to_svg`."""
-    look = {
+    looks = {
         "router": ("ellipse", "#dbe9ff"),
         "host": ("box", "#dcf5e3"),
         "bridge": ("hexagon", "#fdeccb"),
@@ -125,7 +125,7 @@ def to_graphviz(
     }
     lines = [f"graph {_dot(topology.name)} {{", '  layout=neato; overlap=false; node [style=filled, fontname="sans"];']
     for name, node in topology.nodes.items():
-        shape, colour = look[node.kind]
+        shape, colour = looks[look(node.kind)]
         lines.append(f'  {_dot(name)} [shape={shape}, fillcolor="{colour}"];')
     for name, link in topology.links.items():
         first, second = link.endpoints
@@ -196,6 +196,11 @@ def _lengths(topology: Topology, places: Points) -> list[float]:
     return [dist(*(places[end.node] for end in link.endpoints)) for link in topology.links.values()]
 
 
+def look(kind: str) -> str:
+    """Return the kind of node that one is drawn as: all end systems are drawn as hosts."""
+    return "host" if kind in END_SYSTEMS else kind
+
+
 def node_width(name: str) -> float:
     """Return how many pixels a node needs for its name."""
     return max(64.0, len(name) * 8.6 + 26)
@@ -250,7 +255,7 @@ def _shape(kind: str, box: Box) -> str:
         left, half = box.x - box.width / 2, box.height / 2
         path = f"M{left:.1f} {box.y:.1f}l{half / 2} {-half}h{box.width - half:.1f}l{half / 2} {half}l{-half / 2} {half}"
         return f'<path class="node {kind}" d="{path}h{half - box.width:.1f}z"/>'
-    return _rectangle(box, f"node {kind}", box.height / 2 if kind == "router" else 4)
+    return _rectangle(box, f"node {look(kind)}", box.height / 2 if kind == "router" else 4)
 
 
 def _rectangle(box: Box, style: str, radius: float) -> str:
@@ -261,9 +266,8 @@ def _rectangle(box: Box, style: str, radius: float) -> str:
 
 def _svg_key(topology: Topology, height: float) -> Iterator[str]:
     """What the shapes mean, for the kinds that are there."""
-    kinds = [
-        kind for kind in ("router", "host", "bridge", "switch") if any(n.kind == kind for n in topology.nodes.values())
-    ]
+    there = {node.kind for node in topology.nodes.values()}
+    kinds = [kind for kind in ("router", *reversed(END_SYSTEMS), "bridge", "switch") if kind in there]
     for index, kind in enumerate(kinds):
         box = Box(26 + index * 74, height - 16, 20, 11)
         yield f'{_shape(kind, box)}<text class="key" x="{box.x + 15:.0f}" y="{box.y:.0f}">{kind}</text>'

@@ -15,6 +15,7 @@ from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.slicing import Slice
 from testbed.model.steering import Steering
 from testbed.model.topology import (
+    END_SYSTEMS,
     Bridge,
     Daemon,
     Datapath,
@@ -98,7 +99,9 @@ def routers(draw, index):
 
 @cache
 def nodes(index, switched):
-    hosts = st.builds(Host, kind=st.just("host"), loopbacks=loopbacks(index), exec=commands, position=places)
+    hosts = st.builds(
+        Host, kind=st.sampled_from(END_SYSTEMS), loopbacks=loopbacks(index), exec=commands, position=places
+    )
     bridges = st.builds(Bridge, kind=st.just("bridge"), stp=flags, vlan_filtering=flags, position=places)
     learning = st.builds(Switch, kind=st.just("switch"), controller=st.just("none"), stp=flags, position=places)
     told = st.builds(

@@ -7,10 +7,12 @@ from typing import get_args
 import pytest
 
 from testbed.model.change import Change, ConfigurationStep, InterfaceStep, PinnedPair, SwitchStep
+from testbed.model.core import Amf, Arp, Core, CoreSlice, Dnn, Gnb, Rates, Smf, Subscribers, Upf
 from testbed.model.explain import keys_of
 from testbed.model.impairment import GilbertElliott, Impairment
 from testbed.model.load import loads
 from testbed.model.profile import PROFILES, all_profiles, profile_names
+from testbed.model.qos import DSCP
 from testbed.model.slicing import Slice
 from testbed.model.topology import Bridge, Endpoint, GuestOptions, Host, Link, LinkTrace, Router, Switch, Topology
 from testbed.model.traces.generators import GENERATORS
@@ -28,13 +30,13 @@ def blocks(page):
 
 EXAMPLES = [
     (page, model, text)
-    for page, model in [("topology.md", Topology), ("change.md", Change), ("load.md", Traffic)]
+    for page, model in [("topology.md", Topology), ("core.md", Topology), ("change.md", Change), ("load.md", Traffic)]
     for text in blocks(page)
 ]
 
 
 def test_the_pages_have_examples():
-    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["change.md"] * 3 + ["load.md"]
+    assert [page for page, _, _ in EXAMPLES] == ["topology.md"] * 3 + ["core.md"] + ["change.md"] * 3 + ["load.md"]
 
 
 @pytest.mark.parametrize(("page", "model", "text"), EXAMPLES)
@@ -62,6 +64,7 @@ def test_an_example_loads(page, model, text):
                 Slice,
             ],
         ),
+        ("core.md", [Core, CoreSlice, Arp, Rates, Dnn, Amf, Smf, Upf, Gnb, Subscribers]),
         ("load.md", [Traffic, TrafficFlow, Demands, Gravity]),
         ("change.md", [Change, ConfigurationStep, InterfaceStep, SwitchStep, PinnedPair, *EXPECTATIONS]),
     ],
@@ -71,6 +74,13 @@ def test_every_key_is_explained(page, models):
     for model in models:
         for key in set(keys_of(model)) - {"kind"}:
             assert f"`{key}`" in rows, f"{model.__name__}.{key}"
+
+
+def test_every_5qi_is_in_the_table_of_dscps():
+    rows = re.findall(r"^\| ([^|]*) \| (\d+)(?: \(\w+\))? \|$", (DOCS / "core.md").read_text(), re.M)
+    spans = [(one, int(dscp)) for text, dscp in rows for one in re.findall(r"(\d+)(?: to (\d+))?", text)]
+    told = {key: dscp for (first, last), dscp in spans for key in range(int(first), int(last or first) + 1)}
+    assert {key: told[key] for key in DSCP} == dict(DSCP)
 
 
 def test_every_kind_of_expectation_is_explained_and_shown():

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.model.load import load_topology, loads
-from testbed.model.topology import Topology
+from testbed.model.topology import END_SYSTEMS, Topology
+from testbed.report.drawio import to_drawio
 from testbed.report.graph import to_graphviz, to_json, to_mermaid, to_svg
 from testbed.report.layout import layout
 
@@ -239,3 +240,14 @@ def at(wire, t):
 
 def inside(box, point):
     return box[0] < point[0] < box[0] + box[2] and box[1] < point[1] < box[1] + box[3]
+
+
+def test_end_systems_of_a_5g_core_are_drawn_as_hosts_with_their_own_label():
+    nodes = {kind: {"kind": kind} for kind in END_SYSTEMS}
+    topology = Topology.model_validate({"name": "ends", "nodes": nodes})
+    svg = to_svg(topology)
+    assert svg.count('class="node host"') == 2 * len(END_SYSTEMS)  # each, and in the key
+    assert all(f"<title>{kind} {kind}</title>" in svg for kind in END_SYSTEMS)
+    assert to_mermaid(topology).count(":::host") == len(END_SYSTEMS)
+    assert to_graphviz(topology).count("[shape=box") == len(END_SYSTEMS)
+    assert to_drawio(topology).count("fillColor=#dcf5e3") == len(END_SYSTEMS)

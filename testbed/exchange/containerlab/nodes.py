@@ -23,9 +23,11 @@ from testbed.exchange.containerlab.merge import Levels
 from testbed.exchange.containerlab.variables import Magic
 from testbed.model.base import Address, HostAddress
 from testbed.model.source import Place, Tree, read_text, shown
-from testbed.model.topology import Daemon
+from testbed.model.topology import END_SYSTEMS, Daemon
 
 DAEMONS: tuple[str, ...] = get_args(Daemon)
+KIND_LABEL = "testbed-kind"
+"""Of a node: what it is to a 5G core, where that is more than a host."""
 _ALWAYS = ("zebra", "staticd")
 """What FRR runs whatever its file says (frrcommon.sh)."""
 _FRR_IMAGE = re.compile(r"(?:^|/)frr(?:outing)?(?:[:@-]|$)")
@@ -88,7 +90,7 @@ class NodeReader:
         labels = levels.mapping("labels", self._findings)
         x, y = labels.get("graph-posX"), labels.get("graph-posY")
         for key, label in labels.items():
-            if label not in (x, y):
+            if label not in (x, y) and key != KIND_LABEL:
                 self._findings.note(label.key or label.place, f"label {key}: means nothing here")
         if x is None or y is None:
             return
@@ -104,7 +106,7 @@ class NodeReader:
         binds = self._binds(levels, written)
         image = levels.one("image")
         router = (image is not None and _FRR_IMAGE.search(str(image.text))) or any(path in binds for path in _FRR_FILES)
-        wired.keys["kind"] = replace(levels.node, value="router" if router else "host")
+        wired.keys["kind"] = replace(levels.node, value="router" if router else self._end_system(levels))
         if image is not None:
             own = "this machine's FRR" if router else "this machine's own programs"
             self._findings.note(image.place, f"image {image.text}: not run; its nodes have {own}")
@@ -114,6 +116,11 @@ class NodeReader:
         wired.commands = [*self._sysctls(levels, bool(router), forwards), *self._exec(levels, written)]
         self._take_addresses(wired, written, bool(router))
         self._leave_unwired(wired, written)
+
+    def _end_system(self, levels: Levels) -> str:
+        """What it is to a 5G core, which our own label says; else a host."""
+        label = levels.mapping("labels", self._findings).get(KIND_LABEL)
+        return str(label.text) if label is not None and label.text in END_SYSTEMS else "host"
 
     def _process(self, levels: Levels) -> None:
         for key in ("cmd", "entrypoint"):

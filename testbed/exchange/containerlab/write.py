@@ -11,7 +11,7 @@ from testbed.emulator.lower import daemons_of, frr_configuration
 from testbed.errors import BadInput
 from testbed.exchange.base import Files
 from testbed.exchange.containerlab.links import DEFAULT_MTU, NAME_LABEL
-from testbed.exchange.containerlab.nodes import DAEMONS, FORWARDING, said_daemons
+from testbed.exchange.containerlab.nodes import DAEMONS, FORWARDING, KIND_LABEL, said_daemons
 from testbed.model.topology import Bridge, Endpoint, Host, Link, Node, Router, Switch, Topology
 
 ROUTER_IMAGE = "quay.io/frrouting/frr:10.5.1"
@@ -91,9 +91,12 @@ def _node(name: str, node: Node, topology: Topology) -> dict[str, Any]:
         keys["network-mode"] = "none"  # else the container's management interface has this name
     if isinstance(node, Host | Router) and (commands := [*_addressing(node, ends), *node.exec]):
         keys["exec"] = commands
+    labels = {KIND_LABEL: node.kind} if isinstance(node, Host) and node.kind != "host" else {}
     if node.position is not None:
         x, y = node.position
-        keys["labels"] = {"graph-posX": repr(float(x)), "graph-posY": repr(-float(y))}
+        labels |= {"graph-posX": repr(float(x)), "graph-posY": repr(-float(y))}
+    if labels:
+        keys["labels"] = labels
     return keys
 
 
