@@ -42,8 +42,8 @@ def name_in(function: str, stem: str) -> str:
 
 def slug_of(text: str, taken: Collection[str] = ()) -> str:
     """Return a name of a topology that is most like some text, and not one that is taken."""
-    slug = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:36].strip("-") or "x"
-    return next(one for one in (slug, *(f"{slug}-{n}" for n in range(2, 1000))) if one not in taken)
+    slug = re.sub("[^a-z0-9-]+", "-", text.lower()).strip("-")[:40].strip("-") or "x"
+    return next(one for one in (slug, *(f"{slug[:36]}-{n}" for n in range(2, 1000))) if one not in taken)
 
 
 def slice_name(sst: int, sd: str | None) -> str:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -22,6 +22,8 @@ from tests.core5g.open5gs import cores
 
 METRO = Path(__file__).resolve().parents[3] / "topologies" / "metro5g.yaml"
 FILES = files(written_topology(METRO))
+NO_SHRINK = tuple(phase for phase in Phase if phase not in (Phase.shrink, Phase.explain))
+"""Whole topologies take hypothesis minutes to make smaller."""
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -39,7 +41,7 @@ def test_no_secret_and_no_subscriber_is_in_the_files():
 
 
 @given(cores.topologies())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40, phases=NO_SHRINK)
 def test_what_the_files_can_say_is_read_back(topology):
     assert read_texts(files(Written(topology))).core == said(topology)
 
