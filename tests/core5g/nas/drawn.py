@@ -37,11 +37,13 @@ RULE = st.builds(
     st.lists(FILTERS, max_size=3).map(tuple),
     BYTE,
 )
-FLOW = st.builds(flows.FlowDescription, st.integers(0, 63), st.integers(1, 3), st.none() | BYTE, *[st.none() | RATE] * 4)
+FLOW = st.builds(
+    flows.FlowDescription, st.integers(0, 63), st.integers(1, 3), st.none() | BYTE, *[st.none() | RATE] * 4
+)
 NAME = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=20)
 LABEL = st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True)
 V4, V6 = st.ip_addresses(v=4), st.integers(0, 2**64 - 1)
-ADDRESSES = st.builds(values.Addresses, V4) | st.builds(values.Addresses, st.none() | V4, V6)
+ADDRESSES = st.builds(values.Addresses, V4, st.none()) | st.builds(values.Addresses, st.none() | V4, V6)
 
 
 def _timer(units: tuple[int, ...]) -> st.SearchStrategy[int]:
@@ -102,4 +104,3 @@ def messages_of(kind: type[Message]) -> st.SearchStrategy[Message]:
 
 MESSAGES = st.sampled_from(CLASSES).flatmap(messages_of)
 """Messages of any type."""
-

@@ -29,8 +29,7 @@ def plain(value):
     if isinstance(value, list):
         return [plain(each) for each in value]
     if isinstance(value, tuple) and isinstance(value[0], str) and value[0].endswith("Transfer"):
-        elements = value[1]
-        return encode_value(value[0], elements)
+        return encode_value(value[0], decode_value(value[0], value))
     return value
 
 
