@@ -1,5 +1,7 @@
 """NAS messages: round trips, another implementation, and whatever bytes come."""
 
+import contextlib
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ HEX = bytes.fromhex
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one.__name__)
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_what_is_written_is_read(kind, data):
     message = data.draw(messages_of(kind))
@@ -38,7 +40,7 @@ def elements(parsed):
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one.__name__)
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_another_implementation_reads_the_same_elements(kind, data):
     message = data.draw(messages_of(kind))
@@ -70,28 +72,24 @@ def test_we_read_what_another_implementation_writes(kind):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=500)
+@settings(max_examples=150)
 @example(b"")
 def test_any_bytes_are_a_message_or_refused(data):
     for head in (b"", b"\x7e\0", b"\x2e\1\1"):
-        try:
+        with contextlib.suppress(NasError):
             decode(head + data)
-        except NasError:
-            pass
 
 
 @given(MESSAGES, st.data())
-@settings(max_examples=500)
+@settings(max_examples=150)
 def test_messages_cut_off_or_with_wrong_bits_are_read_or_refused(message, draw):
     data = encode(message)
     for _ in range(5):
         bit = draw.draw(st.integers(0, 8 * len(data) - 1))
         data = (int.from_bytes(data, "big") ^ 1 << bit).to_bytes(len(data), "big")
     for wrong in (data, data[: draw.draw(st.integers(0, len(data)))]):
-        try:
+        with contextlib.suppress(NasError):
             decode(wrong)
-        except NasError:
-            pass
 
 
 @pytest.mark.parametrize("data", [b"\x7e\0\x43" + b"\x80" * 60000, b"\x7e\0\x43" + b"\x73\0\0" * 20000])

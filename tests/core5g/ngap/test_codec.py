@@ -1,7 +1,9 @@
 """NGAP messages: round trips, what is missing, and whatever bytes come."""
 
+import contextlib
 import random
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ REAL = {
 }
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """A value as bytes: pycrate reads transfers that it knows inside of octet strings."""
     if isinstance(value, dict):
         return {key: plain(each) for key, each in value.items()}
@@ -76,10 +78,8 @@ def test_messages_of_real_gnbs_are_read(name):
 
 def taken_or_refused(data):
     begin = time.perf_counter()
-    try:
+    with contextlib.suppress(NgapError):
         decode(data)
-    except NgapError:
-        pass
     assert time.perf_counter() - begin < 0.2, data[:40].hex()
 
 
