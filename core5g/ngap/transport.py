@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -48,7 +49,7 @@ class Association:
         self._socket: socket.socket | None = sock
         self._sctp = sock.family != socket.AF_UNIX
         self._parts: list[bytes] = []
-        self._waiting: list[tuple[bytes, int]] = []
+        self._waiting: deque[tuple[bytes, int]] = deque()
         self._waiting_bytes = 0
         self._loop = asyncio.get_running_loop()
         sock.setblocking(False)
@@ -92,7 +93,7 @@ class Association:
     def _writable(self) -> None:
         while self._waiting and self._sent(*self._waiting[0]):
             if self._waiting:
-                self._waiting_bytes -= len(self._waiting.pop(0)[0])
+                self._waiting_bytes -= len(self._waiting.popleft()[0])
         if not self._waiting and self._socket is not None:
             self._loop.remove_writer(self._socket)
 
@@ -177,7 +178,7 @@ def listen(address: str, called: Callable[[Association], object]) -> Listener:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             raise AddressInUse(f"{address}: somebody listens there already") from None
-        raise Unable(f"{address}: cannot listen there: {os.strerror(error.errno or 0)}") from None
+        raise Unable(f"{address}: cannot listen there: {_why(error)}") from None
     sock.setblocking(False)
     bound = address if sock.family == socket.AF_UNIX else f"sctp:{_written(sock.getsockname())}"
     return Listener(sock, bound, called)
@@ -200,7 +201,7 @@ async def connect(address: str, source: str | None = None, timeout: float = 5.0)
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, where), timeout)
     except (OSError, TimeoutError) as error:
         sock.close()
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else f"no answer in {timeout:g} s"
+        why = f"no answer in {timeout:g} s" if isinstance(error, TimeoutError) and not error.errno else _why(error)
         raise Unable(f"{address}: no AMF there: {why}") from None
     return Association(sock, address)
 
@@ -228,6 +229,11 @@ def _socket(address: str) -> tuple[socket.socket, str | tuple[str, int]]:
     sock.setsockopt(_SCTP, _INITMSG, struct.pack("=HHHH", _STREAMS, _STREAMS, 3, 1000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return sock, (str(where), int(port))
+
+
+def _why(error: OSError) -> str:
+    """A path that is too long, or an address that is none, has no number of the kernel's."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def _written(where: object) -> str:
