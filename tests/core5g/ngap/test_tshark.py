@@ -2,7 +2,6 @@
 
 import subprocess
 
-import pytest
 from scapy.layers.inet import IP
 from scapy.layers.sctp import SCTP, SCTPChunkData
 from scapy.utils import wrpcap
