@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import socket
+import stat
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,10 @@ _MOST = 256 * 1024
 _END_OF_MESSAGE = getattr(socket, "MSG_EOR", 0x80)
 _BACKLOG = 4 * 2**20
 """Bytes that wait for a peer that does not read; then it is given up."""
+_OVERHEAD = 128
+"""Bytes of memory that a waiting message takes beside its own."""
+_BREATH = 1.0
+"""s: without calls when there is no room for one."""
 
 Take = Callable[[bytes], object]
 Lost = Callable[[str], object]
@@ -86,14 +91,14 @@ class Association:
         if not self._waiting and self._socket is not None:
             self._loop.add_writer(self._socket, self._writable)
         self._waiting.append((data, stream))
-        self._waiting_bytes += len(data)
+        self._waiting_bytes += len(data) + _OVERHEAD
         if self._waiting_bytes > _BACKLOG:
             self.close(f"{self.peer} takes nothing more: {_BACKLOG} bytes wait")
 
     def _writable(self) -> None:
         while self._waiting and self._sent(*self._waiting[0]):
             if self._waiting:
-                self._waiting_bytes -= len(self._waiting.popleft()[0])
+                self._waiting_bytes -= len(self._waiting.popleft()[0]) + _OVERHEAD
         if not self._waiting and self._socket is not None:
             self._loop.remove_writer(self._socket)
 
@@ -124,7 +129,7 @@ class Association:
         return True
 
     def close(self, reason: str = "closed") -> None:
-        """End it; a second time does nothing."""
+        """End it; what still waits to be sent is lost. A second time does nothing."""
         sock, self._socket = self._socket, None
         if sock is None:
             return
@@ -148,9 +153,22 @@ class Listener:
         self._loop.add_reader(sock, self._accept)
 
     def _accept(self) -> None:
-        with suppress(BlockingIOError, InterruptedError, ConnectionAbortedError):
+        try:
             sock, peer = self._socket.accept()
             self._called(Association(sock, _written(peer)))
+        except OSError as error:
+            if error.errno in (
+                errno.EMFILE,
+                errno.ENFILE,
+                errno.ENOBUFS,
+                errno.ENOMEM,
+            ):  # it would be readable for ever
+                self._loop.remove_reader(self._socket)
+                self._loop.call_later(_BREATH, self._again)
+
+    def _again(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket, self._accept)
 
     def close(self) -> None:
         """Take no more calls."""
@@ -172,6 +190,8 @@ def listen(address: str, called: Callable[[Association], object]) -> Listener:
     """
     sock, where = _socket(address)
     try:
+        if isinstance(where, str):
+            _take_over(where)
         sock.bind(where)
         sock.listen(128)
     except OSError as error:
@@ -182,6 +202,13 @@ def listen(address: str, called: Callable[[Association], object]) -> Listener:
     sock.setblocking(False)
     bound = address if sock.family == socket.AF_UNIX else f"sctp:{_written(sock.getsockname())}"
     return Listener(sock, bound, called)
+
+
+def _take_over(path: str) -> None:
+    """Remove the socket of a process that was killed: nobody answers there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe, suppress(OSError):
+        if stat.S_ISSOCK(os.stat(path).st_mode) and probe.connect_ex(path) == errno.ECONNREFUSED:
+            os.unlink(path)
 
 
 async def connect(address: str, source: str | None = None, timeout: float = 5.0) -> Association:

@@ -63,7 +63,7 @@ def test_what_is_missing_is_named_on_both_sides(name, monkeypatch):
             data = encode(name, rest)
         with pytest.raises(NgapError, match=key) as refused:
             decode(data)
-        assert refused.value.cause == "abstract-syntax-error-reject"
+        assert refused.value.cause == ("protocol", "abstract-syntax-error-reject")
 
 
 def test_elements_of_other_messages_are_refused():
