@@ -19,13 +19,13 @@ from core5g.ran.config import UeConfig
 from core5g.ran.errors import NoService
 from core5g.ran.gnb import Gnb
 from core5g.security import keys
-from core5g.security.errors import MacFailure, SyncFailure
+from core5g.security.errors import NotAuthentic, SyncFailure
 from core5g.security.suci import NULL, conceal
 from core5g.security.vectors import Usim
 
 PATIENCE = 15.0
 """s: T3510, T3517 and T3521 (TS 24.501, table 10.2.1)."""
-_MAC_FAILURE, _SYNCH_FAILURE, _CAPABILITIES = 20, 21, 23
+_CAPABILITIES = 23
 
 
 class Ue:
@@ -204,11 +204,11 @@ class Ue:
         network = keys.network_name(self.gnb.config.area.plmn)
         try:
             answer = self.usim.respond(request.rand, request.autn, network)
-        except MacFailure:
-            self._send(mm.AuthenticationFailure(cause=_MAC_FAILURE), PLAIN)
-            return
         except SyncFailure as failure:
-            self._send(mm.AuthenticationFailure(cause=_SYNCH_FAILURE, auts=failure.auts), PLAIN)
+            self._send(mm.AuthenticationFailure(cause=failure.cause, auts=failure.auts), PLAIN)
+            return
+        except NotAuthentic as failure:
+            self._send(mm.AuthenticationFailure(cause=failure.cause), PLAIN)
             return
         self._challenged = keys.k_amf(answer.k_seaf, self.config.imsi, request.abba)
         self._send(mm.AuthenticationResponse(response=answer.res_star), PLAIN)

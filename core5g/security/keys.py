@@ -9,7 +9,8 @@ ABBA = bytes(2)
 """Anti-bidding down between architectures: no feature yet (TS 33.501, A.7.1)."""
 NAS_CIPHERING, NAS_INTEGRITY, RRC_CIPHERING, RRC_INTEGRITY, USER_CIPHERING, USER_INTEGRITY = range(1, 7)
 """What an algorithm's key is for (TS 33.501, A.8)."""
-_ACCESS_3GPP = b"\x01"
+OVER_3GPP, OVER_OTHER = 1, 2
+"""Over which access a UE came (TS 33.501, A.9)."""
 
 
 def _derived(key: bytes, code: int, *parameters: bytes) -> bytes:
@@ -52,9 +53,13 @@ def of_algorithm(key: bytes, purpose: int, algorithm: int) -> bytes:
     return _derived(key, 0x69, bytes((purpose,)), bytes((algorithm,)))[16:]
 
 
-def k_gnb(amf: bytes, uplink: int) -> bytes:
-    """Return K_gNB, 32 bytes (A.9). `uplink`: NAS COUNT of the message that the UE came with."""
-    return _derived(amf, 0x6E, uplink.to_bytes(4, "big"), _ACCESS_3GPP)
+def k_gnb(amf: bytes, uplink: int, access: int = OVER_3GPP) -> bytes:
+    """Return K_gNB, or K_N3IWF over another access, 32 bytes (A.9).
+
+    Args:
+        uplink: NAS COUNT of the message that the UE came with.
+    """
+    return _derived(amf, 0x6E, uplink.to_bytes(4, "big"), bytes((access,)))
 
 
 def next_hop(amf: bytes, before: bytes) -> bytes:
@@ -63,10 +68,18 @@ def next_hop(amf: bytes, before: bytes) -> bytes:
 
 
 def k_gnb_star(before: bytes, pci: int, arfcn: int) -> bytes:
-    """Return K_NG-RAN*, 32 bytes (A.11), for a target cell. `arfcn`: of its downlink (SSB)."""
+    """Return K_NG-RAN*, 32 bytes (A.11), for a target cell.
+
+    Args:
+        before: NH if its count has gone up, else K_gNB. pci: 0 to 1007. arfcn: of its downlink (SSB).
+    """
     return _derived(before, 0x70, pci.to_bytes(2, "big"), arfcn.to_bytes(3, "big"))
 
 
-def k_amf_prime(before: bytes, uplink: int) -> bytes:
-    """Return K_AMF' of a UE that has moved to another AMF, 32 bytes (A.13). `uplink`: its NAS COUNT."""
-    return _derived(before, 0x72, b"\x00", uplink.to_bytes(4, "big"))
+def k_amf_prime(before: bytes, count: int, handover: bool = False) -> bytes:
+    """Return K_AMF' of a UE that has moved to another AMF, 32 bytes (A.13).
+
+    Args:
+        before: K_AMF. count: NAS COUNT of the registration request; in a handover, of the downlink.
+    """
+    return _derived(before, 0x72, bytes((handover,)), count.to_bytes(4, "big"))

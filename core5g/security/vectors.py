@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from core5g.security import keys
 from core5g.security.base import Algorithm
-from core5g.security.errors import MacFailure, SyncFailure
+from core5g.security.errors import MacFailure, NotFor5gs, SyncFailure
+from core5g.security.octets import sized, xor
 
 INDEXES = 32
 """Sequence numbers end with an index of five bits; each index has its own last number (TS 33.102, C.3.2)."""
@@ -25,37 +26,48 @@ _DUMMY = bytes(2)
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """What the home gives the serving network: a challenge, and what only the home and the SIM know of it."""
+    """What the home makes for a serving network (TS 33.501, 6.1.3.2).
+
+    Attributes:
+        rand, autn: the challenge, 16 bytes each. xres_star: the answer, 16 bytes; `keys.hres_star` is its hash.
+        k_seaf: for the serving network, once it has the answer, 32 bytes. k_ausf: stays at home, 32 bytes.
+    """
 
     rand: bytes
     autn: bytes
     xres_star: bytes = field(repr=False)
     k_seaf: bytes = field(repr=False)
+    k_ausf: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the SIM's phone makes of a challenge."""
+    """What the SIM's phone makes of a challenge: its answer (16 bytes), and keys (32 bytes each)."""
 
     res_star: bytes = field(repr=False)
     k_seaf: bytes = field(repr=False)
+    k_ausf: bytes = field(repr=False)
 
 
 def vector(sim: Algorithm, rand: bytes, sqn: int, amf: bytes, network: bytes) -> Vector:
     """Return the home's vector for 5G-AKA.
 
     Args:
-        rand: 16 random bytes. sqn: sequence number, 48 bits. amf: 2 bytes of the subscription.
-        network: name of the serving network.
+        rand: 16 random bytes. sqn: sequence number, 48 bits. amf: 2 bytes of the subscription; that it is for 5GS
+            is added. network: name of the serving network.
+
+    Raises:
+        WrongSize: of `rand` or `amf`.
     """
     number = sqn.to_bytes(6, "big")
+    sized("AMF", amf, 2)
     field_ = bytes((amf[0] | _SEPARATION, amf[1]))
-    answers = sim.answers(rand)
-    hidden = _xor(number, answers.ak)
-    autn = hidden + field_ + sim.code(rand, number, field_)
+    answers = sim.f2345(rand)
+    hidden = xor(number, answers.ak)
+    autn = hidden + field_ + sim.f1(rand, number, field_)
     ausf = keys.k_ausf(answers.ck, answers.ik, network, hidden)
     star = keys.res_star(answers.ck, answers.ik, network, rand, answers.res)
-    return Vector(rand, autn, star, keys.k_seaf(ausf, network))
+    return Vector(rand, autn, star, keys.k_seaf(ausf, network), ausf)
 
 
 def resynchronised(sim: Algorithm, rand: bytes, auts: bytes) -> int:
@@ -65,10 +77,12 @@ def resynchronised(sim: Algorithm, rand: bytes, auts: bytes) -> int:
         auts: 14 bytes that it sent instead of an answer to `rand`.
 
     Raises:
-        MacFailure: they are not of this SIM.
+        MacFailure: they are not of this SIM. WrongSize: of `rand`.
     """
-    number = _xor(auts[:6], sim.hidden(rand))
-    if len(auts) != 14 or not hmac.compare_digest(sim.code(rand, number, _DUMMY, again=True), auts[6:]):
+    if len(auts) != 14:
+        raise MacFailure
+    number = xor(auts[:6], sim.f5s(rand))
+    if not hmac.compare_digest(sim.f1s(rand, number, _DUMMY), auts[6:]):
         raise MacFailure
     return int.from_bytes(number, "big")
 
@@ -96,19 +110,27 @@ class Usim:
     def respond(self, rand: bytes, autn: bytes, network: bytes) -> Response:
         """Answer a challenge.
 
+        Args:
+            rand: 16 bytes. autn: 16 bytes. network: name of the serving network.
+
         Raises:
-            MacFailure: it is not the home's. SyncFailure: it was used before.
+            MacFailure: it is not the home's. SyncFailure: it was used before. NotFor5gs: it is for 2G or 3G.
+            WrongSize: of `rand`.
         """
-        answers = self._sim.answers(rand)
+        answers = self._sim.f2345(rand)
+        if len(autn) != 16:
+            raise MacFailure
         hidden, field_, code = autn[:6], autn[6:8], autn[8:]
-        number = _xor(hidden, answers.ak)
-        if not hmac.compare_digest(self._sim.code(rand, number, field_), code):
+        number = xor(hidden, answers.ak)
+        if not hmac.compare_digest(self._sim.f1(rand, number, field_), code):
             raise MacFailure
         if not self._fresh(int.from_bytes(number, "big")):
             raise SyncFailure(self._auts(rand))
+        if not field_[0] & _SEPARATION:
+            raise NotFor5gs
         ausf = keys.k_ausf(answers.ck, answers.ik, network, hidden)
         star = keys.res_star(answers.ck, answers.ik, network, rand, answers.res)
-        return Response(star, keys.k_seaf(ausf, network))
+        return Response(star, keys.k_seaf(ausf, network), ausf)
 
     def _fresh(self, sqn: int) -> bool:
         sequence, index = divmod(sqn, INDEXES)
@@ -120,8 +142,4 @@ class Usim:
 
     def _auts(self, rand: bytes) -> bytes:
         number = self.last.to_bytes(6, "big")
-        return _xor(number, self._sim.hidden(rand)) + self._sim.code(rand, number, _DUMMY, again=True)
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).to_bytes(6, "big")
+        return xor(number, self._sim.f5s(rand)) + self._sim.f1s(rand, number, _DUMMY)

@@ -1,10 +1,15 @@
-"""ZUC, a cipher of words (ETSI/SAGE, specification of 128-EEA3 and 128-EIA3, document 2, as in 3GPP TS 35.222)."""
+"""ZUC and what is built on it: 128-EEA3 and 128-EIA3 (ETSI/SAGE, documents 1 and 2; 3GPP TS 35.221 and 35.222)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from itertools import chain, islice, repeat
 
-_WORD = 0xFFFFFFFF
+from core5g.security.octets import xor
+
+_WORD, _HIGH, _LOW = 0xFFFFFFFF, 0xFFFF0000, 0xFFFF
+_TWICE = 2**32 + 1
+_ROUNDS = 32
 _PRIME = 2**31 - 1
 _CONSTANTS = (
     0x44D7, 0x26BC, 0x626B, 0x135E, 0x5789, 0x35E2, 0x7135, 0x09AF,
@@ -32,45 +37,70 @@ _S1 = bytes.fromhex(
 )
 
 
-def _turned(word: int, by: int) -> int:
-    return (word << by | word >> 32 - by) & _WORD
+_TABLES = [[one << by for one in table] for table, by in ((_S0, 24), (_S1, 16), (_S0, 8), (_S1, 0))]
+"""What a byte gives, by its place in a word."""
 
 
-def _substituted(word: int) -> int:
-    return _S0[word >> 24] << 24 | _S1[word >> 16 & 255] << 16 | _S0[word >> 8 & 255] << 8 | _S1[word & 255]
-
-
-def _first(word: int) -> int:
-    """L1."""
-    return word ^ _turned(word, 2) ^ _turned(word, 10) ^ _turned(word, 18) ^ _turned(word, 24)
-
-
-def _second(word: int) -> int:
-    """L2."""
-    return word ^ _turned(word, 8) ^ _turned(word, 14) ^ _turned(word, 22) ^ _turned(word, 30)
-
-
-def words(key: bytes, vector: bytes) -> Iterator[int]:
-    """Give the key stream, words of 32 bits.
+def keystream(key: bytes, vector: bytes, count: int) -> list[int]:
+    """Return the first words of the key stream.
 
     Args:
-        key: 16 bytes. vector: 16 bytes.
+        key: 16 bytes. vector: 16 bytes. count: how many words of 32 bits.
     """
+    a, b, c, d = _TABLES
     s = [k << 23 | constant << 8 | iv for k, constant, iv in zip(key, _CONSTANTS, vector, strict=True)]
+    # The register is a list that grows at its end; its taps are read by iterators that follow it, and `first`
+    # says when to stop.
+    taps = [islice(s, at, None) for at in (0, 2, 4, 5, 7, 9, 10, 11, 13, 14, 15)]
+    first = chain(repeat(_WORD, _ROUNDS), repeat(0, count + 1))
     r1 = r2 = 0
-    step = 0
-    while True:
-        x0 = s[15] >> 15 << 16 | s[14] & 0xFFFF
-        x1 = (s[11] & 0xFFFF) << 16 | s[9] >> 15
-        x2 = (s[7] & 0xFFFF) << 16 | s[5] >> 15
-        out = (x0 ^ r1) + r2 & _WORD
-        w1, w2 = r1 + x1 & _WORD, r2 ^ x2
-        r1 = _substituted(_first((w1 & 0xFFFF) << 16 | w2 >> 16))
-        r2 = _substituted(_second((w2 & 0xFFFF) << 16 | w1 >> 16))
-        if step > 32:
-            yield out ^ ((s[2] & 0xFFFF) << 16 | s[0] >> 15)
-        new = (s[15] << 15) + (s[13] << 17) + (s[10] << 21) + (s[4] << 20) + s[0] * 257
-        if step < 32:
-            new += out >> 1
-        s = [*s[1:], new % _PRIME or _PRIME]
-        step += 1
+    words = []
+    for loading, s0, s2, s4, s5, s7, s9, s10, s11, s13, s14, s15 in zip(first, *taps):  # noqa: B905
+        out = ((s15 << 1 & _HIGH | s14 & _LOW) ^ r1) + r2 & _WORD
+        words.append(out ^ (s2 << 16 & _HIGH | s0 >> 15))
+        w1 = r1 + (s11 << 16 & _HIGH | s9 >> 15) & _WORD
+        w2 = r2 ^ (s7 << 16 & _HIGH | s5 >> 15)
+        x = (w1 << 16 & _HIGH | w2 >> 16) * _TWICE
+        y = (w2 << 16 & _HIGH | w1 >> 16) * _TWICE
+        x = x >> 32 ^ x >> 30 ^ x >> 22 ^ x >> 14 ^ x >> 8  # L1
+        y = y >> 32 ^ y >> 24 ^ y >> 18 ^ y >> 10 ^ y >> 2  # L2
+        r1 = a[x >> 24 & 255] | b[x >> 16 & 255] | c[x >> 8 & 255] | d[x & 255]
+        r2 = a[y >> 24 & 255] | b[y >> 16 & 255] | c[y >> 8 & 255] | d[y & 255]
+        new = (s15 << 15) + (s13 << 17) + (s10 << 21) + (s4 << 20) + s0 * 257 + ((out & loading) >> 1)
+        s.append(new % _PRIME or _PRIME)
+    return words[_ROUNDS + 1 :]
+
+
+def eea3(key: bytes, count: int, bearer: int, direction: int, data: bytes) -> bytes:
+    """Encrypt or, which is the same, decrypt (128-NEA3).
+
+    Args:
+        key: 16 bytes. count: 32 bits. bearer: 5 bits. direction: 0 up, 1 down.
+    """
+    head = count.to_bytes(4, "big") + bytes((bearer << 3 | direction << 2, 0, 0, 0))
+    size = -(-len(data) // 4)
+    return xor(data, struct.pack(f">{size}I", *keystream(key, head + head, size))[: len(data)])
+
+
+def eia3(key: bytes, count: int, bearer: int, direction: int, data: bytes, *, bits: int | None = None) -> bytes:
+    """Return the code of a message, 4 bytes (128-NIA3).
+
+    Args:
+        key: 16 bytes. count: 32 bits. bearer: 5 bits. direction: 0 up, 1 down.
+        bits: how many of the message count, if its last byte is not whole.
+    """
+    length = 8 * len(data) if bits is None else bits
+    half = count.to_bytes(4, "big") + bytes((bearer << 3, 0, 0, 0))
+    other = bytearray(half)
+    other[0] ^= direction << 7
+    other[6] ^= direction << 7
+    size = -(-length // 32) + 2
+    stream = int.from_bytes(struct.pack(f">{size}I", *keystream(key, half + other, size)), "big")
+    message = int.from_bytes(data, "big") >> 8 * len(data) - length
+    # Each 1 of the message adds the 32 bits of the stream that begin where it stands. By columns instead of by bits:
+    # bit number `column` of the sum is the parity of the message and the stream from that column on.
+    top = 32 * size - length
+    total = 0
+    for column in range(32):
+        total = total << 1 | (stream >> top - column & message).bit_count() & 1
+    return (total ^ stream >> top - 32 & _WORD ^ stream & _WORD).to_bytes(4, "big")

@@ -1,60 +1,72 @@
-"""Ciphers against published test sets, and against what another implementation made of the same."""
+"""Ciphers against all published test data, and against what another implementation made of the same."""
+
+import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core5g.security import ciphers, snow3g, zuc
+from core5g.security.errors import UnknownAlgorithm, WrongSize
+from tests.core5g.security.published import rows
 
 HEX = bytes.fromhex
+KEYS = st.binary(min_size=16, max_size=16)
 
 
-def reversed_words(text):
-    data = HEX(text)
+def reversed_words(data):
+    """The data of SNOW 3G counts words from the other end."""
     return b"".join(data[at : at + 4] for at in (12, 8, 4, 0))
 
 
-def test_snow_3g_of_its_first_test_set():
-    """ETSI/SAGE, UEA2 and UIA2, document 3 (TS 35.217), test set 1; it counts words from the other end."""
-    stream = snow3g.words(
-        reversed_words("2BD6459F82C5B300952C49104881FF48"), reversed_words("EA024714AD5C4D84DF1F9B251C0BF45F")
-    )
-    assert [next(stream), next(stream)] == [0xABEE9704, 0x7AC31373]
+@pytest.mark.parametrize("row", rows("keystream"))
+def test_key_streams_of_all_test_sets(row):
+    """ETSI/SAGE, document 3 of each: TS 35.217 and TS 35.223, 3; the fourth of each is long."""
+    key, vector = row["key"], row["vector"]
+    words = -(-row["size"] // 4)
+    if row["generator"] == "snow3g":
+        stream = snow3g.keystream(reversed_words(key), reversed_words(vector), words)
+    else:
+        stream = zuc.keystream(key, vector, words)
+    made = b"".join(word.to_bytes(4, "big") for word in stream)
+    assert made.startswith(row["first"])
+    assert made.endswith(row["last"])
 
 
-def test_zuc_of_its_first_test_set():
-    """ETSI/SAGE, 128-EEA3 and 128-EIA3, document 3 (TS 35.223), test vector 1."""
-    stream = zuc.words(bytes(16), bytes(16))
-    assert [next(stream), next(stream)] == [0x27BEDE74, 0x018082DA]
+@pytest.mark.parametrize("row", rows("ciphering"))
+def test_ciphering_of_all_test_sets(row):
+    """TS 33.501, D.4: TS 35.217, TS 33.401, C.1, and TS 35.223. What is left of a last byte is not looked at."""
+    count = int.from_bytes(row["count"], "big")
+    made = ciphers.cipher(
+        row["algorithm"], row["key"], count, row["direction"], row["plain"], bearer=row["bearer"]
+    )  # fmt: skip
+    left = -row["bits"] % 8
+    assert int.from_bytes(made, "big") >> left == int.from_bytes(row["cipher"], "big") >> left
 
 
-PLAIN = HEX("981ba6824c1bfb1ab485472029b71d808ce33e2cc3c0b5fc1f3de8a6dc66b1f0")
-KEY = HEX("d3c5d592327fb11c4035c6680af8c6d1")
+@pytest.mark.parametrize("row", [one for one in rows("integrity") if one.values[0]["algorithm"] != 2])
+def test_integrity_of_all_test_sets(row):
+    """TS 35.217 (UIA2), TS 33.401, C.4 (128-EIA1), TS 35.223 (128-EIA3): most end within a byte."""
+    count, fresh = (int.from_bytes(row[name], "big") for name in ("count", "fresh"))
+    given_ = (row["direction"], row["message"])
+    if row["algorithm"] == 1:
+        assert snow3g.uia2(row["key"], count, fresh, *given_, bits=row["bits"]) == row["code"]
+    else:
+        assert zuc.eia3(row["key"], count, fresh >> 27, *given_, bits=row["bits"]) == row["code"]
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "wanted"),
-    [
-        (1, "5d5bfe75eb04f68ce0a12377ea00b37d47c6a0ba06309155086a859c4341b37"),
-        (2, "e9fed8a63d155304d71df20bf3e82214b20ed7dad2f233dc3c22d7bdeeed8e7"),
-    ],
-)
-def test_ciphering_of_the_first_test_sets(algorithm, wanted):
-    """TS 33.401, C.1 and C.2 (128-EEA1 and 128-EEA2), test set 1: 253 bits, of which the last five are left out."""
-    made = ciphers.cipher(algorithm, KEY, 0x398A59B4, 1, PLAIN, bearer=0x15)
-    assert made.hex()[:62] == wanted[:62]
+def _whole(row):
+    return row["bits"] % 8 == 0 and not int.from_bytes(row["fresh"], "big") & 2**27 - 1
 
 
-def test_ciphering_by_zuc_of_the_first_test_set():
-    """TS 35.222, 128-EEA3, test set 1: 193 bits, of which the last is left out."""
-    plain = HEX("6cf65340735552ab0c9752fa6f9025fe0bd675d9005875b2")
-    made = ciphers.cipher(3, HEX("173d14ba5003731d7a60049470f00a29"), 0x66035492, 0, plain, bearer=0xF)
-    assert made.hex() == "a6c85fc66afb8533aafc2518dfe784940ee1e4b030238cc8"
-
-
-def test_integrity_by_aes_of_the_second_test_set():
-    """TS 33.401, C.2, 128-EIA2, test set 2: 64 bits."""
-    assert ciphers.code(2, KEY, 0x398A59B4, 1, HEX("484583d5afe082ae"), bearer=0x1A).hex() == "b93787e6"
+@pytest.mark.parametrize("row", [one for one in rows("integrity") if _whole(one.values[0])])
+def test_integrity_of_all_test_sets_of_whole_bytes(row):
+    """TS 33.501, D.4: of TS 33.401, C.2 (128-EIA2), sets 2, 5 and 8 end with a byte, of C.4 sets 1 and 4."""
+    count, bearer = int.from_bytes(row["count"], "big"), int.from_bytes(row["fresh"], "big") >> 27
+    made = ciphers.code(row["algorithm"], row["key"], count, row["direction"], row["message"], bearer=bearer)
+    assert made == row["code"]
 
 
 OTHERS = [
@@ -89,11 +101,11 @@ def test_snow_3g_and_zuc_as_another_implementation_has_them(one):
     assert ciphers.code(3, *given_, bearer=bearer).hex() == eia3
 
 
-@given(st.integers(0, 3), st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 1), st.binary(max_size=90))
-def test_what_is_encrypted_twice_is_plain_again(algorithm, key, count, data):
-    once = ciphers.cipher(algorithm, key, count, ciphers.UPLINK, data)
+@given(st.integers(0, 3), KEYS, st.integers(0, 2**32 - 1), st.integers(0, 31), st.binary(max_size=90))
+def test_what_is_encrypted_twice_is_plain_again(algorithm, key, count, bearer, data):
+    once = ciphers.cipher(algorithm, key, count, ciphers.UPLINK, data, bearer=bearer)
     assert len(once) == len(data)
-    assert ciphers.cipher(algorithm, key, count, ciphers.UPLINK, once) == data
+    assert ciphers.cipher(algorithm, key, count, ciphers.UPLINK, once, bearer=bearer) == data
 
 
 @given(st.integers(1, 3), st.binary(min_size=1, max_size=60), st.data())
@@ -101,11 +113,63 @@ def test_a_code_changes_with_every_bit(algorithm, data, draw):
     key = bytes(range(16))
     at = draw.draw(st.integers(0, 8 * len(data) - 1))
     other = (int.from_bytes(data, "big") ^ 1 << at).to_bytes(len(data), "big")
-    assert ciphers.code(algorithm, key, 1, 0, data) != ciphers.code(algorithm, key, 1, 0, other)
-    assert ciphers.code(algorithm, key, 1, 0, data) != ciphers.code(algorithm, key, 1, 1, data)
+    made = ciphers.code(algorithm, key, 1, 0, data)
+    assert made != ciphers.code(algorithm, key, 1, 0, other)
+    assert made != ciphers.code(algorithm, key, 1, 0, data + b"\0"), "or another length"
+    assert made != ciphers.code(algorithm, key, 1, 1, data)
+    assert made != ciphers.code(algorithm, key, 2, 0, data)
+    assert made != ciphers.code(algorithm, key, 1, 0, data, bearer=2)
+
+
+@pytest.mark.parametrize("algorithm", [1, 2, 3])
+def test_every_parameter_makes_another_key_stream(algorithm):
+    def stream(key=bytes(16), count=1, direction=0, bearer=1):
+        return ciphers.cipher(algorithm, key, count, direction, bytes(16), bearer=bearer)
+
+    others = [stream(), stream(count=2), stream(direction=1), stream(bearer=2), stream(key=b"k" * 16)]
+    assert len(set(others)) == len(others)
+
+
+def test_without_an_algorithm_nothing_is_hidden_or_proven():
+    assert ciphers.cipher(0, bytes(16), 1, 0, b"seen") == b"seen"
+    assert ciphers.code(0, bytes(16), 1, 0, b"seen") == bytes(4)
+
+
+@pytest.mark.parametrize("algorithm", [1, 2, 3])
+@pytest.mark.parametrize("one", [ciphers.cipher, ciphers.code])
+@pytest.mark.parametrize("size", [0, 15, 24, 32])
+def test_keys_of_another_size_are_refused(one, algorithm, size):
+    """AES would take 24 and 32 bytes, and be another cipher."""
+    with pytest.raises(WrongSize, match=f"{size} bytes, expected 16"):
+        one(algorithm, bytes(size), 0, 0, b"x")
 
 
 @pytest.mark.parametrize("one", [ciphers.cipher, ciphers.code])
 def test_algorithms_that_are_not_known_are_refused(one):
-    with pytest.raises(ValueError, match="4 is not known"):
+    with pytest.raises(UnknownAlgorithm, match=r"4 is not known; expected one of N[EI]A0, N[EI]A1, N[EI]A2, N[EI]A3"):
         one(4, bytes(16), 0, 0, b"x")
+
+
+@pytest.mark.parametrize("algorithm", [1, 2, 3])
+@pytest.mark.parametrize("one", [ciphers.cipher, ciphers.code])
+def test_what_does_not_fit_is_no_other_count_or_bearer(one, algorithm):
+    """A key stream used twice would be no secret."""
+    for count, bearer in ((2**32, 1), (-1, 1), (1, 32), (1, -1)):
+        with pytest.raises((ValueError, OverflowError, struct.error)):
+            one(algorithm, bytes(16), count, 0, b"x", bearer=bearer)
+
+
+def test_threads_do_not_disturb_each_other():
+    """What encrypts by AES keeps its place in the key stream."""
+    wanted = [ciphers.cipher(2, bytes(16), count, 0, bytes(40)) for count in range(64)]
+
+    def work(_):
+        return all(ciphers.cipher(2, bytes(16), count, 0, bytes(40)) == wanted[count] for count in range(64))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(work, range(100)))
+    finally:
+        sys.setswitchinterval(before)
