@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from core5g.amf import registration, release, service, setup
+from core5g.amf import handover, registration, release, service, sessions, setup
 from core5g.amf.causes import Cause
 from core5g.amf.config import AmfConfig
 from core5g.amf.gnb import Gnb
@@ -17,7 +17,6 @@ from core5g.nas.errors import NasError, NotIntact
 from core5g.nas.fields import MobilityMessage
 from core5g.nas.mobility import (
     DeregistrationRequest,
-    DownlinkTransport,
     MobilityStatus,
     RegistrationRequest,
     ServiceRequest,
@@ -28,6 +27,7 @@ from core5g.nas.values import Guti, Identity, STmsi
 from core5g.ngap import codec
 from core5g.ngap.errors import NgapError
 from core5g.ngap.transport import Association, Listener, listen
+from core5g.smf.base import Answer, Key, Sessions
 from core5g.udm.base import Home
 
 Handler = Callable[["Amf", Gnb, dict[str, Any]], object]
@@ -37,13 +37,13 @@ class Amf:
     """An AMF.
 
     Attributes:
-        config: what it was told. home: of its subscribers. gnbs: that have called.
-        ues: by their numbers. temporary: registered ones by their 5G-TMSI. by_imsi: the same by IMSI.
+        config: what it was told. home: of its subscribers. smf: None where there are no sessions.
+        gnbs: that have called. ues: by their numbers. temporary, by_imsi: registered ones by 5G-TMSI and by IMSI.
         counts: what happened, by name; see `docs/core-embedded.md`.
     """
 
-    def __init__(self, config: AmfConfig, home: Home) -> None:
-        self.config, self.home = config, home
+    def __init__(self, config: AmfConfig, home: Home, smf: Sessions | None = None) -> None:
+        self.config, self.home, self.smf = config, home, smf
         self.gnbs: set[Gnb] = set()
         self.ues: dict[int, Ue] = {}
         self.temporary: dict[int, Ue] = {}
@@ -98,9 +98,14 @@ class Amf:
         """Run a procedure with a UE; one that is under way is ended."""
         if ue.procedure is not None:
             ue.procedure.cancel()
-        task = ue.procedure = asyncio.get_running_loop().create_task(self._guarded(ue, steps))
+        ue.procedure = self.later(self._guarded(ue, steps))
+
+    def later(self, steps: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what nobody waits for."""
+        task = asyncio.get_running_loop().create_task(steps)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _guarded(self, ue: Ue, steps: Coroutine[Any, Any, None]) -> None:
         try:
@@ -136,8 +141,23 @@ class Amf:
         self.temporary[tmsi] = ue
         return self.config.guti(tmsi)
 
+    def push(self, key: Key, answer: Answer) -> None:
+        """Take what an SMF wants done with a session, unasked."""
+        ue = self.by_imsi.get(key[0])
+        if ue is not None and key[1] in ue.sessions:
+            sessions.act(self, ue, key[1], answer)
+
+    def wanted(self, key: Key) -> None:
+        """Call an idle UE: packets for one of its sessions have come."""
+        ue = self.by_imsi.get(key[0])
+        if ue is not None and key[1] in ue.sessions and ue.gnb is None:
+            ue.wanted.add(key[1])
+            service.call(self, ue)
+
     def remove(self, ue: Ue) -> None:
-        """Forget a UE."""
+        """Forget a UE, and what it had."""
+        sessions.drop(self, ue, tuple(ue.sessions))
+        ue.quiet()
         self.ues.pop(ue.number, None)
         if self.by_imsi.get(ue.imsi) is ue:
             del self.by_imsi[ue.imsi]
@@ -169,14 +189,11 @@ class Amf:
             case RegistrationRequest():
                 self.run(ue, registration.register(self, ue, message, trusted))
             case ServiceRequest():
-                service.request(self, ue, message, trusted)
+                self.later(service.request(self, ue, message, trusted))
             case DeregistrationRequest():
                 release.deregister(self, ue, message, trusted)
-            case UplinkTransport() if ue.registered:  # there is no SMF to forward it to
-                reply = DownlinkTransport(
-                    container=message.container, kind=message.kind, session=message.session, cause=Cause.NOT_FORWARDED
-                )
-                ue.send(reply)
+            case UplinkTransport() if ue.registered:
+                self.later(sessions.forward(self, ue, message))
             case MobilityStatus():
                 self.counts["status_from_ues"] += 1
             case _:
@@ -189,7 +206,18 @@ _HANDLERS: dict[str, Handler] = {
     "InitialUEMessage": setup.initial,
     "UplinkNASTransport": setup.uplink,
     "ErrorIndication": setup.error,
-    "InitialContextSetupResponse": setup.context_made,
+    "InitialContextSetupResponse": sessions.in_context,
+    "PDUSessionResourceSetupResponse": sessions.set_up,
+    "PDUSessionResourceModifyResponse": sessions.modified,
+    "PDUSessionResourceReleaseResponse": sessions.released,
+    "PDUSessionResourceNotify": sessions.notified,
+    "PathSwitchRequest": handover.path_switch,
+    "HandoverRequired": handover.required,
+    "HandoverRequestAcknowledge": handover.acknowledged,
+    "HandoverFailure": handover.failed,
+    "HandoverNotify": handover.arrived,
+    "HandoverCancel": handover.cancelled,
+    "UplinkRANStatusTransfer": handover.status,
     "InitialContextSetupFailure": release.context_failed,
     "UERadioCapabilityInfoIndication": setup.radio_capability,
     "UEContextReleaseRequest": release.requested,

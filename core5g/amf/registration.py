@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from core5g.amf import context, release
+from core5g.amf import context, release, sessions
 from core5g.amf.causes import Cause
 from core5g.nas.codec import decode_mobility
 from core5g.nas.errors import NasError
@@ -215,12 +215,24 @@ async def _accept(amf: Amf, ue: Ue, request: RegistrationRequest) -> None:
         release.replaced(amf, before)
     amf.by_imsi[ue.imsi] = ue
     ue.registered = True
-    await ue.ask(_acceptance(amf, ue, request), RegistrationComplete, by=context.send)
+    sessions.same(amf, ue, request.sessions)
+    asked = request.uplink_data or frozenset()
+    resources = await sessions.resources(amf, ue, asked)
+
+    def send(to: Ue, nas: bytes) -> None:
+        context.send(to, nas, resources)
+        resources.clear()
+
+    not_active = asked - {number for number, *_ in resources} if request.uplink_data is not None else None
+    await ue.ask(_acceptance(amf, ue, request, not_active), RegistrationComplete, by=send)
+    sessions.deliver(amf, ue)
     if old is not None and amf.temporary.get(old.tmsi) is ue:
         del amf.temporary[old.tmsi]
 
 
-def _acceptance(amf: Amf, ue: Ue, request: RegistrationRequest) -> RegistrationAccept:
+def _acceptance(
+    amf: Amf, ue: Ue, request: RegistrationRequest, not_active: frozenset[int] | None
+) -> RegistrationAccept:
     asked = request.requested_slices or ()
     rejected = tuple(RejectedSlice(one, _NOT_IN_PLMN) for one in asked if one not in ue.slices)
     return RegistrationAccept(
@@ -230,6 +242,7 @@ def _acceptance(amf: Amf, ue: Ue, request: RegistrationRequest) -> RegistrationA
         rejected_slices=rejected or None,
         configured_slices=tuple(one.slice for one in ue.subscription.slices)[:16] if ue.subscription else None,
         features=_VOICE_OVER_NONE,
-        sessions=frozenset() if request.sessions is not None else None,
+        sessions=frozenset(ue.sessions) if request.sessions is not None else None,
+        not_reactivated=not_active,
         periodic=amf.config.periodic,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from core5g.amf import handover, sessions
 from core5g.amf.lookup import ue_of
 from core5g.nas.mobility import SWITCH_OFF, DeregistrationAccept, DeregistrationRequest
 from core5g.ngap.values import Cause
@@ -19,7 +20,10 @@ def disconnected(amf: Amf, ue: Ue, reason: str) -> None:
     if ue.gnb is not None and ue.gnb.ues.get(ue.ran) is ue:
         del ue.gnb.ues[ue.ran]
     ue.left(reason)
-    if not ue.registered:
+    handover.abandon(amf, ue)
+    if ue.registered:
+        sessions.rest(amf, ue)
+    else:
         amf.remove(ue)
 
 
@@ -56,6 +60,7 @@ def deregister(amf: Amf, ue: Ue, request: DeregistrationRequest, trusted: bool) 
         if ue.procedure is not None:
             ue.procedure.cancel()
         ue.registered = False
+        sessions.drop(amf, ue, tuple(ue.sessions))
     if not request.kind & SWITCH_OFF:
         ue.send(DeregistrationAccept())
     let_go(amf, ue, ("nas", "deregister"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-from core5g.amf import context, release
+from core5g.amf import context, release, sessions
 from core5g.amf.causes import Cause
 from core5g.nas.mobility import ServiceAccept, ServiceReject, ServiceRequest
 from core5g.nas.security import PLAIN
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from core5g.amf.amf import Amf
     from core5g.amf.ue import Ue
 
+_CALLS, _BETWEEN = 4, 2.0
+"""How often a UE is called, and how many seconds apart (T3513)."""
 
-def request(amf: Amf, ue: Ue, message: ServiceRequest, trusted: bool) -> None:
+
+async def request(amf: Amf, ue: Ue, message: ServiceRequest, trusted: bool) -> None:
     """Answer a service request."""
     if not trusted or not ue.registered:
         amf.counts["services_refused"] += 1
@@ -23,8 +27,35 @@ def request(amf: Amf, ue: Ue, message: ServiceRequest, trusted: bool) -> None:
         release.let_go(amf, ue, ("nas", "normal-release"))
         return
     amf.counts["services"] += 1
-    accept = ServiceAccept(sessions=frozenset() if message.sessions is not None else None)
-    context.send(ue, ue.bytes_of(accept))
+    sessions.same(amf, ue, message.sessions)
+    asked = message.uplink_data or frozenset()
+    resources = await sessions.resources(amf, ue, asked | ue.wanted)
+    ue.wanted.clear()
+    active = {number for number, *_ in resources}
+    accept = ServiceAccept(
+        sessions=frozenset(ue.sessions) if message.sessions is not None else None,
+        not_reactivated=asked - active if message.uplink_data is not None else None,
+    )
+    context.send(ue, ue.bytes_of(accept), resources)
+    sessions.deliver(amf, ue)
+
+
+def call(amf: Amf, ue: Ue, calls: int = _CALLS) -> None:
+    """Call an idle UE, again if need be, unless it is called already."""
+    if ue.call is not None or ue.gnb is not None:
+        return
+    page(amf, ue)
+
+    def due() -> None:
+        ue.call = None
+        if calls > 1:
+            call(amf, ue, calls - 1)
+            return
+        amf.counts["calls_unanswered"] += 1
+        ue.wanted.clear()
+        ue.pending.clear()
+
+    ue.call = asyncio.get_running_loop().call_later(_BETWEEN, due)
 
 
 def page(amf: Amf, ue: Ue) -> int:

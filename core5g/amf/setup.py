@@ -112,11 +112,6 @@ def radio_capability(amf: Amf, gnb: Gnb, ies: dict[str, Any]) -> None:
     ue_of(amf, gnb, ies).radio = ies["UERadioCapability"]
 
 
-def context_made(amf: Amf, gnb: Gnb, ies: dict[str, Any]) -> None:
-    """A gNB has a UE's context; what the UE thinks of it comes by itself."""
-    ue_of(amf, gnb, ies)
-
-
 def uplink(amf: Amf, gnb: Gnb, ies: dict[str, Any]) -> None:
     """A NAS message of a connected UE."""
     ue = ue_of(amf, gnb, ies)
@@ -160,5 +155,6 @@ def _connect(amf: Amf, gnb: Gnb, ue: Ue, ies: dict[str, Any]) -> None:
         release.disconnected(amf, ue, "it came back over another connection")
     ue.gnb, ue.ran = gnb, ies["RAN-UE-NGAP-ID"]
     ue.wants_context = "UEContextRequest" in ies
+    ue.quiet()
     _, ue.area = values.location_of(ies["UserLocationInformation"])
     gnb.ues[ue.ran] = ue

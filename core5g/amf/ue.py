@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from core5g.nas.codec import decode_mobility, encode
 from core5g.nas.errors import NotIntact
@@ -25,6 +25,8 @@ from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from core5g.amf.gnb import Gnb
+    from core5g.amf.handover import Handover
+    from core5g.smf.base import Answer
     from core5g.udm.base import Subscription
 
 Wanted = TypeVar("Wanted")
@@ -49,6 +51,13 @@ class Gone(TestbedError):
     """The connection to a UE ended while it was asked."""
 
 
+class Held(NamedTuple):
+    """A PDU session as an AMF knows it."""
+
+    slice: Snssai
+    dnn: str
+
+
 class Ue:
     """A UE.
 
@@ -57,12 +66,14 @@ class Ue:
         imsi, guti: identities; empty and None until they are known.
         security: None until it has proven who it is. start: NAS COUNT of what it came with, for K_gNB.
         slices: allowed. area: where it is. radio: what its radio can do, as gNBs tell each other.
-        wants_context: its gNB has asked for one.
+        wants_context: its gNB has asked for one. hop: chaining counter and key for the next gNB (TS 33.501, 6.9.2.1).
+        sessions: PDU sessions by identity. wanted: those that packets wait for while it is idle.
+        pending: what it and its gNB are to be told once it is connected. handover: under way.
     """
 
-    __slots__ = ("_question", "_wanted", "area", "capability", "gnb", "guti", "imsi", "number", "procedure",
-                 "radio", "ran", "registered", "security", "slices", "start", "subscription",
-                 "wants_context")  # fmt: skip
+    __slots__ = ("_question", "_wanted", "area", "call", "capability", "gnb", "guti", "handover", "hop", "imsi",
+                 "number", "pending", "procedure", "radio", "ran", "registered", "security", "sessions", "slices",
+                 "start", "subscription", "wanted", "wants_context")  # fmt: skip
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -78,6 +89,12 @@ class Ue:
         self.registered = self.wants_context = False
         self.start = 0
         self.radio: bytes | None = None
+        self.hop: tuple[int, bytes] = (0, b"")
+        self.sessions: dict[int, Held] = {}
+        self.wanted: set[int] = set()
+        self.pending: list[tuple[int, Answer]] = []
+        self.handover: Handover | None = None
+        self.call: asyncio.TimerHandle | None = None
         self.procedure: asyncio.Task[None] | None = None
         self._question: asyncio.Future[Any] | None = None
         self._wanted: tuple[type, ...] = ()
@@ -150,6 +167,12 @@ class Ue:
             return False
         question.set_result(message)
         return True
+
+    def quiet(self) -> None:
+        """Call it no more."""
+        if self.call is not None:
+            self.call.cancel()
+            self.call = None
 
     def left(self, reason: str) -> None:
         """The connection is gone; who waits for an answer is told."""

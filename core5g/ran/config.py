@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core5g.nas.values import Capability, Snssai, Tai
@@ -17,6 +18,7 @@ class GnbConfig:
 
     Attributes:
         number: gNB ID of `length` bits, 22 to 32. area: its tracking area. slices: that it has.
+        dscp: class of the packets of a 5QI on N3; none for best effort.
     """
 
     name: str
@@ -24,6 +26,7 @@ class GnbConfig:
     slices: tuple[Snssai, ...]
     number: int = 1
     length: int = 24
+    dscp: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def cell(self) -> int:

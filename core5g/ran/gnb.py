@@ -10,8 +10,10 @@ from core5g.nas.values import STmsi, plmn_bytes
 from core5g.ngap import codec, values
 from core5g.ngap.errors import NgapError
 from core5g.ngap.transport import Association, connect
+from core5g.ran import resources
 from core5g.ran.config import GnbConfig
 from core5g.ran.errors import NoService
+from core5g.ran.plane import NoPlane, Plane
 
 if TYPE_CHECKING:
     from core5g.ran.ue import Ue
@@ -24,15 +26,19 @@ class Gnb:
     """A gNB.
 
     Attributes:
-        amf: name of its AMF, empty before setup. ues: connected ones by their numbers here.
+        plane: where its tunnels end. amf: name of its AMF, empty before setup.
+        ues: connected ones by their numbers here. coming: those that are to come, by what names them on the way.
         camping: all UEs of its cell by their temporary identities, for paging. counts: what happened, by name.
     """
 
-    def __init__(self, config: GnbConfig) -> None:
+    def __init__(self, config: GnbConfig, plane: Plane | None = None) -> None:
         self.config = config
+        self.plane: Plane = plane or NoPlane()
         self.amf = ""
         self.ues: dict[int, Ue] = {}
         self.camping: dict[STmsi, Ue] = {}
+        self.coming: dict[bytes, Ue] = {}
+        self.moves: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.counts: Counter[str] = Counter()
         self._numbers: dict[int, int] = {}
         self._last = 0
@@ -79,7 +85,8 @@ class Gnb:
         if self._association is not None:
             self._association.send(codec.encode(name, ies), about)
 
-    def _about(self, number: int, name: str, ies: dict[str, Any]) -> None:
+    def about(self, number: int, name: str, ies: dict[str, Any]) -> None:
+        """Send a message about a connected UE."""
         ids = {"AMF-UE-NGAP-ID": self._numbers[number], "RAN-UE-NGAP-ID": number}
         self._send(name, {**ids, **ies}, number + 1)
 
@@ -105,12 +112,12 @@ class Gnb:
     def uplink(self, number: int, nas: bytes) -> None:
         """Carry a message of a connected UE; before the AMF has answered there is no way."""
         if number in self._numbers:
-            self._about(number, "UplinkNASTransport", {"NAS-PDU": nas, "UserLocationInformation": self._location})
+            self.about(number, "UplinkNASTransport", {"NAS-PDU": nas, "UserLocationInformation": self._location})
 
     def idle(self, number: int) -> None:
         """Ask for the release of a connection that is not needed any more."""
         if number in self._numbers:
-            self._about(number, "UEContextReleaseRequest", {"Cause": ("radioNetwork", "user-inactivity")})
+            self.about(number, "UEContextReleaseRequest", {"Cause": ("radioNetwork", "user-inactivity")})
 
     def _take(self, data: bytes) -> None:
         try:
@@ -154,7 +161,25 @@ class Gnb:
     def _context(self, ies: dict[str, Any]) -> None:
         ue = self._ue(ies)
         ue.key = values.key_of(ies["SecurityKey"])
-        self._about(ies["RAN-UE-NGAP-ID"], "InitialContextSetupResponse", {})
+        listed = resources.set_up(self, ue, ies.get("PDUSessionResourceSetupListCxtReq", ()), "Cxt")
+        self.about(ies["RAN-UE-NGAP-ID"], "InitialContextSetupResponse", listed)
+        if "NAS-PDU" in ies:
+            ue.downlink(ies["NAS-PDU"])
+
+    def _resources(self, ies: dict[str, Any]) -> None:
+        ue = self._ue(ies)
+        listed = resources.set_up(self, ue, ies["PDUSessionResourceSetupListSUReq"], "SU")
+        self.about(ies["RAN-UE-NGAP-ID"], "PDUSessionResourceSetupResponse", listed)
+
+    def _modify(self, ies: dict[str, Any]) -> None:
+        ue = self._ue(ies)
+        listed = resources.modify(ue, ies["PDUSessionResourceModifyListModReq"])
+        self.about(ies["RAN-UE-NGAP-ID"], "PDUSessionResourceModifyResponse", listed)
+
+    def _give_back(self, ies: dict[str, Any]) -> None:
+        ue = self._ue(ies)
+        listed = resources.release(ue, ies["PDUSessionResourceToReleaseListRelCmd"])
+        self.about(ies["RAN-UE-NGAP-ID"], "PDUSessionResourceReleaseResponse", listed)
         if "NAS-PDU" in ies:
             ue.downlink(ies["NAS-PDU"])
 
@@ -168,7 +193,7 @@ class Gnb:
         if ue is None:
             raise NgapError("a UE that is not known", "unknown-local-UE-NGAP-ID", "radioNetwork")
         self._numbers.setdefault(number, body["aMF-UE-NGAP-ID"] if kind == "uE-NGAP-ID-pair" else body)
-        self._about(number, "UEContextReleaseComplete", {})
+        self.about(number, "UEContextReleaseComplete", {})
         del self._numbers[number]
         ue.released(values.cause_text(ies["Cause"]))
 
@@ -189,6 +214,9 @@ _HANDLERS = {
     "DownlinkNASTransport": "_downlink",
     "InitialContextSetupRequest": "_context",
     "UEContextReleaseCommand": "_release",
+    "PDUSessionResourceSetupRequest": "_resources",
+    "PDUSessionResourceModifyRequest": "_modify",
+    "PDUSessionResourceReleaseCommand": "_give_back",
     "Paging": "_paging",
     "ErrorIndication": "_complaint",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from core5g.nas.values import Guti, Identities, Identity, Imei, Snssai, Suci, bc
 from core5g.ran.config import UeConfig
 from core5g.ran.errors import NoService
 from core5g.ran.gnb import Gnb
+from core5g.ran.sessions import Sessions
 from core5g.security import keys
 from core5g.security.errors import NotAuthentic, SyncFailure
 from core5g.security.suci import NULL, conceal
@@ -34,11 +35,11 @@ class Ue:
     Attributes:
         gnb: whose cell it is in. number: of its connection there, None while it is idle.
         security, guti, slices, areas: what it has from its network. key: K_gNB as its gNB has it.
-        counts: what happened, by name.
+        sessions: PDU sessions. counts: what happened, by name.
     """
 
-    __slots__ = ("_challenged", "_first", "_waiting", "config", "counts", "gnb", "guti", "key", "number", "on_page",
-                 "registered", "security", "slices", "usim")  # fmt: skip
+    __slots__ = ("_challenged", "_connecting", "_first", "_tasks", "_waiting", "config", "counts", "gnb", "guti",
+                 "key", "number", "on_page", "registered", "security", "sessions", "slices", "usim")  # fmt: skip
 
     def __init__(self, config: UeConfig, gnb: Gnb, usim: Usim | None = None) -> None:
         self.config, self.gnb = config, gnb
@@ -50,7 +51,10 @@ class Ue:
         self.key = b""
         self.registered = False
         self.counts: Counter[str] = Counter()
-        self.on_page: Callable[[Ue], object] = lambda _: None
+        self.sessions = Sessions(self)
+        self.on_page: Callable[[Ue], object] = Ue.come_back
+        self._connecting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: asyncio.Future[MobilityMessage | None] | None = None
         self._first: MobilityMessage | None = None
         self._challenged: bytes | None = None
@@ -88,6 +92,8 @@ class Ue:
             identity=identity,
             capability=self.config.capability,
             requested_slices=self.config.slices or None if full else None,
+            sessions=self.sessions.numbers if full and self.registered else None,
+            uplink_data=self.sessions.waiting or None if full and self.registered else None,
         )
 
     async def deregister(self, switch_off: bool = False) -> None:
@@ -100,7 +106,7 @@ class Ue:
         kind = mm.ACCESS_3GPP | (mm.SWITCH_OFF if switch_off else 0)
         known = self.security.identifier if self.security is not None else mm.NO_KEYS
         request = mm.DeregistrationRequest(kind=kind, keys=known, identity=identity)
-        send = self._open if self.number is None else self._send
+        send = self._open if self.number is None else self.send
         if switch_off:
             send(request)
         else:
@@ -115,11 +121,46 @@ class Ue:
         """
         if self.guti is None or self.security is None:
             raise NoService(str(self), "service request", "it is not registered")
-        request = mm.ServiceRequest(keys=self.security.identifier, service=service, identity=self.guti.short)
-        accept = await self._outcome("service request", self._open, request)
+        request = mm.ServiceRequest(
+            keys=self.security.identifier,
+            service=service,
+            identity=self.guti.short,
+            sessions=self.sessions.numbers,
+            uplink_data=self.sessions.numbers or None if service == mm.DATA else None,
+        )
+        accept = await self._outcome("service request", self._open if self.number is None else self.send, request)
         if not isinstance(accept, mm.ServiceAccept):
             self._forget()
             raise NoService(str(self), "service request", _why(accept))
+
+    async def connect(self) -> None:
+        """Be connected; several that want it at once have one service request.
+
+        Raises:
+            NoService: it is not registered, or the network refuses.
+        """
+        if self.number is None:
+            self.come_back()
+        if self._connecting is not None:
+            await asyncio.shield(self._connecting)
+
+    def come_back(self) -> None:
+        """Begin to be connected, where that has not begun yet; its packets and the network's can go then."""
+        if self._connecting is None:
+            task = self._connecting = self.later(self.request_service())
+            task.add_done_callback(self._connected)
+
+    def _connected(self, task: asyncio.Task[None]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is not None:
+            self.counts["services_failed"] += 1
+
+    def later(self, steps: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what nobody waits for."""
+        task = asyncio.get_running_loop().create_task(steps)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def idle(self) -> None:
         """Need its connection no more."""
@@ -151,7 +192,8 @@ class Ue:
             nas = self.security.protect(request, INTACT)
         self.number = self.gnb.attach(self, nas)
 
-    def _send(self, message: MobilityMessage, header: int = CIPHERED) -> None:
+    def send(self, message: MobilityMessage, header: int = CIPHERED) -> None:
+        """Send a message over its connection; without one, nowhere."""
         if self.number is not None:
             plain = self.security is None or header == PLAIN
             nas = encode(message) if self.security is None or plain else self.security.protect(message, header)
@@ -187,8 +229,10 @@ class Ue:
             case mm.ConfigurationUpdateCommand():
                 self._updated(message)
             case mm.NetworkDeregistrationRequest():
-                self._send(mm.NetworkDeregistrationAccept())
+                self.send(mm.NetworkDeregistrationAccept())
                 self._forget()
+            case mm.DownlinkTransport():
+                self.sessions.downlink(message)
             case mm.MobilityStatus():
                 self.counts["status"] += 1
             case _:
@@ -196,7 +240,7 @@ class Ue:
 
     def _identify(self, request: mm.IdentityRequest) -> None:
         identity: Identity = self.suci() if request.kind == Identities.SUCI else Imei(self.config.imeisv)
-        self._send(mm.IdentityResponse(identity=identity), PLAIN)
+        self.send(mm.IdentityResponse(identity=identity), PLAIN)
 
     def _authenticate(self, request: mm.AuthenticationRequest) -> None:
         if request.rand is None or request.autn is None:
@@ -205,27 +249,27 @@ class Ue:
         try:
             answer = self.usim.respond(request.rand, request.autn, network)
         except SyncFailure as failure:
-            self._send(mm.AuthenticationFailure(cause=failure.cause, auts=failure.auts), PLAIN)
+            self.send(mm.AuthenticationFailure(cause=failure.cause, auts=failure.auts), PLAIN)
             return
         except NotAuthentic as failure:
-            self._send(mm.AuthenticationFailure(cause=failure.cause), PLAIN)
+            self.send(mm.AuthenticationFailure(cause=failure.cause), PLAIN)
             return
         self._challenged = keys.k_amf(answer.k_seaf, self.config.imsi, request.abba)
-        self._send(mm.AuthenticationResponse(response=answer.res_star), PLAIN)
+        self.send(mm.AuthenticationResponse(response=answer.res_star), PLAIN)
 
     def _secure(self, command: mm.SecurityModeCommand, nas: bytes) -> None:
         """Believe a command only with the right code, and only if it repeats what this UE can do (5.4.2.3)."""
         made = Security("ue", self._agreed(command), command.algorithms >> 4, command.algorithms & 15, command.keys)
         made.accept(nas)
         if command.capability[:2] != self.config.capability[:2]:
-            self._send(mm.SecurityModeReject(cause=_CAPABILITIES), PLAIN)
+            self.send(mm.SecurityModeReject(cause=_CAPABILITIES), PLAIN)
             return
         self.security, self._challenged = made, None
         complete = mm.SecurityModeComplete(
             imeisv=Imei(self.config.imeisv) if command.imeisv else None,
             container=encode(self._first) if self._first is not None else None,
         )
-        self._send(complete, CIPHERED_NEW)
+        self.send(complete, CIPHERED_NEW)
 
     def _agreed(self, command: mm.SecurityModeCommand) -> bytes:
         """K_AMF of the challenge, or the one before, or one derived from that."""
@@ -242,14 +286,14 @@ class Ue:
             self._named(accept.guti)
         self.slices = accept.allowed_slices or ()
         self.registered = True
-        self._send(mm.RegistrationComplete())
+        self.send(mm.RegistrationComplete())
         self._resolve(accept)
 
     def _updated(self, command: mm.ConfigurationUpdateCommand) -> None:
         if isinstance(command.guti, Guti):
             self._named(command.guti)
         if command.indication is not None and command.indication & 1:
-            self._send(mm.ConfigurationUpdateComplete())
+            self.send(mm.ConfigurationUpdateComplete())
 
     def _named(self, guti: Guti | None) -> None:
         if self.guti is not None:
@@ -267,10 +311,12 @@ class Ue:
     def _forget(self) -> None:
         self._named(None)
         self.security, self.registered, self.slices, self.key = None, False, (), b""
+        self.sessions.clear()
 
     def released(self, _: str) -> None:
         """Its connection is gone."""
         self.number, self.key = None, b""
+        self.sessions.rest()
         self._resolve(None)
 
     def paged(self) -> None:
