@@ -12,8 +12,9 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 
-from pyroute2 import IPRoute
-
+from testbed.emulator import netlink
+from testbed.emulator.namespaces import Namespaces
+from testbed.emulator.netlink import Netlink, NetlinkError, Request
 from testbed.errors import AddressInUse, Unable
 
 _DEVICE = "/dev/net/tun"
@@ -23,19 +24,21 @@ _TUN_WITHOUT_HEADER = 0x0001 | 0x1000
 _LONGEST = 15
 _MOST_AT_ONCE = 64
 _SIZE = 65536
-_QUEUE = 4000
 
 
 class Tun:
-    """A TUN device in the namespace of this process; it ends with it.
+    """A TUN device; it ends with this process.
 
     Attributes:
-        name: of the interface. receive: takes packets that the kernel sends out by it; the memory is its only while
-            it does. counts: what happened, by name.
+        name, index: of the interface. counts: what happened, by name.
+        receive: takes packets that the kernel sends out by it; the memory is its only while it does.
     """
 
-    def __init__(self, name: str, mtu: int = 1400) -> None:
+    def __init__(self, name: str, mtu: int = 1400, namespace: Namespaces | None = None) -> None:
         """Make it.
+
+        Args:
+            namespace: where programs find it; None for that of this process.
 
         Raises:
             AddressInUse: an interface has this name. Unable: the kernel has no TUN, or we may not.
@@ -43,12 +46,13 @@ class Tun:
         self.name = name
         self.receive: Callable[[memoryview], object] = lambda _: None
         self.counts: Counter[str] = Counter()
-        self._file = _opened(name)
         self._data = bytearray(_SIZE)
         self._view = memoryview(self._data)
-        with IPRoute() as kernel:
+        with contextlib.nullcontext() if namespace is None else namespace.enter_net():
+            self._file = _opened(name)
             self.index = socket.if_nametoindex(name)
-            kernel.link("set", index=self.index, mtu=mtu, txqlen=_QUEUE, state="up")
+            self._netlink = Netlink()
+        self._change(netlink.set_link(self.index, up=True, mtu=mtu))
 
     def add_address(self, address: str) -> None:
         """Give it an address with its prefix length, such as `10.45.0.1/16`.
@@ -56,12 +60,21 @@ class Tun:
         Raises:
             Unable: the kernel refuses.
         """
-        host, length = address.split("/")
-        with IPRoute() as kernel:
-            try:
-                kernel.addr("replace", index=self.index, address=host, prefixlen=int(length))
-            except Exception as error:
-                raise Unable(f"{self.name}: address {address}: {error}") from None
+        self._change(netlink.address(self.index, address))
+
+    def remove_address(self, address: str) -> None:
+        """Take an address away; raises as `add_address`."""
+        self._change(netlink.delete_address(self.index, address))
+
+    def add_route(self, destination: str = "") -> None:
+        """Have packets to a network (empty: to all) leave by it; raises as `add_address`."""
+        self._change(netlink.route(None, destination, self.index))
+
+    def _change(self, request: Request) -> None:
+        try:
+            self._netlink.run([request])
+        except NetlinkError as error:
+            raise Unable(f"{self.name}: {error}") from None
 
     def start(self) -> None:
         """Take packets from here on."""
@@ -73,6 +86,7 @@ class Tun:
             with contextlib.suppress(RuntimeError):  # it may never have taken any
                 asyncio.get_running_loop().remove_reader(self._file)
             os.close(self._file)
+            self._netlink.close()
             self._file = -1
 
     def _readable(self) -> None:

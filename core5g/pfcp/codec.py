@@ -103,6 +103,7 @@ ELEMENTS: Mapping[str, _Element] = {
     "source_interface": _one(20, values.bits(15)),
     "f_teid": _one(21, values.FTEID),
     "network_instance": _one(22, values.LABELS),
+    "sdf_filter": _Element(23, values.FILTER, many=True),
     "gate_status": _one(25, values.bits(15)),
     "mbr": _one(26, values.RATES),
     "gbr": _one(27, values.RATES),

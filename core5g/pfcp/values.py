@@ -204,6 +204,21 @@ def _read_slice(data: bytes) -> tuple[int, int | None]:
     return data[0], None if differentiator == 0xFFFFFF else differentiator
 
 
+def _read_filter(data: bytes) -> str:
+    """The text of a filter; other ways to name packets are not used on N4 of ours (8.2.5)."""
+    if not data[0] & 1:
+        raise ValueError("expected a flow description")
+    size = int.from_bytes(data[2:4], "big")
+    if len(data) < 4 + size:
+        raise ValueError("cut off")
+    return data[4 : 4 + size].decode("ascii")
+
+
+def _write_filter(value: str) -> bytes:
+    text = value.encode("ascii")
+    return b"\x01\x00" + len(text).to_bytes(2, "big") + text
+
+
 NODE = Codec(_read_node, _write_node)
 LABELS = Codec(_labels, _write_labels)
 FSEID = Codec(_read_fseid, _write_fseid)
@@ -215,4 +230,5 @@ VOLUME = Codec(_read_volume, _write_volume)
 SLICE = Codec(
     _read_slice, lambda value: bytes((value[0],)) + (0xFFFFFF if value[1] is None else value[1]).to_bytes(3, "big")
 )
+FILTER = Codec(_read_filter, _write_filter)
 RAW = Codec(lambda data: data, lambda value: value)

@@ -70,11 +70,13 @@ class Network:
 
 
 @asynccontextmanager
-async def network(config=CORE, cell=CELL, home=None, subscribers=5):
+async def network(config=CORE, cell=CELL, home=None, subscribers=5, *, smf=None, plane=None):
     """Bring up an AMF and a gNB that has set up with it."""
     first = int(FIRST)
     home = home or MemoryHome({f"{first + n:015d}": subscriber() for n in range(subscribers)})
-    amf, gnb = Amf(config, home), Gnb(cell)
+    amf, gnb = Amf(config, home, smf), Gnb(cell, plane)
+    if smf is not None:
+        smf.access = amf
     with tempfile.TemporaryDirectory() as folder:
         address = amf.start(f"unix:{Path(folder)}/n2")
         try:
