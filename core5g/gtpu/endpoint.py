@@ -31,12 +31,14 @@ class Endpoint:
     Attributes:
         address: with its port, which peers have too. receivers: by TEID. counts: what happened, by name.
         on_error: called with the TEID and the address of a peer that does not know a tunnel.
+        on_end: called with the TEID of a tunnel by which no more comes.
     """
 
     def __init__(self, address: str, port: int = header.PORT) -> None:
         self.address = (address, port)
         self.receivers: dict[int, Receiver] = {}
         self.on_error: Callable[[int, IpAddress], object] = lambda _teid, _peer: None
+        self.on_end: Callable[[int], object] = lambda _teid: None
         self.counts: Counter[str] = Counter()
         self._socket: socket.socket | None = None
         self._data = bytearray(_SIZE)
@@ -113,6 +115,7 @@ class Endpoint:
                 self.on_error(*meant)
         elif found.kind == header.END_MARKER:
             self.counts["end_markers"] += 1
+            self.on_end(found.teid)
 
     def send(
         self, to: Tunnel, packet: bytes | memoryview, qfi: int | None = None, *, tos: int = 0, downlink: bool = False

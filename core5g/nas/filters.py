@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, ip_network
 from testbed.errors import BadInput
 
 ANY: tuple[int, int] = (0, 65535)
-ANYWHERE = IPv4Network(0)
+ANYWHERE = IPv4Network("0.0.0.0/0")
 _PROTOCOLS = {"ip": None, "icmp": 1, "tcp": 6, "udp": 17, "sctp": 132}
 _NAMES = {number: name for name, number in _PROTOCOLS.items()}
 _PORTED = frozenset((6, 17, 132))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from core5g.nas.values import STmsi, plmn_bytes
 from core5g.ngap import codec, values
 from core5g.ngap.errors import NgapError
 from core5g.ngap.transport import Association, connect
-from core5g.ran import resources
+from core5g.ran import handover, resources
 from core5g.ran.config import GnbConfig
 from core5g.ran.errors import NoService
 from core5g.ran.plane import NoPlane, Plane
 
 if TYPE_CHECKING:
+    from core5g.ran.handover import Arrival
     from core5g.ran.ue import Ue
 
 _SETUP = 10.0
@@ -28,6 +30,7 @@ class Gnb:
     Attributes:
         plane: where its tunnels end. amf: name of its AMF, empty before setup.
         ues: connected ones by their numbers here. coming: those that are to come, by what names them on the way.
+        moves: questions about UEs that come or go, by number. location: of its cell, as N2 has it.
         camping: all UEs of its cell by their temporary identities, for paging. counts: what happened, by name.
     """
 
@@ -37,14 +40,17 @@ class Gnb:
         self.amf = ""
         self.ues: dict[int, Ue] = {}
         self.camping: dict[STmsi, Ue] = {}
-        self.coming: dict[bytes, Ue] = {}
+        self.coming: dict[bytes, Arrival] = {}
         self.moves: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.counts: Counter[str] = Counter()
         self._numbers: dict[int, int] = {}
         self._last = 0
         self._association: Association | None = None
         self._setup: asyncio.Future[dict[str, Any]] | None = None
-        self._location = values.location_value(config.cell, config.area)
+        self.location = values.location_value(config.cell, config.area)
+
+    def __str__(self) -> str:
+        return self.config.name
 
     async def start(self, address: str, source: str | None = None) -> None:
         """Call an AMF and set up N2.
@@ -56,7 +62,7 @@ class Gnb:
         association.take, association.lost = self._take, self._lost
         self._association = association
         setup = self._setup = asyncio.get_running_loop().create_future()
-        self._send("NGSetupRequest", self._about_us())
+        self.send("NGSetupRequest", self._about_us())
         try:
             async with asyncio.timeout(_SETUP):
                 self.amf = (await setup)["AMFName"]
@@ -69,26 +75,47 @@ class Gnb:
         if self._association is not None:
             self._association.close("the gNB ends")
 
+    @property
+    def identity(self) -> tuple[str, dict[str, Any]]:
+        """Its global identity (9.3.1.5)."""
+        number = ("gNB-ID", (self.config.number, self.config.length))
+        return "globalGNB-ID", {"pLMNIdentity": plmn_bytes(self.config.area.plmn), "gNB-ID": number}
+
+    def there(self, number: int) -> int | None:
+        """Return a connected UE's number at the AMF; None while that has not answered."""
+        return self._numbers.get(number)
+
+    def adopt(self, ue: Ue, there: int) -> int:
+        """Have a UE that comes from another gNB; return its number. `there`: at the AMF."""
+        self._last = number = (self._last + 1) % 2**32
+        self.ues[number], self._numbers[number] = ue, there
+        return number
+
+    def lose(self, number: int) -> None:
+        """Have a UE no more; nobody is told."""
+        self.ues.pop(number, None)
+        self._numbers.pop(number, None)
+
     def _about_us(self) -> dict[str, Any]:
         config = self.config
         plmn = plmn_bytes(config.area.plmn)
         broadcast = {"pLMNIdentity": plmn, "tAISliceSupportList": values.slices_value(config.slices)}
-        identity = {"pLMNIdentity": plmn, "gNB-ID": ("gNB-ID", (config.number, config.length))}
         return {
-            "GlobalRANNodeID": ("globalGNB-ID", identity),
+            "GlobalRANNodeID": self.identity,
             "RANNodeName": config.name,
             "SupportedTAList": [{"tAC": config.area.tac.to_bytes(3, "big"), "broadcastPLMNList": [broadcast]}],
             "DefaultPagingDRX": "v128",
         }
 
-    def _send(self, name: str, ies: dict[str, Any], about: int = 0) -> None:
+    def send(self, name: str, ies: dict[str, Any], about: int = 0) -> None:
+        """Send a message. `about`: stream number of the UE that it is about, 0 for none."""
         if self._association is not None:
             self._association.send(codec.encode(name, ies), about)
 
     def about(self, number: int, name: str, ies: dict[str, Any]) -> None:
         """Send a message about a connected UE."""
         ids = {"AMF-UE-NGAP-ID": self._numbers[number], "RAN-UE-NGAP-ID": number}
-        self._send(name, {**ids, **ies}, number + 1)
+        self.send(name, {**ids, **ies}, number + 1)
 
     def attach(self, ue: Ue, nas: bytes, cause: str = "mo-Signalling") -> int:
         """Connect a UE, with its first message; return its number.
@@ -101,18 +128,18 @@ class Gnb:
         ies = {
             "RAN-UE-NGAP-ID": number,
             "NAS-PDU": nas,
-            "UserLocationInformation": self._location,
+            "UserLocationInformation": self.location,
             "RRCEstablishmentCause": cause,
             "FiveG-S-TMSI": values.temporary_value(ue.guti.short) if ue.guti is not None else None,
             "UEContextRequest": "requested",
         }
-        self._send("InitialUEMessage", ies, number + 1)
+        self.send("InitialUEMessage", ies, number + 1)
         return number
 
     def uplink(self, number: int, nas: bytes) -> None:
         """Carry a message of a connected UE; before the AMF has answered there is no way."""
         if number in self._numbers:
-            self.about(number, "UplinkNASTransport", {"NAS-PDU": nas, "UserLocationInformation": self._location})
+            self.about(number, "UplinkNASTransport", {"NAS-PDU": nas, "UserLocationInformation": self.location})
 
     def idle(self, number: int) -> None:
         """Ask for the release of a connection that is not needed any more."""
@@ -122,21 +149,22 @@ class Gnb:
     def _take(self, data: bytes) -> None:
         try:
             message = codec.decode(data)
-            handler = getattr(self, _HANDLERS.get(message.name, ""), None)
+            handler = _HANDLERS.get(message.name)
             if handler is None:
                 raise NgapError(f"{message.name} is not for a gNB", "message-not-compatible-with-receiver-state")
-            handler(message.ies)
+            handler(self, message.ies)
         except NgapError as error:
             self.counts["ngap_errors"] += 1
-            self._send("ErrorIndication", {"Cause": error.cause})
+            self.send("ErrorIndication", {"Cause": error.cause})
 
     def _lost(self, reason: str) -> None:
         if self._setup is not None and not self._setup.done():
             self._setup.set_exception(NoService(self.config.name, "NG setup", reason))
         ues, self.ues = self.ues, {}
         self._numbers.clear()
-        for ue in ues.values():
-            ue.released("the gNB lost its AMF")
+        for number, ue in ues.items():
+            if ue.gnb is self and ue.number == number:
+                ue.released("the gNB lost its AMF")
 
     def _is_set_up(self, ies: dict[str, Any]) -> None:
         if self._setup is not None and not self._setup.done():
@@ -195,7 +223,8 @@ class Gnb:
         self._numbers.setdefault(number, body["aMF-UE-NGAP-ID"] if kind == "uE-NGAP-ID-pair" else body)
         self.about(number, "UEContextReleaseComplete", {})
         del self._numbers[number]
-        ue.released(values.cause_text(ies["Cause"]))
+        if ue.gnb is self and ue.number == number:  # else it has gone to another gNB
+            ue.released(values.cause_text(ies["Cause"]))
 
     def _paging(self, ies: dict[str, Any]) -> None:
         self.counts["pagings"] += 1
@@ -208,15 +237,20 @@ class Gnb:
         self.counts["complaints"] += 1
 
 
-_HANDLERS = {
-    "NGSetupResponse": "_is_set_up",
-    "NGSetupFailure": "_is_refused",
-    "DownlinkNASTransport": "_downlink",
-    "InitialContextSetupRequest": "_context",
-    "UEContextReleaseCommand": "_release",
-    "PDUSessionResourceSetupRequest": "_resources",
-    "PDUSessionResourceModifyRequest": "_modify",
-    "PDUSessionResourceReleaseCommand": "_give_back",
-    "Paging": "_paging",
-    "ErrorIndication": "_complaint",
+_HANDLERS: dict[str, Callable[[Gnb, dict[str, Any]], None]] = {
+    "NGSetupResponse": Gnb._is_set_up,
+    "NGSetupFailure": Gnb._is_refused,
+    "DownlinkNASTransport": Gnb._downlink,
+    "InitialContextSetupRequest": Gnb._context,
+    "UEContextReleaseCommand": Gnb._release,
+    "PDUSessionResourceSetupRequest": Gnb._resources,
+    "PDUSessionResourceModifyRequest": Gnb._modify,
+    "PDUSessionResourceReleaseCommand": Gnb._give_back,
+    "PathSwitchRequestAcknowledge": handover.answered,
+    "PathSwitchRequestFailure": handover.refused,
+    "HandoverRequest": handover.asked,
+    "HandoverCommand": handover.answered,
+    "HandoverPreparationFailure": handover.refused,
+    "Paging": Gnb._paging,
+    "ErrorIndication": Gnb._complaint,
 }

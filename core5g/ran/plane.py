@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -25,9 +26,17 @@ class Plane(Protocol):
         """End a tunnel."""
         ...
 
+    def linger(self, teid: int) -> None:
+        """End a tunnel as soon as no more comes by it: its UE has gone, and what comes is forwarded to it."""
+        ...
+
     def send(self, to: Tunnel, flow: int, packet: bytes | memoryview, tos: int = 0) -> None:
         """Send a UE's packet. `tos`: of the packet that carries it."""
         ...
+
+
+_LINGER = 5.0
+"""s: an end marker that is lost is not waited for longer."""
 
 
 class NoPlane:
@@ -45,6 +54,9 @@ class NoPlane:
     def close(self, teid: int) -> None:
         """Nothing is left of it."""
 
+    def linger(self, teid: int) -> None:
+        """Nothing comes by it."""
+
     def send(self, to: Tunnel, flow: int, packet: bytes | memoryview, tos: int = 0) -> None:
         """Drop it."""
 
@@ -55,6 +67,8 @@ class Gtpu:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._last = 0
+        self._lingering: dict[int, asyncio.TimerHandle] = {}
+        endpoint.on_end = self._ended
 
     @property
     def address(self) -> str:
@@ -70,6 +84,17 @@ class Gtpu:
     def close(self, teid: int) -> None:
         """End a tunnel; who still sends into it hears that it is none."""
         self._endpoint.receivers.pop(teid, None)
+        timer = self._lingering.pop(teid, None)
+        if timer is not None:
+            timer.cancel()
+
+    def linger(self, teid: int) -> None:
+        """End a tunnel as soon as the core says that no more comes by it, or could have said so."""
+        self._lingering[teid] = asyncio.get_running_loop().call_later(_LINGER, self.close, teid)
+
+    def _ended(self, teid: int) -> None:
+        if teid in self._lingering:
+            self.close(teid)
 
     def send(self, to: Tunnel, flow: int, packet: bytes | memoryview, tos: int = 0) -> None:
         """Send a UE's packet. `tos`: of the packet that carries it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core5g.gtpu.tunnel import Tunnel
 from core5g.ngap import codec, values
@@ -12,6 +12,15 @@ from core5g.ngap.errors import NgapError
 if TYPE_CHECKING:
     from core5g.ran.gnb import Gnb
     from core5g.ran.ue import Ue
+
+
+class Opened(NamedTuple):
+    """A gNB's end of a session's tunnel: its number there, where packets go to, traffic class by flow."""
+
+    teid: int
+    uplink: Tunnel
+    tos: dict[int, int]
+
 
 Item = Mapping[str, Any]
 _NO_SESSION: values.Cause = ("radioNetwork", "unknown-PDU-session-ID")
@@ -45,8 +54,11 @@ def set_up(gnb: Gnb, ue: Ue, wanted: Iterable[Item], of: str) -> dict[str, Any]:
 
 def _made(gnb: Gnb, ue: Ue, number: int, transfer: Any) -> bytes:
     uplink, qualities = read(transfer)
-    teid = open_(gnb, ue, number, uplink, qualities)
-    there = values.tunnel_value(gnb.plane.address, teid)
+    end = prepared(gnb, ue, number, uplink, qualities)
+    session = ue.sessions.all[number]
+    session.close()
+    session.attach(gnb.plane, end)
+    there = values.tunnel_value(gnb.plane.address, end.teid)
     answer = {
         "dLQosFlowPerTNLInformation": {
             "uPTransportLayerInformation": there,
@@ -68,8 +80,8 @@ def read(transfer: Any) -> tuple[Tunnel, dict[int, int]]:
     return Tunnel(str(host), teid), flows
 
 
-def open_(gnb: Gnb, ue: Ue, number: int, uplink: Tunnel, qualities: Mapping[int, int]) -> int:
-    """Open a session's tunnel; return its number at this gNB.
+def prepared(gnb: Gnb, ue: Ue, number: int, uplink: Tunnel, qualities: Mapping[int, int]) -> Opened:
+    """Have an end of a session's tunnel at a gNB, which packets may come by from here on.
 
     Raises:
         NgapError: the UE has no such session.
@@ -77,8 +89,8 @@ def open_(gnb: Gnb, ue: Ue, number: int, uplink: Tunnel, qualities: Mapping[int,
     session = ue.sessions.all.get(number)
     if session is None:
         raise NgapError(f"{ue} has no session {number}", _NO_SESSION[1], _NO_SESSION[0])
-    session.tos = {flow: gnb.config.dscp.get(quality, 0) << 2 for flow, quality in qualities.items()}
-    return session.open(gnb.plane, uplink)
+    tos = {flow: gnb.config.dscp.get(quality, 0) << 2 for flow, quality in qualities.items()}
+    return Opened(gnb.plane.open(session.received), uplink, tos)
 
 
 def _quality(one: Item) -> int:

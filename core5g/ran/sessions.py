@@ -22,6 +22,7 @@ from core5g.ran.errors import NoService
 from core5g.ran.plane import Plane
 
 if TYPE_CHECKING:
+    from core5g.ran.resources import Opened
     from core5g.ran.ue import Ue
 
 PATIENCE = 16.0
@@ -62,14 +63,18 @@ class PduSession:
     packets_up: int = 0
     _matchers: list[tuple[int, tuple[Filter, ...] | None]] = field(default_factory=list)
 
-    def open(self, plane: Plane, uplink: Tunnel) -> int:
-        """Have resources at a gNB; return the number of its tunnel's end there."""
-        self.close()
-        self.plane, self.uplink = plane, uplink
-        self.teid = plane.open(self._received)
+    def attach(self, plane: Plane, end: Opened) -> None:
+        """Have resources at a gNB: what waits goes."""
+        self.plane = plane
+        self.teid, self.uplink, self.tos = end
         while self.waiting:
             self.send(self.waiting.popleft())
-        return self.teid
+
+    def leave(self) -> None:
+        """Go from a gNB to another: what still comes to the first is forwarded."""
+        if self.plane is not None:
+            self.plane.linger(self.teid)
+        self.plane = self.uplink = None
 
     def close(self) -> None:
         """Have none."""
@@ -77,7 +82,8 @@ class PduSession:
             self.plane.close(self.teid)
         self.plane = self.uplink = None
 
-    def _received(self, packet: memoryview) -> None:
+    def received(self, packet: memoryview) -> None:
+        """Take a packet that has come for it."""
         self.packets_down += 1
         self.receive(packet)
 

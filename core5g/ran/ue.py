@@ -162,6 +162,13 @@ class Ue:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def come_to(self, gnb: Gnb, number: int) -> None:
+        """Be in another gNB's cell, connected."""
+        if self.guti is not None:
+            self.gnb.camping.pop(self.guti.short, None)
+            gnb.camping[self.guti.short] = self
+        self.gnb, self.number = gnb, number
+
     def idle(self) -> None:
         """Need its connection no more."""
         if self.number is not None:

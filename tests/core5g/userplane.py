@@ -1,7 +1,9 @@
 """A whole core and a RAN in one process, with packets: loopback carries N3 and N4, a namespace of its own is N6."""
 
+import asyncio
 import os
 import socket
+import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
@@ -43,12 +45,12 @@ class Whole:
         self.endpoints.append(made)
         return Gtpu(made)
 
-    def program(self, address=None, upf=0):
+    def program(self, upf=0, port=0):
         """A socket of a program in the data network."""
         with self.namespaces[upf].enter_net():
             made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         made.setblocking(False)
-        made.bind((str(address or GATEWAYS[upf].ip), 0))
+        made.bind((str(GATEWAYS[upf].ip), port))
         return made
 
 
@@ -102,3 +104,27 @@ def _free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.9.1", 0))
         return one.getsockname()[1]
+
+
+def udp(source, destination, ports, payload):
+    """A packet of IPv4 with UDP, which needs no checksum."""
+    total = 28 + len(payload)
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, total, 0, 0, 64, 17, 0, source.packed, destination.packed)
+    value = sum(struct.unpack("!10H", head))
+    value = (value & 0xFFFF) + (value >> 16)
+    checksum = ~((value & 0xFFFF) + (value >> 16)) & 0xFFFF
+    inside = struct.pack("!HHHH", *ports, 8 + len(payload), 0) + payload
+    return head[:10] + checksum.to_bytes(2, "big") + head[12:] + inside
+
+
+async def heard(program):
+    """What comes to a program, and from where."""
+    async with asyncio.timeout(5):
+        return await asyncio.get_running_loop().sock_recvfrom(program, 2000)
+
+
+def inbox(session):
+    """What comes for a UE, as it comes."""
+    queue = asyncio.Queue()
+    session.receive = lambda packet: queue.put_nowait(bytes(packet))
+    return queue

@@ -121,7 +121,7 @@ async def test_a_reset_makes_its_ues_idle_and_no_others():
         here, there = net.ue(), net.ue("001010000000002", gnb=other)
         await here.register()
         await there.register()
-        net.gnb._send("NGReset", {"Cause": ("misc", "unspecified"), "ResetType": ("nG-Interface", "reset-all")})
+        net.gnb.send("NGReset", {"Cause": ("misc", "unspecified"), "ResetType": ("nG-Interface", "reset-all")})
         await net.until(lambda: net.amf.by_imsi[FIRST].gnb is None)
         assert net.amf.by_imsi["001010000000002"].gnb is not None
         other.stop()

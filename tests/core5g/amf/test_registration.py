@@ -227,8 +227,8 @@ async def test_many_at_once_and_all_are_different():
 async def test_an_area_that_is_not_served_is_refused():
     """A gNB that has two areas, of which one is the AMF's."""
     async with network() as net:
-        net.gnb._location = net.gnb._location[0], {  # the cell moves to where the AMF is not
-            **net.gnb._location[1], "tAI": {"pLMNIdentity": b"\x00\xf1\x10", "tAC": b"\0\0\x63"},
+        net.gnb.location = net.gnb.location[0], {  # the cell moves to where the AMF is not
+            **net.gnb.location[1], "tAI": {"pLMNIdentity": b"\x00\xf1\x10", "tAC": b"\0\0\x63"},
         }  # fmt: skip
         with pytest.raises(NoService, match="5GMM 12"):
             await net.ue().register()
@@ -331,15 +331,9 @@ async def test_a_ue_takes_nothing_unprotected_that_it_must_not():
 
 @asynchronous
 async def test_a_session_in_a_core_without_smf_is_told_as_not_forwarded():
-    from core5g.nas.codec import encode
-    from core5g.nas.sessions import IPV4, SessionRequest
-
     async with network() as net:
         ue = net.ue()
         await ue.register()
-        request = SessionRequest(session=5, transaction=1, kind=IPV4)
-        answer = await ue._outcome(
-            "session", ue._send, mm.UplinkTransport(container=encode(request), session=5, request=mm.INITIAL_REQUEST)
-        )
-        assert isinstance(answer, mm.DownlinkTransport)
-        assert (answer.cause, answer.session, answer.container) == (90, 5, encode(request))
+        with pytest.raises(NoService, match="5GMM 90"):
+            await ue.sessions.establish()
+        assert not ue.sessions.all
