@@ -1,4 +1,6 @@
-"""An AMF as a process: settings come on standard input, what it is and, at SIGTERM, what happened go out."""
+"""An AMF, with an SMF or without, as a process: settings come on standard input, what it is and, at SIGTERM, what
+happened go out.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ from core5g import settings
 from core5g.amf.amf import Amf
 from core5g.amf.config import AmfConfig
 from core5g.nas.values import Tai
+from core5g.smf.settings import SmfSettings
+from core5g.smf.smf import Smf
 from core5g.udm.memory import MemoryHome
 from testbed.errors import TestbedError
 
 
 class AmfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An AMF: where it listens (`transport.listen`), what it serves, whom it knows."""
+    """An AMF: where it listens (`transport.listen`), what it serves, whom it knows. `smf`: None for no sessions."""
 
     listen: str
     plmns: tuple[str, ...]
@@ -26,20 +30,29 @@ class AmfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     name: str = "amf"
     slices: tuple[settings.SliceSettings, ...] = (settings.SliceSettings(1),)
     subscribers: tuple[settings.Range, ...] = ()
+    smf: SmfSettings | None = None
 
 
 async def serve(told: AmfSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     areas = frozenset(Tai(plmn, tac) for plmn in told.plmns for tac in told.tacs)
     config = AmfConfig(told.name, told.plmns, areas, tuple(one.value for one in told.slices))
-    amf = Amf(config, MemoryHome({imsi: one for each in told.subscribers for imsi, one in each.subscribers()}))
+    smf = Smf(told.smf.value) if told.smf is not None else None
+    home = MemoryHome({imsi: one for each in told.subscribers for imsi, one in each.subscribers()})
+    amf = Amf(config, home, smf)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    if smf is not None:
+        smf.access = amf
+        await smf.start()
     print(json.dumps({"ready": amf.start(told.listen), "memory": settings.memory()}), flush=True)
     await ended.wait()
     counts = {**amf.counts, "registered": len(amf.by_imsi), "gnbs": len(amf.gnbs), "memory": settings.memory()}
     await amf.stop()
+    if smf is not None:
+        counts |= {f"smf_{name}": number for name, number in smf.counts.items()}
+        await smf.stop()
     print(json.dumps(counts), flush=True)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from testbed.emulator import netlink
 from testbed.emulator.namespaces import Namespaces
 from testbed.emulator.netlink import Netlink, NetlinkError, Request
-from testbed.errors import AddressInUse, Unable
+from testbed.errors import AddressInUse, BadInput, Unable
 
 _DEVICE = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA
@@ -41,7 +41,8 @@ class Tun:
             namespace: where programs find it; None for that of this process.
 
         Raises:
-            AddressInUse: an interface has this name. Unable: the kernel has no TUN, or we may not.
+            AddressInUse: an interface has this name. BadInput: it is no name of one.
+            Unable: the kernel has no TUN, or we may not.
         """
         self.name = name
         self.receive: Callable[[memoryview], object] = lambda _: None
@@ -112,7 +113,7 @@ class Tun:
 
 def _opened(name: str) -> int:
     if not 0 < len(name.encode()) <= _LONGEST or "/" in name:
-        raise Unable(f"{name!r}: expected a name of an interface, 1 to {_LONGEST} characters")
+        raise BadInput(f"{name!r}: expected a name of an interface, 1 to {_LONGEST} characters")
     try:
         made = os.open(_DEVICE, os.O_RDWR | os.O_NONBLOCK)
     except OSError as error:

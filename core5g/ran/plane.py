@@ -14,9 +14,12 @@ Receive = Callable[[memoryview], object]
 
 
 class Plane(Protocol):
-    """Where tunnels end. `address`: as the core is told it."""
+    """Where tunnels end."""
 
-    address: str
+    @property
+    def address(self) -> str:
+        """As the core is told it."""
+        ...
 
     def open(self, receive: Receive) -> int:
         """Return the number of a new tunnel, whose packets `receive` gets."""

@@ -141,15 +141,16 @@ class Sessions:
     """All PDU sessions of a UE, by identity.
 
     Attributes:
-        all: that it has. on_gone: called with one that the network took away, and the cause of 5GSM.
+        all: that it has. on_made, on_removed: called with one that it has from here on, or no more.
     """
 
-    __slots__ = ("_transaction", "_ue", "_waiting", "all", "on_gone")
+    __slots__ = ("_transaction", "_ue", "_waiting", "all", "on_made", "on_removed")
 
     def __init__(self, ue: Ue) -> None:
         self._ue = ue
         self.all: dict[int, PduSession] = {}
-        self.on_gone: Callable[[PduSession, int], object] = self._again
+        self.on_made: Callable[[PduSession], object] = lambda _: None
+        self.on_removed: Callable[[PduSession], object] = lambda _: None
         self._waiting: dict[int, asyncio.Future[SessionMessage]] = {}
         self._transaction = 0
 
@@ -189,6 +190,7 @@ class Sessions:
         session.dnn, session.slice = accept.dnn or session.dnn, accept.slice or session.slice
         session.ambr, session.options = accept.ambr, options.read(accept.options)
         session.follow(accept.rules, accept.flows or ())
+        self.on_made(session)
 
     async def release(self, number: int) -> None:
         """Give a session back.
@@ -240,7 +242,7 @@ class Sessions:
                 self._resolve(message)
                 self._remove(session)
                 if not message.transaction:
-                    self.on_gone(session, message.cause)
+                    self._taken_away(session, message.cause)
             case sm.ReleaseCommand():  # told again: the completion was lost
                 self._send(sm.ReleaseComplete(session=message.session, transaction=message.transaction))
             case sm.ModificationCommand() if session is not None:
@@ -260,7 +262,7 @@ class Sessions:
         if waiting is not None and not waiting.done():
             waiting.set_exception(NoService(str(self._ue), "PDU session", cause))
 
-    def _again(self, session: PduSession, cause: int) -> None:
+    def _taken_away(self, session: PduSession, cause: int) -> None:
         """A network that takes a session away may ask for it anew (TS 24.501, 6.3.3.3)."""
         self._ue.counts["sessions_taken_away"] += 1
         if cause == REACTIVATE:
@@ -268,17 +270,17 @@ class Sessions:
 
     async def _anew(self, session: PduSession) -> None:
         try:
-            made = await self.establish(session.dnn, session.slice, session.number)
+            await self.establish(session.dnn, session.slice, session.number)
         except NoService:
             self._ue.counts["reactivations_failed"] += 1
             return
-        made.receive, made.tos = session.receive, session.tos
         self._ue.counts["reactivations"] += 1
 
     def _remove(self, session: PduSession) -> None:
         session.close()
         if self.all.get(session.number) is session:
             del self.all[session.number]
+            self.on_removed(session)
 
     def rest(self) -> None:
         """The UE has no connection: sessions have no resources; who waits for an answer is told."""
@@ -290,7 +292,8 @@ class Sessions:
     def clear(self) -> None:
         """The UE has no sessions any more."""
         self.rest()
-        self.all.clear()
+        for session in tuple(self.all.values()):
+            self._remove(session)
 
     @property
     def numbers(self) -> frozenset[int]:

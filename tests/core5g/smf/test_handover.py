@@ -32,6 +32,12 @@ async def two_cells(**options):
             other.stop()
 
 
+def by(all_, host):
+    """Tell whether packets go by a gNB."""
+    session = all_.smf.sessions[KEY]
+    return session.downlink and session.downlink.host == host and not session.lock.locked()
+
+
 async def both_ways(all_, session, came):
     """Send a packet each way."""
     with all_.program() as program:
@@ -53,15 +59,13 @@ async def test_a_ue_takes_its_sessions_along(way):
         there = all_.net.amf.by_imsi[FIRST]
         await all_.until(lambda: there.gnb is not None and there.gnb.name == "gnb2")
         await all_.until(lambda: not before.ues)
-        await all_.until(lambda: all_.smf.sessions[KEY].downlink.host == "127.0.8.2")
-        await all_.until(lambda: not all_.smf.sessions[KEY].lock.locked())
+        await all_.until(lambda: by(all_, "127.0.8.2"))
         assert session.address == address
         await all_.until(lambda: not all_.endpoints[0].receivers)
         await both_ways(all_, session, came)
         assert all_.endpoints[0].counts["end_markers"] == 1
         await way(ue, before)
-        await all_.until(lambda: all_.smf.sessions[KEY].downlink.host == "127.0.8.1")
-        await all_.until(lambda: not all_.smf.sessions[KEY].lock.locked())
+        await all_.until(lambda: by(all_, "127.0.8.1"))
         await both_ways(all_, session, came)
         await ue.sessions.release(1)
         await ue.deregister()
@@ -88,11 +92,13 @@ async def test_no_packet_is_lost_on_the_way(way):
     async with two_cells() as (all_, other):
         ue, session, came = await attached(all_)
         with all_.program() as program:
+            moving = None
             for number in range(200):
                 program.sendto(number.to_bytes(2, "big"), (str(session.address), 4000))
                 if number == 50:
                     moving = asyncio.ensure_future(way(ue, other))
                 await asyncio.sleep(0)
+            assert moving
             await moving
             got = [await asyncio.wait_for(came.get(), 5) for _ in range(200)]
         assert sorted(int.from_bytes(one[28:], "big") for one in got) == list(range(200))
