@@ -35,7 +35,7 @@ class Endpoint:
     """
 
     def __init__(self, address: str, port: int = header.PORT) -> None:
-        self.address = (address, port)
+        self.address: tuple[str, int] = (address, port)
         self.receivers: dict[int, Receiver] = {}
         self.on_error: Callable[[int, IpAddress], object] = lambda _teid, _peer: None
         self.on_end: Callable[[int], object] = lambda _teid: None
@@ -66,7 +66,8 @@ class Endpoint:
             kind = AddressInUse if error.errno == errno.EADDRINUSE else Unable
             raise kind(f"GTP-U cannot listen at {host}:{port}: {error.strerror}") from None
         _widen(made)
-        self.address = made.getsockname()[:2]
+        host, port, *_ = made.getsockname()
+        self.address = (host, port)
         self._socket = made
         asyncio.get_running_loop().add_reader(made, self._readable)
 
