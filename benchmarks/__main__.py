@@ -29,8 +29,9 @@ ALL = (
     "radio_channel",
     "radio_broker",
     "registrations",
+    "gtpu",
 )
-SMALL = ("switches", "radio_channel", "radio_broker", "registrations")
+SMALL = ("switches", "radio_channel", "radio_broker", "registrations", "gtpu")
 """Those that have a small run."""
 
 
