@@ -97,11 +97,12 @@ class Smf:
         if upf is None:
             raise Refused(Cause.INSUFFICIENT_RESOURCES_FOR_SLICE)
         session = self._new(request, upf)
-        try:
-            await self.anchor.establish(session)
-        except NoAnchor:
-            self._forget(session)
-            raise Refused(Cause.NETWORK_FAILURE) from None
+        async with session.lock:  # a UE that leaves meanwhile has it dropped when there is something to drop
+            try:
+                await self.anchor.establish(session)
+            except NoAnchor:
+                self._forget(session)
+                raise Refused(Cause.NETWORK_FAILURE) from None
         return session
 
     def _new(self, request: Request, upf: Upf) -> Session:
