@@ -14,6 +14,9 @@ import msgspec
 from core5g import settings
 from core5g.amf.amf import Amf
 from core5g.amf.config import AmfConfig
+from core5g.metrics import amf as shown_amf
+from core5g.metrics import smf as shown_smf
+from core5g.metrics.page import Page, Pages, text
 from core5g.nas.values import Tai
 from core5g.smf.settings import SmfSettings
 from core5g.smf.smf import Smf
@@ -22,7 +25,11 @@ from testbed.errors import TestbedError
 
 
 class AmfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An AMF: where it listens (`transport.listen`), what it serves, whom it knows. `smf`: None for no sessions."""
+    """An AMF: where it listens (`transport.listen`), what it serves, whom it knows.
+
+    Attributes:
+        smf: None for no sessions. metrics: `ADDRESS:PORT` where figures of both are served; empty for nowhere.
+    """
 
     listen: str
     plmns: tuple[str, ...]
@@ -31,6 +38,19 @@ class AmfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     slices: tuple[settings.SliceSettings, ...] = (settings.SliceSettings(1),)
     subscribers: tuple[settings.Range, ...] = ()
     smf: SmfSettings | None = None
+    metrics: str = ""
+
+
+def pages(amf: Amf, smf: Smf | None) -> dict[str, Page]:
+    """Return what is served, by path."""
+    found: dict[str, Page] = {
+        "/metrics": lambda _: text((*shown_amf.metrics(amf), *(shown_smf.metrics(smf) if smf is not None else ()))),
+        "/ue-info": lambda asked: shown_amf.ues(amf, asked),
+        "/gnb-info": lambda asked: shown_amf.gnbs(amf, asked),
+    }
+    if smf is not None:
+        found["/pdu-info"] = lambda asked: shown_smf.sessions(smf, asked)
+    return found
 
 
 async def serve(told: AmfSettings) -> None:
@@ -46,8 +66,11 @@ async def serve(told: AmfSettings) -> None:
     if smf is not None:
         smf.access = amf
         await smf.start()
+    shown = Pages(told.metrics, pages(amf, smf)) if told.metrics else None
     print(json.dumps({"ready": amf.start(told.listen), "memory": settings.memory()}), flush=True)
     await ended.wait()
+    if shown is not None:
+        shown.stop()
     counts = {**amf.counts, "registered": len(amf.by_imsi), "gnbs": len(amf.gnbs), "memory": settings.memory()}
     await amf.stop()
     if smf is not None:

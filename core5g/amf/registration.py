@@ -45,6 +45,9 @@ _IMEISV = 1
 _VOICE_OVER_NONE = b"\x00\x00"
 """Network features: none (TS 24.501, 9.11.3.5)."""
 _ATTEMPTS = 3
+_KIND = 7
+KINDS = {1: "initial", 2: "mobility", 3: "periodic", 4: "emergency"}
+"""Of registrations (TS 24.501, 9.11.3.7), as they are counted."""
 
 
 class Refused(TestbedError):
@@ -72,19 +75,22 @@ def whole(ue: Ue, message: MobilityMessage) -> MobilityMessage:
 
 async def register(amf: Amf, ue: Ue, request: RegistrationRequest, trusted: bool) -> None:
     """Register a UE, or tell it why not."""
+    kind = KINDS.get(request.kind & _KIND, "other")
     amf.counts["registrations_requested"] += 1
+    amf.counts[f"{kind}_requested"] += 1
     try:
         if not trusted or ue.security is None:
             request = await _proven(amf, ue, request)
         _granted(amf, ue, request)
     except Refused as refused:
         amf.counts["registrations_refused"] += 1
-        amf.counts[f"registrations_refused_{refused.cause.value}"] += 1
+        amf.counts[f"{kind}_refused_{refused.cause.value}"] += 1
         ue.send(RegistrationReject(cause=refused.cause, rejected_slices=refused.slices or None))
         release.let_go(amf, ue, ("nas", "normal-release"))
         return
     await _accept(amf, ue, request)
     amf.counts["registrations"] += 1
+    amf.counts[f"{kind}_made"] += 1
 
 
 async def _proven(amf: Amf, ue: Ue, request: RegistrationRequest) -> RegistrationRequest:
@@ -116,6 +122,7 @@ async def _authenticated(amf: Amf, ue: Ue, used: int) -> tuple[Vector, int]:
     identifier = 0 if used == NO_KEYS else (used + 1) % NO_KEYS
     for _ in range(_ATTEMPTS):
         vector = amf.home.challenge(ue.imsi, network)
+        amf.counts["challenges"] += 1
         request = AuthenticationRequest(keys=identifier, abba=keys.ABBA, rand=vector.rand, autn=vector.autn)
         answer = await ue.ask(request, AuthenticationResponse, AuthenticationFailure)
         if isinstance(answer, AuthenticationFailure):

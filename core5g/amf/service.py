@@ -44,6 +44,8 @@ def call(amf: Amf, ue: Ue, calls: int = _CALLS) -> None:
     """Call an idle UE, again if need be, unless it is called already."""
     if ue.call is not None or ue.gnb is not None:
         return
+    if calls == _CALLS:
+        amf.counts["calls"] += 1
     page(amf, ue)
 
     def due() -> None:

@@ -155,6 +155,8 @@ def _connect(amf: Amf, gnb: Gnb, ue: Ue, ies: dict[str, Any]) -> None:
         release.disconnected(amf, ue, "it came back over another connection")
     ue.gnb, ue.ran = gnb, ies["RAN-UE-NGAP-ID"]
     ue.wants_context = "UEContextRequest" in ies
-    ue.quiet()
+    if ue.call is not None:
+        amf.counts["calls_answered"] += 1
+        ue.quiet()
     _, ue.area = values.location_of(ies["UserLocationInformation"])
     gnb.ues[ue.ran] = ue

@@ -17,6 +17,9 @@ from core5g.smf.session import Session
 from core5g.smf.upfs import Upf, Upfs
 from testbed.errors import TestbedError
 
+_NO_ANSWER = 0
+"""Cause under which it is counted where a UPF does not answer."""
+
 
 class NoAnchor(TestbedError):
     """A UPF does not take a session."""
@@ -68,12 +71,15 @@ class Anchor:
         """
         self.by_seid[session.seid] = session
         ies = rules.establishment(session, self._config.address)
+        self._counts["n4_requested"] += 1
         try:
             answer = await self.node.accepted(session.upf.peer, Kind.SESSION_ESTABLISHMENT_REQUEST, ies, 0)
             seid, created = wanted(answer, "f_seid", "created_pdr")
             tunnel = next(one["f_teid"] for one in created if one.get("pdr_id") == rules.UP)
         except (NoAnswer, Rejected, PfcpError, StopIteration, KeyError) as error:
             self._counts["upf_refusals"] += 1
+            cause = error.cause if isinstance(error, Rejected | PfcpError) else _NO_ANSWER
+            self._counts[f"n4_refused_{cause:d}"] += 1
             raise NoAnchor(f"{session.upf}: {error}") from None
         session.there, session.uplink = seid.seid, Tunnel(str(tunnel.address), tunnel.teid)
 
@@ -113,6 +119,7 @@ class Anchor:
         session = self.by_seid.get(message.seid or 0)
         if session is None:
             raise PfcpError("a session that is not known", Cause.SESSION_NOT_FOUND)
+        self._counts["reports"] += 1
         self._used(session, message.ies.get("usage_report", ()))
         if "downlink_data_report" in message.ies:
             self._counts["downlink_data"] += 1

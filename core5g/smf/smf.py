@@ -12,7 +12,7 @@ from core5g.nas import sessions as sm
 from core5g.nas.codec import decode_session
 from core5g.nas.errors import NasError
 from core5g.nas.fields import SessionMessage
-from core5g.nas.values import Tai
+from core5g.nas.values import Snssai, Tai
 from core5g.ngap.errors import NgapError
 from core5g.smf import messages, rules, transfers
 from core5g.smf.anchor import Anchor, Listener, NoAnchor
@@ -41,7 +41,7 @@ class Smf:
 
     Attributes:
         config: what it was told. access: its AMF. anchor: its sessions at UPFs. sessions: all of them.
-        counts: what happened, by name; see `docs/core-embedded.md`.
+        counts: what happened, by name. by_slice: sessions `requested` and `made`, with the slice. plmn: of its UEs.
     """
 
     def __init__(self, config: SmfConfig) -> None:
@@ -49,6 +49,8 @@ class Smf:
         self.access: Access | None = None
         self.sessions: dict[Key, Session] = {}
         self.counts: Counter[str] = Counter()
+        self.by_slice: Counter[tuple[str, Snssai]] = Counter()
+        self.plmn = ""
         listener = Listener(self._data, self._tunnel_lost, self._upf_lost, self._reactivate)
         self.anchor = Anchor(config, listener, self.counts)
         self._last = 0
@@ -70,6 +72,8 @@ class Smf:
     async def create(self, request: Request) -> Answer:
         """Set up a session."""
         self.counts["sessions_requested"] += 1
+        self.by_slice["requested", request.slice] += 1
+        self.plmn = request.area.plmn
         try:
             message = decode_session(request.message)
         except NasError as error:
@@ -83,6 +87,7 @@ class Smf:
             self.counts[f"sessions_refused_{refused.cause.value}"] += 1
             return Answer(messages.reject(message, refused.cause), over=True)
         self.counts["sessions"] += 1
+        self.by_slice["made", request.slice] += 1
         return Answer(messages.accept(session, message, self.config), Action.SETUP, transfers.setup(session))
 
     async def _made_up(self, request: Request, message: sm.SessionRequest) -> Session:

@@ -12,6 +12,8 @@ import msgspec
 
 from core5g import settings
 from core5g.gtpu import header
+from core5g.metrics.page import Pages, text
+from core5g.metrics.upf import metrics
 from core5g.pfcp import codec
 from core5g.upf.config import NetworkConfig, UpfConfig
 from core5g.upf.upf import Upf
@@ -36,7 +38,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class UpfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A UPF; see `UpfConfig`."""
+    """A UPF; see `UpfConfig`. metrics: `ADDRESS:PORT` where its figures are served; empty for nowhere."""
 
     address: str
     n3: str
@@ -44,6 +46,7 @@ class UpfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     name: str = "upf"
     port: int = codec.PORT
     n3_port: int = header.PORT
+    metrics: str = ""
 
     @property
     def value(self) -> UpfConfig:
@@ -52,16 +55,19 @@ class UpfSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return UpfConfig(self.name, self.address, self.n3, networks, self.port, self.n3_port)
 
 
-async def serve(config: UpfConfig) -> None:
+async def serve(told: UpfSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    upf = Upf(config)
+    upf = Upf(told.value)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await upf.start()
+    shown = Pages(told.metrics, {"/metrics": lambda _: text(metrics(upf))}) if told.metrics else None
     about = {"n4": list(upf.node.address), "n3": list(upf.datapath.endpoint.address)}
     print(json.dumps({"ready": about, "memory": settings.memory()}), flush=True)
     await ended.wait()
+    if shown is not None:
+        shown.stop()
     counts = {**upf.counts, **upf.datapath.counts, "sessions": len(upf.sessions), "memory": settings.memory()}
     counts |= {f"n3_{name}": number for name, number in upf.datapath.endpoint.counts.items()}
     await upf.stop()
@@ -70,7 +76,7 @@ async def serve(config: UpfConfig) -> None:
 
 def main() -> None:
     try:
-        asyncio.run(serve(settings.read(UpfSettings).value))
+        asyncio.run(serve(settings.read(UpfSettings)))
     except TestbedError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -106,6 +106,13 @@ class Upf:
 
     def _establish(self, message: Message, peer: Peer) -> Answer:
         self.counts["establishments_requested"] += 1
+        try:
+            return self._established(message, peer)
+        except PfcpError as error:
+            self.counts[f"establishments_refused_{error.cause:d}"] += 1
+            raise
+
+    def _established(self, message: Message, peer: Peer) -> Answer:
         node, seid = wanted(message, "node_id", "f_seid")
         wanted(message, "create_pdr", "create_far")
         if self.smfs.get(node) != peer:

@@ -122,7 +122,7 @@ async def test_who_is_not_known_is_refused():
         with pytest.raises(NoService, match="5GMM 3"):
             await net.ue("001019999999999").register()
         await net.until(lambda: not net.amf.ues)
-        assert net.amf.counts["registrations_refused_3"] == 1
+        assert net.amf.counts["initial_refused_3"] == 1
 
 
 @asynchronous
